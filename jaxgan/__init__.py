@@ -1,0 +1,1 @@
+"""Generative adversarial networks as small pure JAX functions."""

@@ -1,0 +1,22 @@
+"""Names for the arrays that pass between the parts, with their shapes.
+
+Axes: `B` batch, `Z` latent size; `...` is the shape of one example, (H, W, C) for images (NHWC) and
+(D,) for vectors.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jax import Array
+from jaxtyping import Float, Key
+
+PyTree = Any  # nested dicts, tuples and dataclasses of arrays
+PRNGKey = Key[Array, ""]  # a typed key, as jax.random.key makes it
+
+Images = Float[Array, "B ..."]  # in the recipe's value range
+Latents = Float[Array, "B Z"]
+Scores = Float[Array, "B"]  # a logit, a probability or a critic value, as the loss expects
+PerSample = Float[Array, "B"]
+
+Batch = Mapping[str, Array]  # "image": Images, and "label": Int[Array, "B"] where the data has them
+Metrics = dict[str, Array]  # scalars
