@@ -1,0 +1,157 @@
+"""What a GAN is (static), what training moves (arrays), and how to draw images from it."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from flax import struct
+from jax import Array
+
+from jaxgan.keys import stream
+from jaxgan.losses import Loss
+from jaxgan.types import Images, Latents, PRNGKey, PyTree
+
+SAMPLE_BATCH = 128  # images that `sample` makes at a time
+
+
+@dataclass(frozen=True)
+class GAN:
+    """The static part of a GAN: everything but its arrays. Close over it; never put it in a state.
+
+    Both modules are called as `module(inputs, train, axis_name)`. They may keep batch statistics
+    and draw from a "dropout" key.
+    """
+
+    generator: nn.Module  # latents [B, Z] -> images [B, ...]
+    discriminator: nn.Module  # images [B, ...] -> scores [B]
+    generator_optimizer: optax.GradientTransformation
+    discriminator_optimizer: optax.GradientTransformation
+    loss: Loss  # of the scores
+    latents: Callable[[PRNGKey, int], Latents]  # draws this many latents, [n, Z]
+    average_decay: float | None = None  # of G's moving average; None keeps no average
+    sample_in_batches: bool = False  # sampling uses batch statistics, not the running averages
+
+
+class TrainState(struct.PyTreeNode):
+    """What training moves of one network. Arrays only, so that equal states have equal trees."""
+
+    params: PyTree
+    batch_stats: PyTree
+    opt_state: PyTree
+
+
+class GANState(struct.PyTreeNode):
+    """What training moves of a GAN."""
+
+    step: Array  # int32 []: training steps done
+    generator: TrainState
+    discriminator: TrainState
+    average: TrainState | None  # moving average of G, without optimizer state
+
+
+def init(gan: GAN, key: PRNGKey, batch: Mapping[str, Any]) -> GANState:
+    """Draws the first state of a GAN.
+
+    Args:
+        gan: the GAN.
+        key: a typed key.
+        batch: an example batch, or its shapes; only the shape of one image `batch["image"][0]` is
+            used.
+
+    Returns:
+        The state at step 0.
+    """
+    latents = gan.latents(stream(key, "init_latents"), 1)
+    image = jnp.zeros((1, *batch["image"].shape[1:]))
+
+    def train_state(module: nn.Module, optimizer: optax.GradientTransformation, inputs, name: str):
+        variables = module.init(stream(key, name), inputs, train=False)
+        params = variables.get("params", {})
+        return TrainState(params, variables.get("batch_stats", {}), optimizer.init(params))
+
+    generator = train_state(gan.generator, gan.generator_optimizer, latents, "generator")
+    discriminator = train_state(
+        gan.discriminator, gan.discriminator_optimizer, image, "discriminator"
+    )
+    average = None
+    if gan.average_decay is not None:
+        # A copy: a state that holds the same buffer twice could not be donated.
+        average = jax.tree.map(jnp.copy, generator.replace(opt_state=()))
+    return GANState(jnp.zeros((), jnp.int32), generator, discriminator, average)
+
+
+def apply(
+    module: nn.Module,
+    params: PyTree,
+    batch_stats: PyTree,
+    inputs: Array,
+    *,
+    train: bool,
+    key: PRNGKey | None = None,
+    axis_name: str | None = None,
+) -> tuple[Array, PyTree]:
+    """Runs one of a GAN's networks.
+
+    Args:
+        module: the generator or the discriminator.
+        params: its parameters.
+        batch_stats: its running averages.
+        inputs: latents `[B, Z]` or images `[B, ...]`.
+        train: whether batch norm uses the batch's statistics and dropout drops.
+        key: the dropout key; needed by a module with dropout in training.
+        axis_name: the mapped device axis over which the batch is spread, or None.
+
+    Returns:
+        The outputs, images `[B, ...]` or scores `[B]`, and the moved running averages.
+    """
+    outputs, moved = module.apply(
+        {"params": params, "batch_stats": batch_stats},
+        inputs,
+        train=train,
+        axis_name=axis_name,
+        rngs=None if key is None else {"dropout": key},
+        mutable=["batch_stats"],
+    )
+    return outputs, moved.get("batch_stats", batch_stats)
+
+
+def generate(gan: GAN, state: GANState, latents: Latents) -> Images:
+    """Turns latents into images, by the moving average of G where there is one.
+
+    Differentiable by the latents.
+
+    Args:
+        gan: the GAN.
+        state: its state.
+        latents: `[B, Z]`.
+
+    Returns:
+        Images `[B, ...]` in the range of the generator's outputs.
+    """
+    net = state.generator if state.average is None else state.average
+    images, _ = apply(
+        gan.generator, net.params, net.batch_stats, latents, train=gan.sample_in_batches
+    )
+    return images
+
+
+def sample(gan: GAN, state: GANState, key: PRNGKey, n: int) -> Images:
+    """Draws images. The first of them are the same whatever `n` is.
+
+    Args:
+        gan: the GAN.
+        state: its state.
+        key: a typed key.
+        n: how many images.
+
+    Returns:
+        Images `[n, ...]` in the range of the generator's outputs.
+    """
+    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(math.ceil(n / SAMPLE_BATCH)))
+    batches = jax.lax.map(lambda k: generate(gan, state, gan.latents(k, SAMPLE_BATCH)), keys)
+    return batches.reshape(-1, *batches.shape[2:])[:n]

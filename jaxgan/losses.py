@@ -1,0 +1,106 @@
+"""Adversarial losses, per sample: `[B]` scores in, `[B]` losses out; the updates take the mean.
+
+A `Loss` fits one kind of score: `binary_cross_entropy` and `least_squares` probabilities or plain
+values, `non_saturating` and `relativistic` logits, `hinge` and `wasserstein` critic values.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxgan.types import PerSample, Scores
+
+
+class Loss(NamedTuple):
+    """What the two players minimize.
+
+    `discriminator(real, fake)` and `generator(fake, real)` take the discriminator's scores of both
+    kinds. Where D's loss is a sum of one term of the reals and one of the fakes, `real` and `fake`
+    are these terms and `generator` looks at `fake` alone (its second argument may be None); for a
+    loss that pairs them, `real` and `fake` are None.
+    """
+
+    discriminator: Callable[[Scores, Scores], PerSample]
+    generator: Callable[[Scores, Scores | None], PerSample]
+    real: Callable[[Scores], PerSample] | None = None
+    fake: Callable[[Scores], PerSample] | None = None
+
+
+def separable(
+    real: Callable[[Scores], PerSample],
+    fake: Callable[[Scores], PerSample],
+    generator: Callable[[Scores], PerSample],
+) -> Loss:
+    """Makes a loss whose discriminator part is `real(scores of reals) + fake(scores of fakes)`.
+
+    Args:
+        real: D's loss on the scores `[B]` of real examples.
+        fake: D's loss on the scores `[B]` of generated examples.
+        generator: G's loss on the scores `[B]` of generated examples.
+
+    Returns:
+        The loss, with its halves.
+    """
+    return Loss(
+        discriminator=lambda real_scores, fake_scores: real(real_scores) + fake(fake_scores),
+        generator=lambda fake_scores, _: generator(fake_scores),
+        real=real,
+        fake=fake,
+    )
+
+
+def _log(probabilities: Array) -> Array:
+    """The logarithm, no less than -100, with gradient 0 (not NaN) at a probability of 0."""
+    positive = probabilities > 0
+    logs = jnp.log(jnp.where(positive, probabilities, 1))
+    return jnp.where(positive, jnp.maximum(logs, -100), -100)
+
+
+# Goodfellow et al., "Generative Adversarial Nets" (2014), equation 1 for D; G maximizes log D(G(z)),
+# as section 3 there advises. Scores are probabilities in [0, 1]. The bound of -100 on logarithms is
+# PyTorch's; it matters only where a float32 sigmoid is exactly 0 or 1.
+binary_cross_entropy = separable(
+    real=lambda scores: -_log(scores),
+    fake=lambda scores: -_log(1 - scores),
+    generator=lambda scores: -_log(scores),
+)
+
+# The same objective with scores as logits, log D = -softplus(-score): exact at any score.
+non_saturating = separable(
+    real=lambda scores: jax.nn.softplus(-scores),
+    fake=jax.nn.softplus,
+    generator=lambda scores: jax.nn.softplus(-scores),
+)
+
+# Mao et al., "Least Squares Generative Adversarial Networks" (2017), equation 9 without its factor
+# 1/2: the squared error against 1 for real, 0 for fake. Scores are any real numbers.
+least_squares = separable(
+    real=lambda scores: (scores - 1) ** 2,
+    fake=lambda scores: scores**2,
+    generator=lambda scores: (scores - 1) ** 2,
+)
+
+# Lim and Ye, "Geometric GAN" (2017), equations 21 and 22. Scores are critic values.
+hinge = separable(
+    real=lambda scores: jax.nn.relu(1 - scores),
+    fake=lambda scores: jax.nn.relu(1 + scores),
+    generator=lambda scores: -scores,
+)
+
+# Arjovsky et al., "Wasserstein GAN" (2017), equations 2 and 3. Scores are values of a critic that
+# something else keeps Lipschitz.
+wasserstein = separable(
+    real=lambda scores: -scores,
+    fake=lambda scores: scores,
+    generator=lambda scores: -scores,
+)
+
+# Jolicoeur-Martineau, "The relativistic discriminator" (2018), section 4.2 (RpGAN): each real is
+# paired with one fake. Scores are logits.
+relativistic = Loss(
+    discriminator=lambda real, fake: jax.nn.softplus(fake - real),
+    generator=lambda fake, real: jax.nn.softplus(real - fake),
+)

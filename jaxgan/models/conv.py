@@ -1,0 +1,54 @@
+"""Convolutional networks with max-pooling in D, and batch norm after the ReLU in G.
+
+Source: the TensorFlow 1 tutorial after Stanford's CS231n, assignment 3.
+"""
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jaxgan.layers import Conv, ConvTranspose, batch_norm
+from jaxgan.types import Images, Latents, Scores
+
+_glorot = nn.initializers.glorot_uniform()
+
+
+class Generator(nn.Module):
+    """Two dense layers, then two transposed convolutions of stride 2."""
+
+    shape: tuple[int, int, int]  # of one image, (H, W, C); H and W divisible by 4
+    width: int = 1024  # units of the first dense layer
+    channels: tuple[int, int] = (128, 64)  # at a quarter and at half of the size
+    momentum: float = 0.99  # of batch norm's running averages
+    epsilon: float = 1e-3  # of batch norm
+
+    @nn.compact
+    def __call__(self, latents: Latents, train: bool, axis_name: str | None = None) -> Images:
+        """Maps latents `[B, Z]` to images `[B, H, W, C]` in [-1, 1]."""
+        norm = batch_norm(self.momentum, self.epsilon, train, axis_name)
+        height, width, channels = self.shape
+        low, middle = self.channels
+        x = norm()(nn.relu(nn.Dense(self.width, kernel_init=_glorot)(latents)))
+        x = nn.Dense(height // 4 * (width // 4) * low, kernel_init=_glorot)(x)
+        x = norm()(nn.relu(x))
+        x = x.reshape(-1, height // 4, width // 4, low)
+        x = norm()(nn.relu(ConvTranspose(middle, 4, 2, kernel_init=_glorot)(x)))
+        return jnp.tanh(ConvTranspose(channels, 4, 2, kernel_init=_glorot)(x))
+
+
+class Discriminator(nn.Module):
+    """Two convolutions, each max-pooled, then two dense layers."""
+
+    channels: tuple[int, int] = (32, 64)  # of the two convolutions
+    width: int = 1024  # units of the hidden dense layer
+    slope: float = 0.01  # of leaky ReLU below zero
+
+    @nn.compact
+    def __call__(self, images: Images, train: bool, axis_name: str | None = None) -> Scores:
+        """Maps images `[B, H, W, C]` to logits `[B]`."""
+        x = images
+        for channels in self.channels:
+            x = Conv(channels, 5, padding="VALID", kernel_init=_glorot)(x)
+            x = nn.max_pool(nn.leaky_relu(x, self.slope), (2, 2), (2, 2))
+        x = x.reshape(x.shape[0], -1)
+        x = nn.leaky_relu(nn.Dense(self.width, kernel_init=_glorot)(x), self.slope)
+        return nn.Dense(1, kernel_init=_glorot)(x)[:, 0]
