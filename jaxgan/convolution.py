@@ -12,7 +12,9 @@ slower (jax-ml/jax#12868), nor for a strided `lax.conv_transpose`. The functions
 differentiated in reverse, any number of times.
 """
 
-from functools import partial
+import inspect
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +23,11 @@ from jax import Array, lax
 Padding = tuple[tuple[int, int], tuple[int, int]]  # (before, after) of height, of width
 Size = tuple[int, int]  # height, width
 
+F = TypeVar("F", bound=Callable[..., Array])
+
 
 def same_padding(size: Size, kernel: Size, stride: int) -> Padding:
-    """Computes the padding with which a convolution's output is the input's size / stride, rounded up.
+    """Computes the padding with which a convolution makes a picture `stride` times smaller.
 
     Args:
         size: of the input.
@@ -37,7 +41,36 @@ def same_padding(size: Size, kernel: Size, stride: int) -> Padding:
     return (top, bottom), (left, right)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _bilinear(gradients: Callable[..., tuple[Array, Array]]) -> Callable[[F], F]:
+    """Gives a function of two arrays (and static settings) its gradients by both.
+
+    Args:
+        gradients: `(a, b, cotangent, *settings) -> (gradient by a, gradient by b)`.
+
+    Returns:
+        A decorator.
+    """
+
+    def decorate(function: F) -> F:
+        settings = range(2, len(inspect.signature(function).parameters))
+        wrapped = jax.custom_vjp(function, nondiff_argnums=tuple(settings))
+        wrapped.defvjp(
+            lambda a, b, *settings: (function(a, b, *settings), (a, b)),
+            lambda *arguments: gradients(*arguments[-2], arguments[-1], *arguments[:-2]),
+        )
+        return cast(F, wrapped)
+
+    return decorate
+
+
+def _convolve_gradients(x, kernel, dy, stride, padding) -> tuple[Array, Array]:
+    return (
+        transpose(dy, kernel, stride, padding, x.shape[1:3]),
+        correlate(x, dy, stride, padding, kernel.shape[:2]),
+    )
+
+
+@_bilinear(_convolve_gradients)
 def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
     """Convolves, in the sense of neural networks (the kernel is not flipped).
 
@@ -53,7 +86,14 @@ def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
     return _conv(x, kernel, padding, stride=stride)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _transpose_gradients(y, kernel, dx, stride, padding, size) -> tuple[Array, Array]:
+    return (
+        convolve(dx, kernel, stride, padding),
+        correlate(dx, y, stride, padding, kernel.shape[:2]),
+    )
+
+
+@_bilinear(_transpose_gradients)
 def transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size) -> Array:
     """Applies the adjoint of `convolve` by its input: a transposed convolution.
 
@@ -77,7 +117,14 @@ def transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size
     return _conv(y, flipped, pads, spread=stride)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _correlate_gradients(x, y, dkernel, stride, padding, size) -> tuple[Array, Array]:
+    return (
+        transpose(y, dkernel, stride, padding, x.shape[1:3]),
+        convolve(x, dkernel, stride, padding),
+    )
+
+
+@_bilinear(_correlate_gradients)
 def correlate(x: Array, y: Array, stride: int, padding: Padding, size: Size) -> Array:
     """Applies the adjoint of `convolve` by its kernel: what a kernel's gradient is.
 
@@ -111,36 +158,3 @@ def _conv(x: Array, kernel: Array, padding, stride: int = 1, spread: int = 1, di
         rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
-
-
-def _forward(function):
-    return lambda a, b, *static: (function(a, b, *static), (a, b))
-
-
-def _convolve_backward(stride, padding, saved, cotangent):
-    x, kernel = saved
-    return (
-        transpose(cotangent, kernel, stride, padding, x.shape[1:3]),
-        correlate(x, cotangent, stride, padding, kernel.shape[:2]),
-    )
-
-
-def _transpose_backward(stride, padding, size, saved, cotangent):
-    y, kernel = saved
-    return (
-        convolve(cotangent, kernel, stride, padding),
-        correlate(cotangent, y, stride, padding, kernel.shape[:2]),
-    )
-
-
-def _correlate_backward(stride, padding, size, saved, cotangent):
-    x, y = saved
-    return (
-        transpose(y, cotangent, stride, padding, x.shape[1:3]),
-        convolve(x, cotangent, stride, padding),
-    )
-
-
-convolve.defvjp(_forward(convolve), _convolve_backward)
-transpose.defvjp(_forward(transpose), _transpose_backward)
-correlate.defvjp(_forward(correlate), _correlate_backward)

@@ -71,7 +71,7 @@ def init(gan: GAN, key: PRNGKey, batch: Mapping[str, Any]) -> GANState:
 
     def train_state(module: nn.Module, optimizer: optax.GradientTransformation, inputs, name: str):
         variables = module.init(stream(key, name), inputs, train=False)
-        params = variables.get("params", {})
+        params: Any = variables.get("params", {})
         return TrainState(params, variables.get("batch_stats", {}), optimizer.init(params))
 
     generator = train_state(gan.generator, gan.generator_optimizer, latents, "generator")

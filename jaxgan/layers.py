@@ -116,7 +116,8 @@ class Conv(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         padding = ((0, 0), (0, 0))
         if self.padding == "SAME":
-            padding = same_padding(inputs.shape[1:3], size, self.stride)
+            _, height, width, _ = inputs.shape
+            padding = same_padding((height, width), size, self.stride)
         return convolve(inputs, kernel, self.stride, padding) + bias
 
 

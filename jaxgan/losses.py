@@ -59,9 +59,9 @@ def _log(probabilities: Array) -> Array:
     return jnp.where(positive, jnp.maximum(logs, -100), -100)
 
 
-# Goodfellow et al., "Generative Adversarial Nets" (2014), equation 1 for D; G maximizes log D(G(z)),
-# as section 3 there advises. Scores are probabilities in [0, 1]. The bound of -100 on logarithms is
-# PyTorch's; it matters only where a float32 sigmoid is exactly 0 or 1.
+# Goodfellow et al., "Generative Adversarial Nets" (2014), equation 1 for D; G maximizes
+# log D(G(z)), as section 3 there advises. Scores are probabilities in [0, 1]. The bound of -100 on
+# logarithms is PyTorch's; it matters only where a float32 sigmoid is exactly 0 or 1.
 binary_cross_entropy = separable(
     real=lambda scores: -_log(scores),
     fake=lambda scores: -_log(1 - scores),

@@ -1,4 +1,4 @@
-"""From an update to a training step, and from a step to a whole stretch of training in one program."""
+"""From an update to a training step, and from a step to many of them in one program."""
 
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from jaxgan.updates import Update
 class Step(Protocol):
     """One step of training: pure, so it can be jitted, scanned, mapped and sharded."""
 
-    def __call__(self, state: GANState, batch: PyTree, key: PRNGKey) -> tuple[GANState, Metrics]:
+    def __call__(self, state: GANState, batch: PyTree, key: PRNGKey, /) -> tuple[GANState, Metrics]:
         """Does the step.
 
         Args:

@@ -1,4 +1,4 @@
-"""Updates: pure functions `(state, batch, key, axis_name) -> (state, metrics)`, and ways to compose them.
+"""Updates, pure functions that move part of a GAN's state, and ways to compose them.
 
 A training step is a chain of updates:
 
@@ -10,7 +10,6 @@ from typing import Literal, Protocol
 import jax
 import jax.numpy as jnp
 import optax
-from flax import linen as nn
 from jax import lax
 
 from jaxgan.gan import GAN, GANState, TrainState, apply
@@ -240,7 +239,7 @@ def on_part(update: Update, part: int, parts: int) -> Update:
 
 
 def repeat(update: Update, times: int) -> Update:
-    """Makes an update that is done several times, each on its own part of the batch, with fresh keys.
+    """Makes an update that is done several times, each with its own part of the batch and key.
 
     Args:
         update: the update.
@@ -288,7 +287,7 @@ def _mean(x: PyTree, axis_name: str | None) -> PyTree:
 
 
 def _draw_latents(gan: GAN, key: PRNGKey, n: int, axis_name: str | None) -> Latents:
-    """Draws `n` latents; under an axis, this device's share of what one device would draw for all."""
+    """Draws `n` latents; under an axis, this device's share of what one device would draw."""
     if axis_name is None:
         return gan.latents(key, n)
     everyone = gan.latents(key, n * lax.axis_size(axis_name))

@@ -33,9 +33,9 @@ class Generator(nn.Module):
         )
         height, width, channels = self.shape
         first, second, third = self.channels
-        x = nn.Dense(
-            height // 4 * (width // 4) * first, use_bias=False, kernel_init=_glorot
-        )(latents)
+        x = nn.Dense(height // 4 * (width // 4) * first, use_bias=False, kernel_init=_glorot)(
+            latents
+        )
         x = nn.relu(norm()(x))
         x = x.reshape(-1, height // 4, width // 4, first)
         x = nn.relu(norm()(deconv(second, 5, 1)(x)))

@@ -15,7 +15,7 @@ from jaxgan.types import Images, Latents, Scores
 
 
 class Generator(nn.Module):
-    """Dense layers that widen from latents to pixels; batch norm in all hidden layers but the first."""
+    """Dense layers that widen from latents to pixels, batch norm from the second layer on."""
 
     shape: tuple[int, ...]  # of one image, (H, W, C)
     widths: tuple[int, ...] = (128, 256, 512, 1024)  # hidden units

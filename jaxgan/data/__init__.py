@@ -1,0 +1,12 @@
+"""Training data: where examples come from, in which order, and how they reach the device.
+
+This is the only package that knows TFDS and Grain. It imports neither of them until a data set asks
+for it, so that importing jaxgan stays quick.
+"""
+
+from jaxgan.data.feeds import Drawn, Feed, Resident
+from jaxgan.data.loading import load
+from jaxgan.data.scaling import scale, unscale
+from jaxgan.data.stream import Stream
+
+__all__ = ["Drawn", "Feed", "Resident", "Stream", "load", "scale", "unscale"]

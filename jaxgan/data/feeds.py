@@ -1,0 +1,145 @@
+"""How examples reach the training step.
+
+A feed has two halves. On the host, `rows` names or reads what some steps need. On the device,
+`batch` makes a step's batch of it: a pure function, traced into the compiled step.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int32, UInt8
+
+from jaxgan.data import order
+from jaxgan.data.scaling import scale
+from jaxgan.types import Batch, Images, PRNGKey, PyTree
+
+
+@runtime_checkable
+class Feed(Protocol):
+    """What the training loop takes its batches from."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """One example: (H, W, C) of an image, (D,) of a vector."""
+        ...
+
+    @property
+    def size(self) -> int | None:
+        """Number of examples; None where examples are drawn, not stored."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Examples in each batch, B."""
+        ...
+
+    @property
+    def arrays(self) -> PyTree:
+        """What lives on the device: an argument of the compiled step, never closed over."""
+        ...
+
+    @property
+    def stretch(self) -> int:
+        """The most steps that one call of `rows` may ask for."""
+        ...
+
+    def rows(self, start: int, stop: int) -> PyTree:
+        """Reads what the steps start..stop-1 need; on the host.
+
+        Args:
+            start: the first step, 0 or more.
+            stop: the step after the last, at most `start + stretch`.
+
+        Returns:
+            Arrays of shape [stop - start, ...]: one row for each step.
+        """
+        ...
+
+    def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
+        """Makes the batch of one step; pure.
+
+        Args:
+            arrays: as in `arrays`.
+            row: a step's row of `rows`, without the leading axis.
+            key: a key for this step and purpose alone.
+
+        Returns:
+            "image", float32 [B, ...] in the recipe's range, and "label", int32 [B], where the data
+            set has labels.
+        """
+        ...
+
+
+class Resident:
+    """A feed of pictures that all fit on the device, as uint8; a step gathers and scales its own.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        labels: int32 [N], or None.
+        batch_size: B, in 1..N.
+        seed: of the order, 0 or more.
+        low: the value of black in a batch.
+        high: the value of white in a batch.
+    """
+
+    stretch = 1024  # rows are small: 4 bytes an example
+
+    def __init__(
+        self,
+        images: UInt8[np.ndarray, "N H W C"],
+        labels: Int32[np.ndarray, "N"] | None,
+        batch_size: int,
+        seed: int,
+        low: float,
+        high: float,
+    ):
+        self.size, *shape = images.shape
+        self.shape = tuple(shape)
+        self.batch_size = batch_size
+        self.arrays = {"image": jnp.asarray(images)}
+        if labels is not None:
+            self.arrays["label"] = jnp.asarray(labels)
+        self._seed, self._low, self._high = seed, low, high
+
+    def rows(self, start: int, stop: int) -> Int32[np.ndarray, "T B"]:
+        """Names the examples of some steps; see `Feed`."""
+        steps = range(start, stop)
+        return np.stack([order.rows(self._seed, t, self.batch_size, self.size) for t in steps])
+
+    def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
+        """Gathers and scales the named examples; see `Feed`."""
+        del key
+        batch = {name: array[row] for name, array in arrays.items()}
+        return batch | {"image": scale(batch["image"], self._low, self._high)}
+
+
+class Drawn:
+    """A feed without a data set: a function draws as many real examples as are wanted.
+
+    Args:
+        draw: `draw(key, n)` returns n examples, float [n, *shape]; pure.
+        shape: of one example.
+        batch_size: B, 1 or more.
+    """
+
+    size = None
+    arrays = ()
+    stretch = 1024
+
+    def __init__(
+        self, draw: Callable[[PRNGKey, int], Images], shape: tuple[int, ...], batch_size: int
+    ):
+        self.shape = shape
+        self.batch_size = batch_size
+        self._draw = draw
+
+    def rows(self, start: int, stop: int) -> Int32[np.ndarray, "T"]:
+        """Numbers the steps; see `Feed`."""
+        return np.arange(start, stop, dtype=np.int32)
+
+    def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
+        """Draws a batch with the key as it is; see `Feed`."""
+        del arrays, row
+        return {"image": self._draw(key, self.batch_size)}

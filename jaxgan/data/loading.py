@@ -1,0 +1,61 @@
+"""The front door: from the name of a data set to a feed."""
+
+import math
+
+from jaxgan.data.decoding import decode
+from jaxgan.data.feeds import Feed, Resident
+from jaxgan.data.sources import open_source
+from jaxgan.data.stream import Stream
+from jaxgan.errors import UserError
+
+
+def load(
+    spec: str,
+    *,
+    batch_size: int,
+    seed: int,
+    low: float,
+    high: float,
+    image_size: int | None,
+    default_size: int,
+    data_dir: str | None = None,
+    resident_bytes: int = 2 << 30,
+) -> Feed:
+    """Opens a data set for training.
+
+    Args:
+        spec: `mnist`, `tfds:NAME[/CONFIG][:VERSION]`, both with an optional `@SPLIT`, or
+            `folder:PATH`; see `jaxgan.data.sources.open_source`.
+        batch_size: examples of a step, from 1 to all there are.
+        seed: of the order, 0 or more.
+        low: the value of black in a batch.
+        high: the value of white in a batch.
+        image_size: side of the square that pictures are resized to; None leaves pictures that all
+            have one size as they are.
+        default_size: this side where `image_size` is None and the pictures differ in size.
+        data_dir: TFDS's data directory; None means $TFDS_DATA_DIR or ~/tensorflow_datasets.
+        resident_bytes: decoded pictures of no more bytes live on the device; more are streamed.
+
+    Returns:
+        A feed of float32 images [B, H, W, C] in low..high, and of labels where there are any. Both
+        kinds of feed give the same batches.
+
+    Raises:
+        UserError: the data set cannot be had, or a number does not suit it.
+    """
+    if batch_size < 1:
+        raise UserError(f"the batch size is {batch_size}; it must be at least 1")
+    if seed < 0:
+        raise UserError(f"the seed is {seed}; it must be at least 0")
+    if image_size is not None and image_size < 1:
+        raise UserError(f"the image size is {image_size}; it must be at least 1")
+    source = open_source(spec, image_size=image_size, default_size=default_size, data_dir=data_dir)
+    if batch_size > len(source):
+        raise UserError(
+            f"the batch size {batch_size} is larger than the {len(source)} examples of {spec}; "
+            "choose a smaller --batch-size or more data"
+        )
+    if len(source) * math.prod(source.shape) > resident_bytes:
+        return Stream(source, batch_size, seed, low, high)
+    images, labels = decode(source, source.cache)
+    return Resident(images, labels, batch_size, seed, low, high)

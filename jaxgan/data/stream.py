@@ -1,0 +1,77 @@
+"""A feed of data sets that are too large for the device: Grain reads them ahead of the training."""
+
+import math
+import os
+import sys
+from typing import Any
+
+import numpy as np
+
+from jaxgan.data import order
+from jaxgan.data.scaling import scale
+from jaxgan.data.sources import Source
+from jaxgan.types import Batch, PRNGKey, PyTree
+
+STRETCH = 16  # steps
+STRETCH_BYTES = 1 << 28  # and no more bytes than these; as much again is read ahead
+
+
+class Stream:
+    """A feed that reads the batches of the coming steps in threads, in the order of `Resident`.
+
+    The batch of a step depends on the seed and the step alone, so that reading can start at any
+    step. Steps are meant to be asked for one after the other; a jump starts the threads anew.
+
+    Args:
+        source: N pictures.
+        batch_size: B, in 1..N.
+        seed: of the order, 0 or more.
+        low: the value of black in a batch.
+        high: the value of white in a batch.
+    """
+
+    arrays = ()
+
+    def __init__(self, source: Source, batch_size: int, seed: int, low: float, high: float):
+        self.shape = source.shape
+        self.size = len(source)
+        self.batch_size = batch_size
+        bytes_per_step = batch_size * math.prod(source.shape)
+        self.stretch = max(1, min(STRETCH, STRETCH_BYTES // bytes_per_step))
+        self._source = source
+        self._seed, self._low, self._high = seed, low, high
+        self._next: int | None = None  # the step that the iterator gives next
+        self._batches: Any = None  # a grain.DatasetIterator
+
+    def rows(self, start: int, stop: int) -> PyTree:
+        """Reads the uint8 pictures, and labels, of some steps; see `jaxgan.data.feeds.Feed`.
+
+        Raises:
+            UserError: a picture cannot be read; the message names it.
+        """
+        if start != self._next:
+            if self._batches is not None:
+                self._batches.close()
+            self._batches = self._read_from(start)
+        self._next = None  # unless all goes well
+        steps = [next(self._batches) for _ in range(start, stop)]
+        self._next = stop
+        return {name: np.stack([step[name] for step in steps]) for name in steps[0]}
+
+    def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
+        """Scales the pictures of one step; see `jaxgan.data.feeds.Feed`."""
+        del arrays, key
+        return row | {"image": scale(row["image"], self._low, self._high)}
+
+    def _read_from(self, step: int) -> Any:
+        import grain  # here because it takes 0.4 s, and most runs are Resident
+
+        threads = min(os.cpu_count() or 1, self.stretch)
+        options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=self.stretch)
+        steps = grain.MapDataset.range(step, sys.maxsize)
+        return iter(steps.map(self._read).to_iter_dataset(options))
+
+    def _read(self, step: int) -> dict[str, np.ndarray]:
+        indices = order.rows(self._seed, step, self.batch_size, self.size)
+        images, labels = self._source.read(indices.tolist())
+        return {"image": images} if labels is None else {"image": images, "label": labels}

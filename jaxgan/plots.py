@@ -1,0 +1,206 @@
+"""Plots of a run: how its losses went, and how a pattern evolved.
+
+Importing this module imports matplotlib, which takes a while: import it where a plot is drawn.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+NETS = {"d": "discriminator", "g": "generator"}
+COLORS = {  # each stands out from white and from black, and from its neighbor to any eye
+    "discriminator": "#2f7fd6",
+    "generator": "#dd6b20",
+    "real": "#159a80",
+    "fake": "#b455c4",
+}
+OTHER_COLOR = "#808080"
+INK, DARK_INK = "#3a3936", "#c9c7c1"
+WIDTH = 5.6  # inches, so that 10 pt text is still legible on a telephone
+MANY = 120  # points from which on a curve is smoothed
+FEW = 30  # points up to which each one gets a mark
+MAX_CELLS = 100  # cells of a heat map up to which each one shows its value
+LABELS_LENGTH = 66  # characters that fit below a heat map
+
+
+class Series(NamedTuple):
+    """One curve: steps int [T], values float [T] with NaN where a value was not finite."""
+
+    steps: Int[np.ndarray, "T"]
+    values: Float[np.ndarray, "T"]
+
+
+class Panel(NamedTuple):
+    """Curves that share their axes, by label; `bounds` are those of the y axis, None to fit it."""
+
+    title: str
+    series: dict[str, Series]
+    bounds: tuple[float, float] | None = None
+
+
+def panels(metrics: Sequence[Mapping[str, Any]]) -> list[Panel]:
+    """Arrange the losses and the discriminator's mean outputs of a run in panels.
+
+    Where each net has one loss, both share a panel; where a net has several (on real, on fake),
+    each net gets its own.
+
+    Args:
+        metrics: records with a "step" and any of loss_d..., loss_g..., score_real, score_fake.
+
+    Returns:
+        The panels that the records have values for, maybe none.
+    """
+    nets: dict[str, list[str]] = {}
+    for key in dict.fromkeys(key for record in metrics for key in record):
+        if key.startswith("loss_"):
+            nets.setdefault(key.split("_")[1], []).append(key)
+    if all(len(keys) == 1 for keys in nets.values()):
+        groups = [("Loss", [key for keys in nets.values() for key in keys])]
+    else:
+        groups = [(f"Loss of the {NETS.get(net, net)}", keys) for net, keys in nets.items()]
+    arranged = [
+        Panel(title, {_label(key): _series(metrics, key) for key in keys}) for title, keys in groups
+    ]
+    scores = {
+        _label(key): _series(metrics, key)
+        for key in ("score_real", "score_fake")
+        if any(key in record for record in metrics)
+    }
+    logits = any(np.any((s.values < 0) | (s.values > 1)) for s in scores.values())
+    bounds = None if logits else (0.0, 1.0)
+    arranged.append(Panel("Mean output of the discriminator", scores, bounds))
+    return [panel for panel in arranged if panel.series]
+
+
+def describe(panel: Panel) -> str:
+    """Say in words what a panel shows, for those who do not see it."""
+    last = [
+        f"{label} {series.values[-1]:.3g} at step {series.steps[-1]:,}"
+        for label, series in panel.series.items()
+    ]
+    return f"{panel.title} over the steps. Last values: {', '.join(last)}."
+
+
+def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
+    """Draw panels below each other; a long curve is drawn faint, with its moving average on top.
+
+    Args:
+        shown: at least one panel.
+        dark: whether the background will be dark.
+    """
+    ink = DARK_INK if dark else INK
+    figure = Figure((WIDTH, 2.9 * len(shown)), layout=_layout())
+    all_axes: list[Axes] = list(figure.subplots(len(shown), squeeze=False)[:, 0])
+    for axes, panel in zip(all_axes, shown, strict=True):
+        for label, series in panel.series.items():
+            _draw(axes, label, series)
+        axes.margins(x=0.02)
+        if panel.bounds:
+            axes.set_ylim(panel.bounds)
+        axes.set_title(panel.title, loc="left", fontsize=10.5, color=ink, fontweight="bold", pad=24)
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(-0.01, 0.985), ncols=4, borderaxespad=0.3,
+            frameon=False, fontsize=10, labelcolor=ink, handlelength=1.4, columnspacing=1.4,
+        )  # fmt: skip
+        axes.grid(axis="y", color=ink, alpha=0.16, linewidth=0.7)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["bottom"].set_color(ink)
+        axes.tick_params(colors=ink, labelsize=9.5, left=False)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    all_axes[-1].set_xlabel("step", color=ink, fontsize=9.5)
+    return figure
+
+
+def heat_map(
+    patterns: Float[np.ndarray, "T D"], steps: Int[np.ndarray, "T"], *, dark: bool = False
+) -> Figure:
+    """Draw how a pattern evolves: a column per step, a row per entry.
+
+    Args:
+        patterns: float [T, D] in 0..1, T at least 1.
+        steps: int [T], the steps at which the patterns were taken.
+        dark: whether the background will be dark.
+    """
+    ink = DARK_INK if dark else INK
+    count, size = patterns.shape
+    figure = Figure((WIDTH, min(5.0, 1.3 + 0.42 * size)), layout=_layout())
+    axes = figure.subplots()
+    picture = axes.imshow(patterns.T, "viridis", vmin=0, vmax=1, aspect="auto")
+    if count * size <= MAX_CELLS:
+        for (column, row), value in np.ndenumerate(patterns):
+            color = "black" if value > 0.45 else "white"  # where viridis is light
+            axes.text(
+                column, row, f"{value:.2f}", color=color, fontsize=9, ha="center", va="center"
+            )
+        axes.set_xticks(np.arange(count + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(size + 1) - 0.5, minor=True)
+        axes.grid(which="minor", color="white", linewidth=0.8)
+        axes.tick_params(which="minor", length=0)
+    labels = [f"{step:,}" for step in steps]
+    stride = math.ceil(count * len(labels[-1]) / LABELS_LENGTH)
+    axes.set_xticks(range(0, count, stride), labels[::stride])
+    if size <= 16:
+        axes.set_yticks(range(size), [str(row + 1) for row in range(size)])
+    axes.set_xlabel("step", color=ink, fontsize=9.5)
+    axes.set_ylabel("entry", color=ink, fontsize=9.5)
+    bar = figure.colorbar(picture, fraction=0.05, pad=0.02)
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    for part in (axes, bar.ax):
+        part.tick_params(which="major", colors=ink, labelsize=8)
+        part.spines[:].set_visible(False)
+    return figure
+
+
+def png(figure: Figure, *, transparent: bool = False) -> bytes:
+    """Render a figure as a PNG sharp enough for a dense screen."""
+    data = BytesIO()
+    figure.savefig(data, format="png", dpi=200, transparent=transparent)
+    return data.getvalue()
+
+
+def _layout() -> ConstrainedLayoutEngine:
+    return ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+
+
+def _label(key: str) -> str:
+    """`loss_d` is the discriminator's, `loss_d_real` and `score_real` are about real."""
+    kind, *rest = key.split("_")
+    if kind == "loss":
+        rest = rest[1:] or [NETS.get(rest[0], rest[0])]
+    return " ".join(rest)
+
+
+def _series(metrics: Sequence[Mapping[str, Any]], key: str) -> Series:
+    points = [(record["step"], record[key]) for record in metrics if key in record]
+    values = np.array([value for _, value in points], float)  # null becomes NaN
+    values[~np.isfinite(values)] = np.nan
+    return Series(np.array([step for step, _ in points], int), values)
+
+
+def _draw(axes: Axes, label: str, series: Series) -> None:
+    color = COLORS.get(label, OTHER_COLOR)
+    steps, values = series
+    if len(values) >= MANY:
+        axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.7)
+        values = _moving_average(values, len(values) // 40)
+    mark = "o" if len(values) <= FEW else None
+    axes.plot(steps, values, color=color, linewidth=1.8, marker=mark, markersize=4, label=label)
+
+
+def _moving_average(values: np.ndarray, width: int) -> np.ndarray:
+    """The mean of the finite values around each point; NaN where they are too few to smooth."""
+    finite = np.isfinite(values)
+    window = np.ones(width)
+    totals = np.convolve(np.where(finite, values, 0.0), window, "same")
+    counts = np.convolve(finite.astype(float), window, "same").round()
+    return np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts >= width / 2)

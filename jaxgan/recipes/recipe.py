@@ -1,0 +1,159 @@
+"""What a recipe is: the hyper-parameters of a system, and how its parts come from them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jaxgan.data import Feed, load
+from jaxgan.errors import UserError
+from jaxgan.gan import GAN
+from jaxgan.updates import Update
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(ABC):
+    """A system: its hyper-parameters as fields, and the pieces that they make.
+
+    A subclass lives in a file of its own in this folder; nothing else needs to know of it.
+    """
+
+    name: ClassVar[str]
+    default_length: ClassVar[Mapping[str, int]]  # {"steps": n} or {"epochs": n}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # other values of fields, by name
+
+    batch_size: int  # real examples in one update
+    steps: int | None = None  # length of the run in training steps
+    epochs: int | None = None  # length of the run in passes over the data
+    log_every: int  # steps between two lines of metrics
+    sample_every: int  # steps between two pictures of samples
+    checkpoint_every: int  # steps between two checkpoints
+    grid: tuple[int, int]  # rows and columns of a picture of samples
+
+    def __post_init__(self):
+        positive = "batch_size steps epochs log_every sample_every checkpoint_every"
+        for field in positive.split():
+            value = getattr(self, field)
+            if value is not None and value < 1:
+                raise UserError(f"{field} must be at least 1, not {value}")
+        if min(self.grid) < 1:
+            raise UserError(f"grid must have at least 1 row and 1 column, not {self.grid}")
+        if self.steps is not None and self.epochs is not None:
+            raise UserError("steps and epochs are two ways to say how long: give one of them")
+
+    @property
+    def examples_per_step(self) -> int:
+        """Real examples that one training step takes."""
+        return self.batch_size
+
+    def total_steps(self, examples: int | None) -> int:
+        """Computes the length of the run.
+
+        Args:
+            examples: number of examples in the data set, None where they are drawn.
+
+        Returns:
+            Training steps.
+
+        Raises:
+            UserError: if the length is in epochs and there is no data set.
+        """
+        steps, epochs = self.steps, self.epochs
+        if steps is None and epochs is None:
+            steps, epochs = self.default_length.get("steps"), self.default_length.get("epochs")
+        if steps is not None:
+            return steps
+        assert epochs is not None, "default_length has neither steps nor epochs"
+        if examples is None:
+            raise UserError(f"{self.name} draws its examples, so it has no epochs: give steps")
+        return epochs * (examples // self.examples_per_step)
+
+    @abstractmethod
+    def feed(self, seed: int, data_dir: str | None = None) -> Feed:
+        """Opens the real examples.
+
+        Args:
+            seed: of their order.
+            data_dir: where TFDS keeps data sets; None for its own default.
+
+        Returns:
+            The feed, with `examples_per_step` examples in a batch.
+        """
+
+    @abstractmethod
+    def gan(self, shape: tuple[int, ...]) -> GAN:
+        """Makes the GAN for examples of a shape.
+
+        Args:
+            shape: of one example: (H, W, C), or (D,) for vectors.
+
+        Returns:
+            The GAN.
+
+        Raises:
+            UserError: if the networks cannot take that shape.
+        """
+
+    @abstractmethod
+    def update(self, gan: GAN) -> Update:
+        """Makes what one training step does.
+
+        Args:
+            gan: what `self.gan` made.
+
+        Returns:
+            The update; `jaxgan.steps.make_step` makes a step of it.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRecipe(Recipe):
+    """A recipe that learns from a data set of images."""
+
+    value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)  # of black and white
+    default_size: ClassVar[int] = 28  # of pictures that come in no size of their own
+
+    data: str = "mnist"  # mnist, tfds:NAME or folder:PATH; @SPLIT may follow the first two
+    image_size: int | None = None  # resize pictures to this height and width
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.image_size is not None and self.image_size < 1:
+            raise UserError(f"image_size must be at least 1, not {self.image_size}")
+
+    def feed(self, seed: int, data_dir: str | None = None) -> Feed:
+        """Opens the data set (see `Recipe.feed`)."""
+        low, high = self.value_range
+        return load(
+            self.data,
+            batch_size=self.examples_per_step,
+            seed=seed,
+            low=low,
+            high=high,
+            image_size=self.image_size,
+            default_size=self.default_size,
+            data_dir=data_dir,
+        )
+
+
+def require_size(shape: tuple[int, ...], *, multiple: int, least: int) -> tuple[int, int, int]:
+    """Checks that convolutional networks can make images of a shape.
+
+    Args:
+        shape: of one image.
+        multiple: what height and width must be multiples of.
+        least: the smallest height and width.
+
+    Returns:
+        The shape (H, W, C).
+
+    Raises:
+        UserError: if they cannot.
+    """
+    height, width, channels = shape
+    if height % multiple or width % multiple or min(height, width) < least:
+        raise UserError(
+            f"these networks take images whose height and width are multiples of {multiple} and at "
+            f"least {least}, not {height} x {width}: choose another size with image_size"
+        )
+    return height, width, channels

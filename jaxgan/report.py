@@ -1,0 +1,165 @@
+"""The report of a run: one HTML page that needs no other file, and the pictures it is made of."""
+
+import json
+import math
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+
+from jaxgan.files import write_atomically
+from jaxgan.pictures import animate, evenly
+from jaxgan.rundir import Sample, find_samples, read_config, read_metrics
+
+MAX_GRIDS = 24  # in the page
+GRIDS_BYTES = 4_000_000  # of grids in the page, before base64 adds a third
+
+
+class Picture(NamedTuple):
+    """A picture of the page, as data: URIs for a light and, where it differs, a dark background."""
+
+    alt: str
+    light: str
+    dark: str | None = None
+
+
+def write_report(run: Path) -> Path:
+    """Write a run's losses.png, progress.gif or pattern.png, and report.html.
+
+    A run that has no metrics or no samples yet gets a page that says so.
+
+    Args:
+        run: a directory with config.json and maybe metrics.jsonl, final.png and, in samples/,
+            step_*.png (images) or step_*.npy (vectors, float32 [n, D]; the first is drawn).
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        UserError: the directory is no run directory, or one of its files is damaged.
+    """
+    from jaxgan import plots  # imports matplotlib, which takes longer than all the rest
+
+    config = read_config(run)
+    metrics = read_metrics(run)
+    vectors = find_samples(run, "npy")
+    grids = [] if vectors else find_samples(run, "png")
+
+    panels = plots.panels(metrics)
+    if panels:
+        write_atomically(run / "losses.png", plots.png(plots.curves(panels)))
+    pattern = None
+    if vectors:
+        history = np.stack([np.load(s.path, allow_pickle=False)[0] for s in vectors])
+        steps = np.array([sample.step for sample in vectors])
+        write_atomically(run / "pattern.png", plots.png(plots.heat_map(history, steps)))
+        pattern = _adaptive(
+            f"Heat map of {len(steps)} samples over time. "
+            f"Step {steps[-1]:,}: {', '.join(f'{v:.2f}' for v in history[-1])}.",
+            partial(plots.heat_map, history, steps),
+        )
+    if grids:
+        captions = [f"step {sample.step:,}" for sample in grids]
+        animate([sample.path for sample in grids], run / "progress.gif", captions)
+
+    page = _page(
+        config=config,
+        facts=_facts(config, metrics, vectors or grids),
+        curves=[_adaptive(plots.describe(p), partial(plots.curves, [p])) for p in panels],
+        not_finite=_not_finite(metrics),
+        pattern=pattern,
+        final=_file("Grid of new samples of the trained generator", run / "final.png"),
+        grids=[(s.step, _file(f"Samples at step {s.step:,}", s.path)) for s in _affordable(grids)],
+    )
+    path = run / "report.html"
+    write_atomically(path, page.encode())
+    return path
+
+
+def _page(**content: Any) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("jaxgan", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["plain"] = _plain
+    return environment.get_template("report.html.jinja").render(content)
+
+
+def _plain(value: object) -> str:
+    """A setting as a reader would type it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _facts(
+    config: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], samples: Sequence[Sample]
+) -> dict[str, str]:
+    """What one wants to know of a run at a glance, by name."""
+    device = config.get("device", {})
+    names = dict.fromkeys(str(device[key]) for key in ("platform", "kind") if device.get(key))
+    count, cores = device.get("count", 1), device.get("cores")
+    parts = [*names]
+    if count > 1:
+        parts.append(f"{count} devices")
+    if cores:
+        parts.append(f"{cores} cores")
+    done = max(
+        [record["step"] for record in metrics[-1:]] + [sample.step for sample in samples[-1:]],
+        default=0,
+    )
+    planned = config.get("steps")
+    rates = [record.get("images_per_second") for record in metrics]
+    rates = [rate for rate in rates if rate is not None and math.isfinite(rate)]
+    facts = {
+        "Steps": f"{done:,} of {planned:,}" if planned else f"{done:,}",
+        "Data": config.get("hyperparameters", {}).get("data"),
+        "Seed": config.get("seed"),
+        "Device": ", ".join(parts),
+        "Speed": f"{_rounded(median(rates)):,} examples/s" if rates else None,
+        "Started": str(config.get("created", "")).replace("T", " "),
+    }
+    return {name: str(fact) for name, fact in facts.items() if fact not in (None, "")}
+
+
+def _rounded(rate: float) -> int | float:
+    """Three significant digits."""
+    rounded = float(f"{rate:.3g}")
+    return int(rounded) if rounded >= 100 else rounded
+
+
+def _not_finite(metrics: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """The names of metrics that were ever NaN or infinite, each with the first such step."""
+    first: dict[str, int] = {}
+    for record in metrics:
+        for name, value in record.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                first.setdefault(name, record["step"])
+    return list(first.items())
+
+
+def _affordable(grids: Sequence[Sample]) -> list[Sample]:
+    """As many grids as keep the page light, evenly picked, always the first and the last."""
+    largest = max((sample.path.stat().st_size for sample in grids), default=1)
+    return evenly(grids, min(MAX_GRIDS, max(2, GRIDS_BYTES // largest)))
+
+
+def _file(alt: str, path: Path) -> Picture | None:
+    return Picture(alt, _uri(path.read_bytes())) if path.exists() else None
+
+
+def _adaptive(alt: str, draw: Callable[..., Any]) -> Picture:
+    """A figure, as draw(dark=...) returns it, for a light and for a dark background."""
+    from jaxgan.plots import png
+
+    light, dark = (_uri(png(draw(dark=dark), transparent=True)) for dark in (False, True))
+    return Picture(alt, light, dark)
+
+
+def _uri(png: bytes) -> str:
+    return "data:image/png;base64," + b64encode(png).decode()

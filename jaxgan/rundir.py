@@ -1,0 +1,258 @@
+"""The run directory: what a run writes down about itself, and how it is found again.
+
+config.json      the recipe, every hyper-parameter, seed, length, versions and device
+metrics.jsonl    one line per log point
+samples/         a picture (or an array, for vectors) of fixed latents per sample point
+checkpoints/     see jaxgan.checkpoint
+final.png, losses.png, progress.gif or pattern.png, report.html
+"""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxgan.errors import UserError
+from jaxgan.files import write_atomically
+from jaxgan.recipes import Recipe, find_recipe
+
+_PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+_LENGTH = ("steps", "epochs")  # the hyper-parameters that a resumed run may change
+
+
+class Sample(NamedTuple):
+    """A stored sample, and the step it was taken at."""
+
+    step: int
+    path: Path
+
+
+def describe(recipe: Recipe, seed: int, steps: int, shape: Sequence[int]) -> dict[str, Any]:
+    """Puts together what config.json holds.
+
+    Args:
+        recipe: the recipe.
+        seed: of the run.
+        steps: length of the run.
+        shape: of one example.
+
+    Returns:
+        A dictionary that JSON can hold.
+    """
+    device = jax.devices()[0]
+    return {
+        "recipe": recipe.name,
+        "description": (recipe.__doc__ or "").splitlines()[0],
+        "hyperparameters": asdict(recipe),
+        "seed": seed,
+        "steps": steps,
+        "shape": shape,
+        "versions": versions(),
+        "device": {
+            "platform": device.platform,
+            "kind": device.device_kind,
+            "count": jax.device_count(),
+            "cores": len(os.sched_getaffinity(0)),
+        },
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Looks up the versions that a run's numbers depend on.
+
+    Returns:
+        Versions by package, Python's among them.
+    """
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+def check_free(run: Path, *, overwrite: bool) -> None:
+    """Checks that a new run may be made somewhere.
+
+    Args:
+        run: path of its directory.
+        overwrite: whether a run that is there already may be deleted.
+
+    Raises:
+        UserError: if something is there that may not be deleted.
+    """
+    if (run / "config.json").exists():
+        if not overwrite:
+            raise UserError(
+                f"{run} holds a run already: go on with --resume, choose another --out, or replace "
+                "it with --overwrite"
+            )
+    elif run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise UserError(f"{run} exists and is no run directory: choose another --out")
+
+
+def create(run: Path, config: Mapping[str, Any]) -> None:
+    """Makes the directory of a new run, in place of one that is there (see `check_free`).
+
+    Args:
+        run: its path.
+        config: what `describe` made.
+    """
+    if run.exists():
+        shutil.rmtree(run)
+    (run / "samples").mkdir(parents=True)
+    write_config(run, config)
+
+
+def write_config(run: Path, config: Mapping[str, Any]) -> None:
+    """Writes config.json, whole or not at all."""
+    write_atomically(run / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """Reads config.json.
+
+    Args:
+        run: the run directory.
+
+    Returns:
+        What `describe` made.
+
+    Raises:
+        UserError: if `run` is no run directory, or the file is damaged.
+    """
+    path = run / "config.json"
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{run} is no run directory: it has no config.json") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    if not isinstance(config, dict) or not {"recipe", "hyperparameters", "seed"} <= config.keys():
+        raise UserError(f"{path} is damaged: it lacks the recipe, its hyperparameters or the seed")
+    return config
+
+
+def read_recipe(config: Mapping[str, Any]) -> Recipe:
+    """Makes the recipe of a run again.
+
+    Args:
+        config: what `read_config` read.
+
+    Returns:
+        The recipe with the run's hyper-parameters.
+
+    Raises:
+        UserError: if there is no such recipe, or it has other hyper-parameters now.
+    """
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in config["hyperparameters"].items()
+    }
+    try:
+        return find_recipe(config["recipe"])(**values)
+    except TypeError as error:
+        raise UserError(
+            f"this run was made by another version of {config['recipe']}: {error}"
+        ) from None
+
+
+def check_same(run: Path, recipe: Recipe, seed: int) -> None:
+    """Checks that a run can be resumed with a recipe: only its length may have changed.
+
+    Args:
+        run: the run directory.
+        recipe: what it is to be resumed with.
+        seed: what it is to be resumed with.
+
+    Raises:
+        UserError: if something else differs; it names what, with both values.
+    """
+    config = read_config(run)
+    before = {"recipe": config["recipe"], "seed": config["seed"]}
+    after = {"recipe": recipe.name, "seed": seed}
+    if before["recipe"] == after["recipe"]:
+        before |= config["hyperparameters"]
+        after |= json.loads(json.dumps(asdict(recipe)))  # as it was written: lists for tuples
+    names = [name for name in before | after if name not in _LENGTH]
+    differing = [
+        f"{name} ({before.get(name)} there, {after.get(name)} here)"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+    if differing:
+        raise UserError(
+            f"{run} is another run and cannot be resumed as this one: {', '.join(differing)}"
+        )
+
+
+def append_metrics(run: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Adds lines to metrics.jsonl."""
+    with open(run / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """Reads metrics.jsonl.
+
+    Args:
+        run: the run directory.
+
+    Returns:
+        A record per step, in the order of steps; a last line that a crash cut off is left out.
+
+    Raises:
+        UserError: if a line before the last is damaged.
+    """
+    path = run / "metrics.jsonl"
+    lines = path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
+    records: dict[int, dict[str, Any]] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+            records[record["step"]] = record
+        except (ValueError, TypeError, KeyError):
+            if number < len(lines):
+                raise UserError(f"{path} is damaged: line {number} is no record") from None
+    return [records[step] for step in sorted(records)]
+
+
+def sample_path(run: Path, step: int, suffix: str) -> Path:
+    """Names the file of the samples taken at a step."""
+    return run / "samples" / f"step_{step:09d}.{suffix}"
+
+
+def find_samples(run: Path, suffix: str) -> list[Sample]:
+    """Lists the stored samples of one kind, in the order of steps."""
+    paths = (run / "samples").glob(f"step_*.{suffix}")
+    found = ((re.fullmatch(r"step_(\d+)", path.stem), path) for path in paths)
+    return sorted(Sample(int(match[1]), path) for match, path in found if match)
+
+
+def rewind(run: Path, step: int, recipe: Recipe) -> None:
+    """Takes back what a run wrote that an uninterrupted one would not have written by now.
+
+    That is everything after the step it is resumed from, and what it wrote when it ended early.
+
+    Args:
+        run: the run directory.
+        step: that the run is resumed from.
+        recipe: of the run.
+    """
+    kept = [
+        line
+        for line in read_metrics(run)
+        if line["step"] <= step and line["step"] % recipe.log_every == 0
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in kept)
+    write_atomically(run / "metrics.jsonl", text.encode())
+    for suffix in ("png", "npy"):
+        for sample in find_samples(run, suffix):
+            if sample.step > step or sample.step % recipe.sample_every != 0:
+                sample.path.unlink()
