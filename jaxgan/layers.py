@@ -118,7 +118,7 @@ class Conv(nn.Module):
         if self.padding == "SAME":
             _, height, width, _ = inputs.shape
             padding = same_padding((height, width), size, self.stride)
-        return convolve(inputs, kernel, self.stride, padding) + bias
+        return convolve(inputs, kernel, self.stride, padding) + bias.reshape(1, 1, 1, -1)
 
 
 class ConvTranspose(nn.Module):
@@ -142,5 +142,6 @@ class ConvTranspose(nn.Module):
         padding = same_padding(grown, size, self.stride)
         outputs = transpose(inputs, kernel, self.stride, padding, grown)
         if self.use_bias:
-            outputs += self.param("bias", nn.initializers.zeros, (self.features,))
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            outputs += bias.reshape(1, 1, 1, -1)
         return outputs

@@ -31,7 +31,7 @@ class Progress:
             bar_format="{n_fmt}/{total_fmt} |{bar}|{postfix} [{elapsed}<{remaining}]",
         )
         self._start, self._began = start, time.monotonic()
-        self._spoke = 0.0
+        self._spoke = self._began
 
     def __enter__(self) -> "Progress":
         return self

@@ -1,0 +1,109 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import Counted, noise, save
+
+from jaxgan.data import Drawn, Feed, Resident, Stream, order, scale
+from jaxgan.data.folder import open_folder
+from jaxgan.errors import UserError
+
+KEY = jax.random.key(0)
+
+
+def batches(feed: Feed, start: int, stop: int) -> list[dict[str, np.ndarray]]:
+    """The batches of some steps, as a compiled training step gets them."""
+    make = jax.jit(feed.batch)
+    found = []
+    for first in range(start, stop, feed.stretch):
+        last = min(first + feed.stretch, stop)
+        rows = feed.rows(first, last)
+        found += [
+            jax.device_get(make(feed.arrays, jax.tree.map(lambda leaf, i=i: leaf[i], rows), KEY))
+            for i in range(last - first)
+        ]
+    return found
+
+
+def pair(batch_size: int = 7, labeled: bool = True) -> tuple[Resident, Stream]:
+    source = Counted(30, labeled)
+    resident = Resident(source.images, source.labels, batch_size, 5, -1.0, 1.0)
+    return resident, Stream(source, batch_size, 5, -1.0, 1.0)
+
+
+def test_a_resident_batch_is_the_scaled_examples_of_the_order():
+    feed, _ = pair()
+    assert (feed.shape, feed.size, feed.batch_size) == ((5, 4, 3), 30, 7)
+    assert feed.rows(2, 5).shape == (3, 7) and feed.rows(2, 5).dtype == np.int32
+    (batch,) = batches(feed, 9, 10)
+    rows = order.rows(5, 9, 7, 30)
+    expected = scale(noise(30, 5, 4, 3)[rows], -1.0, 1.0)
+    np.testing.assert_allclose(batch["image"], expected, atol=1e-6)  # one is compiled
+    np.testing.assert_array_equal(batch["label"], rows)
+    assert batch["image"].dtype == np.float32 and batch["label"].dtype == np.int32
+
+
+@pytest.mark.parametrize("labeled", [True, False])
+@pytest.mark.parametrize("start", [0, 3, 123_456_789])
+def test_streamed_batches_are_the_resident_ones_bit_by_bit(start, labeled):
+    resident, stream = pair(labeled=labeled)
+    assert (stream.shape, stream.size, stream.batch_size) == ((5, 4, 3), 30, 7)
+    stop = start + 2 * stream.stretch + 3  # over the ends of many epochs and of stretches
+    ours, theirs = batches(stream, start, stop), batches(resident, start, stop)
+    assert len(ours) == stop - start
+    for our, their in zip(ours, theirs, strict=True):
+        assert our.keys() == their.keys() == ({"image", "label"} if labeled else {"image"})
+        for name in our:
+            np.testing.assert_array_equal(our[name], their[name])
+
+
+def test_a_stream_may_jump():
+    resident, stream = pair()
+    for start in (4, 50, 0):
+        for ours, theirs in zip(
+            batches(stream, start, start + 3), batches(resident, start, start + 3), strict=True
+        ):
+            np.testing.assert_array_equal(ours["image"], theirs["image"])
+
+
+def test_a_stream_reads_in_order_without_waste():
+    source = Counted(30)
+    stream = Stream(source, 7, 0, 0.0, 1.0)
+    stream.rows(0, 4)
+    stream.rows(4, 8)
+    assert source.count <= (8 + stream.stretch) * 7
+
+
+def test_large_pictures_are_streamed_in_short_stretches():
+    source = Counted(2)
+    source.shape = (4096, 4096, 3)
+    assert Stream(source, 2, 0, 0.0, 1.0).stretch == 2
+
+
+def test_a_picture_that_breaks_during_a_run_is_named(tmp_path):
+    for i in range(4):
+        save(tmp_path / f"{i}.png", 8, 8)
+    stream = Stream(open_folder(tmp_path, 8), 2, 0, -1.0, 1.0)
+    stream.rows(0, 1)
+    (tmp_path / "2.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"cannot read the picture .*2\.png"):
+        stream.rows(100, 104)
+    save(tmp_path / "2.png", 8, 8)
+    assert stream.rows(100, 104)["image"].shape == (4, 2, 8, 8, 1)
+
+
+def test_drawn_examples_come_from_the_key_as_it_is():
+    def draw(key, n):
+        return jax.random.uniform(key, (n, 4))
+
+    feed = Drawn(draw, (4,), 3)
+    assert (feed.shape, feed.size, feed.batch_size, feed.arrays) == ((4,), None, 3, ())
+    np.testing.assert_array_equal(feed.rows(5, 8), [5, 6, 7])
+    batch = feed.batch(feed.arrays, jnp.int32(5), KEY)
+    assert batch.keys() == {"image"}
+    np.testing.assert_array_equal(batch["image"], draw(KEY, 3))
+
+
+def test_all_are_feeds():
+    drawn = Drawn(lambda key, n: jnp.zeros((n, 4)), (4,), 1)
+    assert all(isinstance(feed, Feed) for feed in (*pair(), drawn))

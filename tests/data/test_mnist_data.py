@@ -1,0 +1,81 @@
+import gzip
+import hashlib
+import subprocess
+import sys
+from importlib import resources
+
+import numpy as np
+import pytest
+
+from jaxgan.data.sources import open_source
+
+DIGESTS = {  # of the unpacked files, as published
+    "train": "6bbc9ace898e44ae57da46a324031adb",
+    "test": "2646ac647ad5339dbf082846283269ea",
+}
+LABEL_DIGESTS = {
+    "train": "a25bea736e30d166cdddb491f175f624",
+    "test": "27ae3e4e09519cfbb04c329615203637",
+}
+
+
+def mnist(spec: str, data_dir: str, image_size: int | None = None):
+    return open_source(spec, image_size=image_size, default_size=64, data_dir=data_dir)
+
+
+@pytest.mark.parametrize(("split", "size"), [("train", 60_000), ("test", 10_000)])
+def test_decoded_bytes_are_the_published_ones(mnist_dir, split, size):
+    images, labels = mnist(f"mnist@{split}", mnist_dir).read(range(size))
+    assert images.shape == (size, 28, 28, 1)
+    header = np.array([0x803, size, 28, 28], ">i4").tobytes()
+    assert hashlib.md5(header + images.tobytes()).hexdigest() == DIGESTS[split]
+    assert labels is not None
+    header = np.array([0x801, size], ">i4").tobytes()
+    digest = hashlib.md5(header + labels.astype(np.uint8).tobytes()).hexdigest()
+    assert digest == LABEL_DIGESTS[split]
+
+
+def test_packaged_files_are_the_published_ones():
+    packed = resources.files("jaxgan.data.mnist").joinpath("train-images-idx3-ubyte.gz")
+    digest = hashlib.md5(gzip.decompress(packed.read_bytes())).hexdigest()
+    assert digest == DIGESTS["train"]
+
+
+def test_a_slice_is_the_last_55000(mnist_dir):
+    whole, part = mnist("mnist", mnist_dir), mnist("mnist@train[5000:]", mnist_dir)
+    assert (len(whole), len(part)) == (60_000, 55_000)
+    for i in (0, 1, 54_999):
+        np.testing.assert_array_equal(part.read([i])[0], whole.read([5000 + i])[0])
+
+
+def test_image_size_resizes(mnist_dir):
+    source = mnist("mnist@test", mnist_dir, image_size=32)
+    assert source.shape == source.read([0])[0].shape[1:] == (32, 32, 1)
+
+
+def test_importing_jaxgan_data_imports_neither_tfds_nor_grain():
+    program = (
+        "import sys, jaxgan.data; "
+        "print({'tensorflow', 'tensorflow_datasets', 'grain'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_preparing_says_one_line_and_imports_no_tensorflow(mnist_dir, tmp_path, capfd):
+    from jaxgan.data import preparing
+    from jaxgan.data.sources import OUR_MNIST
+
+    builder = preparing.declare(OUR_MNIST, tmp_path)
+    builder._generate_examples = lambda prefix: iter([(0, _first())])  # one is enough here
+    preparing.prepare(builder, OUR_MNIST, tmp_path)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err == f"Preparing jaxgan_mnist/1.0.0 (once, into {tmp_path})...\n"
+    assert "tensorflow" not in sys.modules
+
+
+def _first() -> dict:
+    from jaxgan.data.mnist.builder import _png
+
+    return {"image": _png(np.zeros((28, 28), np.uint8)), "label": 0}
