@@ -41,10 +41,15 @@ def make_step(update: Update, *, axis_name: str | None = None) -> Step:
 
     Returns:
         A pure function, not yet jitted: `jax.jit(step, donate_argnums=0)`,
-        `jax.pmap(step, axis_name, in_axes=(0, 0, None), donate_argnums=0)`.
+        `jax.pmap(step, axis_name, in_axes=(0, 0, None), donate_argnums=0)`. It raises a ValueError
+        when traced by a `jax.shard_map` that does not have `check_vma=False`.
     """
 
     def step(state: GANState, batch: PyTree, key: PRNGKey) -> tuple[GANState, Metrics]:
+        if any(axis_name in jax.typeof(x).mat.varying for x in jax.tree.leaves(batch)):
+            # With these types, shard_map sums the gradients over the devices by itself, and the
+            # updates' own mean would leave that sum: a step too large by the number of devices.
+            raise ValueError("a step with an axis_name needs jax.shard_map(..., check_vma=False)")
         state, metrics = update(state, batch, jax.random.fold_in(key, state.step), axis_name)
         return state.replace(step=state.step + 1), metrics
 
