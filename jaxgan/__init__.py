@@ -1,1 +1,46 @@
-"""Generative adversarial networks as small pure JAX functions."""
+"""Generative adversarial networks as small pure JAX functions.
+
+What a training step is made of:
+
+    gan = jaxgan.GAN(generator, discriminator, ..., loss=losses.non_saturating)
+    update = jaxgan.chain(jaxgan.update_discriminator(gan), jaxgan.update_generator(gan))
+    step = jax.jit(jaxgan.make_step(update), donate_argnums=0)
+    state, metrics = step(jaxgan.init(gan, key, batch), batch, key)
+
+Whole runs are in `jaxgan.training`, ready systems in `jaxgan.recipes`.
+"""
+
+from jaxgan.gan import GAN, GANState, TrainState, generate, init, sample
+from jaxgan.losses import Loss
+from jaxgan.steps import Step, make_step, run_steps
+from jaxgan.updates import (
+    Update,
+    chain,
+    every,
+    on_part,
+    repeat,
+    update_average,
+    update_discriminator,
+    update_generator,
+)
+
+__all__ = [
+    "GAN",
+    "GANState",
+    "Loss",
+    "Step",
+    "TrainState",
+    "Update",
+    "chain",
+    "every",
+    "generate",
+    "init",
+    "make_step",
+    "on_part",
+    "repeat",
+    "run_steps",
+    "sample",
+    "update_average",
+    "update_discriminator",
+    "update_generator",
+]

@@ -1,6 +1,6 @@
 """From an update to a training step, and from a step to many of them in one program."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jaxgan.types import Metrics, PRNGKey, PyTree
 from jaxgan.updates import Update
 
 
+@runtime_checkable
 class Step(Protocol):
     """One step of training: pure, so it can be jitted, scanned, mapped and sharded."""
 

@@ -5,7 +5,7 @@ A training step is a chain of updates:
     chain(update_discriminator(gan), update_generator(gan))
 """
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from jaxgan.keys import stream
 from jaxgan.types import Batch, Latents, Metrics, PRNGKey, PyTree, Scores
 
 
+@runtime_checkable
 class Update(Protocol):
     """A pure function that moves part of a GAN's state."""
 

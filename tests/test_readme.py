@@ -1,0 +1,46 @@
+"""The README's Python runs as printed, and its commands are commands."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+
+
+def test_the_code_for_ones_own_step_runs_as_printed():
+    own, mapped, recipe = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(own, names)
+    assert names["images"].shape == (16, 28, 28, 1)
+    assert names["state"].step == 1
+    assert {"loss_d", "loss_g"} <= names["metrics"].keys()
+
+    exec(mapped, names)
+    both = jax.tree.map(lambda x: jnp.stack([x, x]), names["state"])
+    halves = {"image": names["batch"]["image"].reshape(2, 64, 28, 28, 1)}
+    after, _ = names["step"](both, halves, names["key"])
+    assert after.step.tolist() == [2, 2]
+
+    exec(recipe, names)
+    assert names["recipe"].learning_rate == 1e-4
+
+
+def test_the_named_recipes_and_options_exist():
+    from jaxgan.recipes import recipes
+
+    commands = re.findall(r"^jaxgan train (\w+)(.*)$", README, re.MULTILINE)
+    assert commands
+    fields = {"out", "resume", "seed", "overwrite", "data-dir", "preset"}
+    for name, options in commands:
+        known = fields | {f.replace("_", "-") for f in recipes()[name].__dataclass_fields__}
+        assert set(re.findall(r"--([\w-]+)", options.split("#")[0])) <= known
+
+
+def test_the_table_lists_every_recipe():
+    from jaxgan.recipes import recipes
+
+    for name in recipes():
+        assert f"| `{name}` |" in README
