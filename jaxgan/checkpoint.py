@@ -2,11 +2,12 @@
 
 import hashlib
 import logging
+import os
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
-import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxgan.errors import UserError
@@ -14,29 +15,15 @@ from jaxgan.gan import GANState
 
 logger = logging.getLogger(__name__)
 
-
-def digest(state: GANState) -> str:
-    """Computes a fingerprint of a whole state: of the names, types, shapes and bytes of its arrays.
-
-    Args:
-        state: the state.
-
-    Returns:
-        A SHA-256 in hexadecimal; equal for bit-identical states only.
-    """
-    sha = hashlib.sha256()
-    for path, leaf in jax.tree.leaves_with_path(state):
-        array = np.asarray(leaf)
-        sha.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape};".encode())
-        sha.update(array.tobytes())
-    return sha.hexdigest()
+STATE = "default"  # Orbax's name for the folder of a checkpoint that holds the state
+SEAL = "sha256"  # the file beside it that holds its digest
 
 
 class Checkpoints:
     """The checkpoints of one run, by step. The newest few are kept.
 
     Saving happens in the background; `close` (or leaving the `with` block) waits for it. With each
-    state goes its digest, so that damage is found when it is restored.
+    state goes a digest of its files, so that damage is found before Orbax reads them.
     """
 
     def __init__(self, path: Path, like: GANState, *, keep: int = 5):
@@ -61,7 +48,10 @@ class Checkpoints:
     @property
     def _manager(self) -> ocp.CheckpointManager:
         if self._opened is None:
-            options = ocp.CheckpointManagerOptions(max_to_keep=self._keep)
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=self._keep,
+                async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
+            )
             self._opened = ocp.CheckpointManager(self._path.absolute(), options=options)
         return self._opened
 
@@ -81,16 +71,13 @@ class Checkpoints:
         step = int(state.step)
         if step in self.steps():
             return
-        arguments = ocp.args.Composite(
-            state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave({"digest": digest(state)})
-        )
         try:
-            self._manager.save(step, args=arguments)
+            self._manager.save(step, args=ocp.args.StandardSave(state))
         except Exception as error:  # Orbax raises what the file system and TensorStore raise
             raise self._cannot_write(error) from error
 
     def restore(self, step: int | None = None) -> GANState:
-        """Loads a state and checks it against its digest.
+        """Loads a state, if its files are as they were written.
 
         Args:
             step: the step; None for the newest sound one, with a warning for each damaged one that
@@ -112,7 +99,7 @@ class Checkpoints:
             except Exception as error:  # damage shows in as many ways as there are bytes
                 reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
                 logger.warning("checkpoint of step %d is damaged (%s)", candidate, reason)
-        raise UserError(f"no sound checkpoint in {self._path}")
+        raise UserError(f"no sound checkpoint in {self._path}: train anew, with --overwrite")
 
     def delete_after(self, step: int) -> None:
         """Deletes the checkpoints of later steps, which a run resumed at `step` makes anew."""
@@ -138,17 +125,33 @@ class Checkpoints:
             self._opened = None
 
     def _load(self, step: int) -> GANState:
-        arguments = ocp.args.Composite(
-            state=ocp.args.StandardRestore(self._like), meta=ocp.args.JsonRestore()
-        )
-        restored = self._manager.restore(step, args=arguments)
-        if digest(restored["state"]) != restored["meta"]["digest"]:
-            raise ValueError("its digest does not match")
-        return restored["state"]
+        folder = self._path / str(step)
+        if (folder / SEAL).read_text() != _digest_of_files(folder / STATE):
+            raise ValueError("its files are not as they were written")
+        restored: Any = self._manager.restore(step, args=ocp.args.StandardRestore(self._like))
+        return restored
+
+    def _seal(self) -> None:
+        """Writes the digest beside a state that is complete, before it gets its final name."""
+        for folder in self._path.glob("*.orbax-checkpoint-tmp"):
+            (folder / SEAL).write_text(_digest_of_files(folder / STATE))
 
     def _cannot_write(self, error: Exception) -> UserError:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        if code := re.search(
+            r"os_error_code='(\d+)'", str(error)
+        ):  # TensorStore's, after much else
+            reason = os.strerror(int(code[1]))
         return UserError(
             f"cannot write a checkpoint to {self._path} ({reason}): "
             "mend that, then go on with --resume"
         )
+
+
+def _digest_of_files(folder: Path) -> str:
+    sha = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        sha.update(f"{path.relative_to(folder)} {len(data)};".encode())
+        sha.update(data)
+    return sha.hexdigest()

@@ -4,9 +4,11 @@ import contextlib
 import io
 import logging
 import re
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -83,6 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("jaxgan").setLevel(logging.INFO)
+    sys.unraisablehook = partial(_tell_unraisable, sys.unraisablehook)
+    for name in ("absl", "asyncio"):  # with which Orbax repeats, at length, what we tell
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     commands = {
         "train": _train,
         "sample": _sample,
@@ -100,6 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             commands[command](rest)
     except UserError as error:
         _fail(2, str(error))
+    except (MemoryError, RuntimeError) as error:  # JAX raises a RuntimeError of its own
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        _fail(2, "out of memory: choose a smaller batch, image or network")
     except OSError as error:
         # The disk is full, read-only or not ours: that is the user's to mend.
         _fail(2, f"{error.filename or 'the file system'}: {error.strerror or error}")
@@ -109,12 +118,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _fail(status: int, message: str) -> None:
-    print(f"jaxgan: {' '.join(message.split())}", file=sys.stderr)
+    line = re.sub(r"\s*\n\s*", " ", message)
+    print(f"jaxgan: {line}", file=sys.stderr)
     sys.exit(status)
 
 
-def _parse(kind: type[T], arguments: Sequence[str], prog: str, default: T | None = None) -> T:
+def _tell_unraisable(tell: Callable[[Any], None], unraisable: Any) -> None:
+    """Tells of an error that no one can catch, unless it only echoes one that is told already."""
+    # When one file cannot be written, Orbax closes the event loop that the others still use.
+    if str(unraisable.exc_value) != "Event loop is closed":
+        tell(unraisable)
+
+
+def _parse(kind: Callable[..., T], arguments: Sequence[str], prog: str, default: Any = None) -> T:
     """Parses options with tyro, but tells errors in one line."""
+    if "" in arguments:
+        raise UserError(f"one of the arguments of {prog} is empty")
     told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told):
@@ -127,7 +146,10 @@ def _parse(kind: type[T], arguments: Sequence[str], prog: str, default: T | None
         # Tyro draws a box: a title, what is wrong, a rule, then help.
         lines = [line.strip("│ ") for line in told.getvalue().splitlines()]
         wrong = " ".join(line for line in lines if line and not re.match(r"[╭╰]", line))
-        said, *more = re.split(r"\s*─{3,}\s*", wrong)
+        said, *more = re.split(r"\s*[─-]{3,}\s*", wrong)
+        if "╭" not in told.getvalue():  # in ASCII the title has a line of its own
+            said, *more = more
+        said = re.sub(r"(no type matching .*)?invalid literal for int.* 10: ", "not whole: ", said)
         near = " ".join(re.findall(r"--[\w-]+", more[0])) if more and "meant" in more[0] else ""
         hint = f"did you mean {near}? " if near else ""
         raise UserError(f"{said}; {hint}{prog} --help lists the options") from None
@@ -149,21 +171,21 @@ def _train(arguments: list[str]) -> None:
     def parse(default: Train) -> Train:
         return _parse(Train[kind], rest, f"jaxgan train {name}", default)
 
-    options = parse(Train(kind()))
-    start = options.recipe
-    if options.preset is not None:
-        if options.preset not in kind.presets:
-            known = ", ".join(kind.presets) or "none"
-            raise UserError(f"{name} has no preset {options.preset!r}; it has: {known}")
-        start = kind(**kind.presets[options.preset])
+    start = kind()
+    options = parse(Train(start))
     seed = options.seed
     run = options.out or Path("runs") / f"{name}-seed{seed}"
     if options.resume:
         config = rundir.read_config(run)
         if config["recipe"] == name:
             start, seed = rundir.read_recipe(config), config["seed"]
-    if start is not options.recipe:
-        # What was not asked for is as in the preset or the run, which a length asked for replaces.
+    if options.preset is not None:
+        if options.preset not in kind.presets:
+            known = ", ".join(kind.presets) or "none"
+            raise UserError(f"{name} has no preset {options.preset!r}; it has: {known}")
+        start = replace(start, **kind.presets[options.preset])
+    if options.resume or options.preset is not None:
+        # What was not asked for is as in the run or the preset, which a length asked for replaces.
         if options.recipe.steps is not None or options.recipe.epochs is not None:
             start = replace(start, steps=None, epochs=None)
         options = parse(Train(start, seed=seed))
@@ -180,10 +202,10 @@ def _train(arguments: list[str]) -> None:
     except training.Diverged as error:
         _fail(1, str(error))
     except training.Interrupted as error:
-        _fail(
-            128 + error.signal,
-            f"stopped at step {error.step}; go on with: jaxgan train {name} --out {run} --resume",
-        )
+        again = ["jaxgan", "train", name, "--out", str(run), "--resume"]
+        if options.data_dir is not None:
+            again += ["--data-dir", options.data_dir]
+        _fail(128 + error.signal, f"stopped at step {error.step}; go on with: {shlex.join(again)}")
     print(f"done: {run / 'report.html'}")
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, no_type_check
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,7 @@ class GAN:
     sample_in_batches: bool = False  # sampling uses batch statistics, not the running averages
 
 
+@no_type_check  # at run time: JAX and Orbax fill trees with all kinds of leaves
 class TrainState(struct.PyTreeNode):
     """What training moves of one network. Arrays only, so that equal states have equal trees."""
 
@@ -45,6 +46,7 @@ class TrainState(struct.PyTreeNode):
     opt_state: PyTree
 
 
+@no_type_check  # as above
 class GANState(struct.PyTreeNode):
     """What training moves of a GAN."""
 

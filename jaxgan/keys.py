@@ -4,7 +4,25 @@ import zlib
 
 import jax
 
+from jaxgan.errors import UserError
 from jaxgan.types import PRNGKey
+
+
+def from_seed(seed: int) -> PRNGKey:
+    """Makes the key that all others of a run come from.
+
+    Args:
+        seed: 0 to 2**32 - 1; of larger ones JAX would drop the upper bits.
+
+    Returns:
+        A typed key, scalar.
+
+    Raises:
+        UserError: if the seed is out of range.
+    """
+    if not 0 <= seed < 2**32:
+        raise UserError(f"seed must be from 0 to {2**32 - 1}, not {seed}")
+    return jax.random.key(seed)
 
 
 def stream(key: PRNGKey, name: str) -> PRNGKey:

@@ -26,6 +26,7 @@ from jaxgan.files import write_atomically
 from jaxgan.recipes import Recipe, find_recipe
 
 _PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+_NEEDED = {"recipe": str, "hyperparameters": dict, "seed": int, "shape": list}
 _LENGTH = ("steps", "epochs")  # the hyper-parameters that a resumed run may change
 
 
@@ -93,6 +94,7 @@ def check_free(run: Path, *, overwrite: bool) -> None:
                 f"{run} holds a run already: go on with --resume, choose another --out, or replace "
                 "it with --overwrite"
             )
+        read_config(run)  # many a directory that is no run has a file of this name
     elif run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise UserError(f"{run} exists and is no run directory: choose another --out")
 
@@ -104,9 +106,10 @@ def create(run: Path, config: Mapping[str, Any]) -> None:
         run: its path.
         config: what `describe` made.
     """
-    if run.exists():
-        shutil.rmtree(run)
-    (run / "samples").mkdir(parents=True)
+    run.mkdir(parents=True, exist_ok=True)
+    for path in run.iterdir():  # and not `run` itself, which may be a link or the working directory
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    (run / "samples").mkdir()
     write_config(run, config)
 
 
@@ -134,8 +137,10 @@ def read_config(run: Path) -> dict[str, Any]:
         raise UserError(f"{run} is no run directory: it has no config.json") from None
     except ValueError as error:
         raise UserError(f"{path} is damaged: {error}") from None
-    if not isinstance(config, dict) or not {"recipe", "hyperparameters", "seed"} <= config.keys():
-        raise UserError(f"{path} is damaged: it lacks the recipe, its hyperparameters or the seed")
+    found = config if isinstance(config, dict) else {}
+    wrong = [name for name, kind in _NEEDED.items() if not isinstance(found.get(name), kind)]
+    if wrong:
+        raise UserError(f"{path} is damaged, or not of a run: it has no sound {', '.join(wrong)}")
     return config
 
 

@@ -12,8 +12,10 @@ from jaxgan.checkpoint import Checkpoints
 from jaxgan.data import unscale
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, GANState, init, sample
-from jaxgan.keys import stream
+from jaxgan.keys import from_seed, stream
 from jaxgan.recipes import ImageRecipe, Recipe
+
+MOST = 1_000_000  # images drawn at once
 
 
 class Trained(NamedTuple):
@@ -52,7 +54,7 @@ def draw(trained: Trained, num: int, seed: int) -> np.ndarray:
 
     Args:
         trained: what `load` loaded.
-        num: how many, at least 1.
+        num: how many, 1 to `MOST`.
         seed: of the latents; the first images are the same whatever `num` is.
 
     Returns:
@@ -61,11 +63,9 @@ def draw(trained: Trained, num: int, seed: int) -> np.ndarray:
     Raises:
         UserError: if `num` or `seed` is out of range.
     """
-    if num < 1:
-        raise UserError(f"num must be at least 1, not {num}")
-    if seed < 0:
-        raise UserError(f"seed must not be negative, as {seed} is")
-    key = stream(jax.random.key(seed), "sample")
+    if not 1 <= num <= MOST:
+        raise UserError(f"num must be from 1 to {MOST}, not {num}")
+    key = stream(from_seed(seed), "sample")
     samples = jax.jit(partial(sample, trained.gan, n=num))(trained.state, key)
     if isinstance(trained.recipe, ImageRecipe):
         samples = unscale(samples, *trained.recipe.value_range)

@@ -18,7 +18,7 @@ from jaxgan.data import Feed, unscale
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, GANState, init, sample
 from jaxgan.interruption import Interruption
-from jaxgan.keys import stream
+from jaxgan.keys import from_seed, stream
 from jaxgan.progress import Progress
 from jaxgan.recipes import ImageRecipe, Recipe
 from jaxgan.report import write_report
@@ -71,8 +71,9 @@ def train(
         Interrupted: after SIGINT or SIGTERM; then all is saved.
         Diverged: when a metric becomes NaN or infinite; then the last checkpoint before stays.
     """
-    if seed < 0:
-        raise UserError(f"seed must not be negative, as {seed} is")
+    key = from_seed(seed)
+    if resume and overwrite:
+        raise UserError("resume and overwrite exclude each other: give one of them")
     if resume:
         rundir.check_same(run, recipe, seed)
     else:
@@ -82,7 +83,6 @@ def train(
     gan = recipe.gan(feed.shape)
     total = recipe.total_steps(feed.size)
     config = rundir.describe(recipe, seed, total, feed.shape)
-    key = jax.random.key(seed)
     first = jax.jit(partial(init, gan, batch={"image": np.empty((1, *feed.shape), np.float32)}))
     like = jax.eval_shape(first, stream(key, "init"))
 
@@ -91,10 +91,10 @@ def train(
         if resume:
             state = _resume(run, recipe, checkpoints, total)
             rundir.write_config(run, config)
-        else:
-            rundir.create(run, config)
         if state is None:
             state = first(stream(key, "init"))
+        if not resume:
+            rundir.create(run, config)
         state = _loop(recipe, gan, feed, state, key, total, run, checkpoints)
 
     with Checkpoints(run / "checkpoints", like) as checkpoints:

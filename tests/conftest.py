@@ -1,14 +1,66 @@
-"""Settings of all tests: several virtual devices, a compilation cache, strict JAX."""
+"""Settings of all tests: several virtual devices, a compilation cache, strict JAX.
+
+And what tests of several rooms share: MNIST, prepared once, and short runs of all recipes.
+"""
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 # Also for the processes that tests start.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / "jaxgan-test-cache")
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import jax  # noqa: E402  (reads the environment)
+import pytest  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def mnist_dir(tmp_path_factory) -> str:
+    """A data directory in which MNIST is prepared."""
+    from jaxgan.data.sources import open_source
+
+    root = str(tmp_path_factory.mktemp("mnist"))
+    open_source("mnist", image_size=None, default_size=28, data_dir=root)
+    return root
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, mnist_dir) -> Path:
+    """An empty working directory, where MNIST is at hand and runs end without a report.
+
+    The report takes a third of the time of a short run.
+    """
+    monkeypatch.setattr("jaxgan.training.write_report", lambda run: run)
+    path = tmp_path / "here"
+    path.mkdir()
+    monkeypatch.chdir(path)
+    monkeypatch.setenv("TFDS_DATA_DIR", mnist_dir)
+    return path
+
+
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory, mnist_dir) -> Callable[[str], Path]:
+    """Gives the directory of a recipe's 40-step run that never stopped; only to be read."""
+    from runs import TINY, command
+
+    from jaxgan.report import write_report
+
+    made: dict[str, Path] = {}
+
+    def make(recipe: str) -> Path:
+        if recipe not in made:
+            run = tmp_path_factory.mktemp("whole") / recipe
+            words = [*TINY[recipe], "--steps", "40", "--out", str(run), "--data-dir", mnist_dir]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("jaxgan.training.write_report", write_report)
+                done = command("train", recipe, *words)
+            assert done.status == 0, done.err
+            made[recipe] = run
+        return made[recipe]
+
+    return make

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan.pictures import GAP, NEUTRAL, animate, evenly, grid, save_png, write_atomically
+from jaxgan.pictures import GAP, NEUTRAL, animate, evenly, grid, save_png
 
 
 def random_images(n, size, channels=1, seed=0):
@@ -115,17 +115,3 @@ def test_animation_of_one_color_frame_with_caption(tmp_path):
     assert np.all(pixels[:64] == [255, 0, 0])
     assert pixels[64:].min() < 64  # ink
     assert np.all(pixels[-1] == 255)  # on white
-
-
-def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]

@@ -10,7 +10,6 @@ from typing import ClassVar
 import optax
 
 from jaxgan import latents, losses
-from jaxgan.errors import UserError
 from jaxgan.gan import GAN
 from jaxgan.models import dcgan_bn
 from jaxgan.recipes.recipe import ImageRecipe, require_size
@@ -70,12 +69,6 @@ class MnistDcganBn(ImageRecipe):
     beta1: float = 0.5  # of Adam
     beta2: float = 0.999  # of Adam
 
-    def __post_init__(self):
-        super().__post_init__()
-        for field in ("discriminator_steps", "generator_steps"):
-            if getattr(self, field) < 1:
-                raise UserError(f"{field} must be at least 1, not {getattr(self, field)}")
-
     @property
     def examples_per_step(self) -> int:
         """Real examples that one training step takes: a batch for each of D's steps."""
@@ -84,10 +77,11 @@ class MnistDcganBn(ImageRecipe):
     def gan(self, shape: tuple[int, ...]) -> GAN:
         """Makes the GAN (see `Recipe.gan`)."""
         adam = optax.adam(self.learning_rate, self.beta1, self.beta2)
+        least = 2 ** (len(self.discriminator_channels) + 2) - 3  # leaves D's last convolution 1 x 1
         norm = (math.exp(-self.batch_size / self.norm_time), self.epsilon)
         return GAN(
             generator=dcgan_bn.Generator(
-                require_size(shape, multiple=4, least=16),
+                require_size(shape, multiple=4, least=least),
                 self.generator_width,
                 self.generator_channels,
                 self.init_deviation,

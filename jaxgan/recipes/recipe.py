@@ -1,14 +1,19 @@
 """What a recipe is: the hyper-parameters of a system, and how its parts come from them."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from jaxgan.data import Feed, load
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN
 from jaxgan.updates import Update
+
+LARGEST = 2**31 - 1  # of whole numbers: the training steps are counted in int32
+ABOVE_ZERO = {"learning_rate", "norm_time"}  # hyper-parameters that must not be 0
+BELOW_ONE = {"beta1", "beta2", "momentum", "dropout"}  # those that are shares of something
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +36,8 @@ class Recipe(ABC):
     grid: tuple[int, int]  # rows and columns of a picture of samples
 
     def __post_init__(self):
-        positive = "batch_size steps epochs log_every sample_every checkpoint_every"
-        for field in positive.split():
-            value = getattr(self, field)
-            if value is not None and value < 1:
-                raise UserError(f"{field} must be at least 1, not {value}")
-        if min(self.grid) < 1:
-            raise UserError(f"grid must have at least 1 row and 1 column, not {self.grid}")
+        for field in fields(self):
+            _check_value(field.name, field.type, getattr(self, field.name))
         if self.steps is not None and self.epochs is not None:
             raise UserError("steps and epochs are two ways to say how long: give one of them")
 
@@ -116,11 +116,6 @@ class ImageRecipe(Recipe):
     data: str = "mnist"  # mnist, tfds:NAME or folder:PATH; @SPLIT may follow the first two
     image_size: int | None = None  # resize pictures to this height and width
 
-    def __post_init__(self):
-        super().__post_init__()
-        if self.image_size is not None and self.image_size < 1:
-            raise UserError(f"image_size must be at least 1, not {self.image_size}")
-
     def feed(self, seed: int, data_dir: str | None = None) -> Feed:
         """Opens the data set (see `Recipe.feed`)."""
         low, high = self.value_range
@@ -134,6 +129,22 @@ class ImageRecipe(Recipe):
             default_size=self.default_size,
             data_dir=data_dir,
         )
+
+
+def _check_value(name: str, kind: Any, value: Any) -> None:
+    """Checks a hyper-parameter: counts are at least 1, lists not empty, and numbers finite."""
+    if isinstance(value, tuple):
+        if not value:
+            raise UserError(f"{name} must not be empty")
+        for item in value:
+            _check_value(name, int, item)
+    elif kind is float:
+        if not math.isfinite(value) or value < 0 or (value == 0 and name in ABOVE_ZERO):
+            raise UserError(f"{name} must be a positive number, not {value}")
+        if value >= 1 and name in BELOW_ONE:
+            raise UserError(f"{name} must be less than 1, not {value}")
+    elif type(value) is int and not 1 <= value <= LARGEST:
+        raise UserError(f"{name} must be at least 1 and at most {LARGEST}, not {value}")
 
 
 def require_size(shape: tuple[int, ...], *, multiple: int, least: int) -> tuple[int, int, int]:
@@ -150,6 +161,8 @@ def require_size(shape: tuple[int, ...], *, multiple: int, least: int) -> tuple[
     Raises:
         UserError: if they cannot.
     """
+    if len(shape) != 3:
+        raise UserError(f"these networks make images, not examples of shape {shape}")
     height, width, channels = shape
     if height % multiple or width % multiple or min(height, width) < least:
         raise UserError(

@@ -5,16 +5,6 @@ import pytest
 import tensorflow_datasets as tfds
 from tiny import define, encode, noise, prepare
 
-from jaxgan.data.sources import open_source
-
-
-@pytest.fixture(scope="session")
-def mnist_dir(tmp_path_factory) -> str:
-    """A data directory in which MNIST is prepared."""
-    root = str(tmp_path_factory.mktemp("mnist"))
-    open_source("mnist", image_size=None, default_size=28, data_dir=root)
-    return root
-
 
 @pytest.fixture(scope="session")
 def tiny_images() -> np.ndarray:

@@ -1,0 +1,296 @@
+"""One system twice, in jaxgan and in PyTorch, trained side by side on the same numbers."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import torch
+from flax import linen
+from systems import SYSTEMS, Step, System, biases_before_norm, norms_of
+
+from jaxgan.gan import GAN, GANState, TrainState, apply, generate, init
+from jaxgan.interop import from_torch_state_dict, layer_names, to_torch_state_dict
+from jaxgan.layers import Dropout
+from jaxgan.recipes import Recipe, find_recipe
+from jaxgan.steps import make_step
+
+# Examples in a batch: few, to be quick. All else is as in the systems.
+BATCH = {
+    "pattern_1010": 1,
+    "mnist_mlp": 16,
+    "mnist_conv": 8,
+    "mnist_dcgan": 8,
+    "mnist_dcgan_bn": 8,
+}
+# Which of the latent batches of an iteration each optimizer step uses.
+LATENTS = {
+    "pattern_1010": [0, 0],  # D on fakes, G
+    "mnist_mlp": [0, 0],  # D, G
+    "mnist_conv": [0, 1],  # D, G
+    "mnist_dcgan": [0, 0],  # D, G
+    "mnist_dcgan_bn": [0, 1, 2, 2],  # D, D, G, G
+}
+MOMENTS = {"mu": "exp_avg", "nu": "exp_avg_sq"}  # of Adam, in optax and in PyTorch
+
+
+class Difference(NamedTuple):
+    """How far the two are apart in one array."""
+
+    kind: str  # loss, gradient, parameter, moment, statistic, output; silent: see `Pair.train`
+    name: str
+    relative: float  # the largest difference of two numbers, by the largest number
+
+
+class Recorded(NamedTuple):
+    """What one training step of jaxgan drew and computed, each in order."""
+
+    latents: list[jax.Array]
+    masks: list[jax.Array]  # of dropout; True keeps a value
+    gradients_d: list[Any]  # trees, like the parameters
+    gradients_g: list[Any]
+
+
+def small_recipe(name: str) -> Recipe:
+    """Makes a recipe with a small batch, but the batch norm of the full one."""
+    settings: dict[str, Any] = {"batch_size": BATCH[name]}
+    if name == "mnist_dcgan_bn":
+        settings["norm_time"] = 5000 * BATCH[name] / 128
+    return find_recipe(name)(**settings)
+
+
+class Pair:
+    """A recipe and the PyTorch system of its name, from the same first parameters."""
+
+    def __init__(self, name: str, dtype: type[np.floating], seed: int = 0):
+        self.name = name
+        self.recipe = small_recipe(name)
+        self.image_shape = (4,) if name == "pattern_1010" else (28, 28, 1)
+        self.gan = self.recipe.gan(self.image_shape)
+        self.dtype = dtype
+        self.random = np.random.default_rng(seed)
+        example = {"image": np.zeros((1, *self.image_shape))}
+        state = jax.jit(lambda key: init(self.gan, key, example))(jax.random.key(seed))
+        self.state: GANState = jax.tree.map(
+            lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
+        )
+        self.latent_shape = self.gan.latents(jax.random.key(0), 1).shape[1:]
+        self.iterate = jax.jit(self._iterate)
+
+        self.system: System = SYSTEMS[name](getattr(torch, np.dtype(dtype).name))
+        for role in ("discriminator", "generator"):
+            network = getattr(self.system, role)
+            weights = self.carried(role, getattr(self.state, role))
+            network.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+            for norm in norms_of(network).values():
+                norm.register_forward_pre_hook(count_values)
+
+    def _iterate(self, state: GANState, images: jax.Array, key: jax.Array):
+        recorded = Recorded([], [], [], [])
+        gan = recording(
+            self.gan, recorded, self.silencer("discriminator"), self.silencer("generator")
+        )
+        step = make_step(self.recipe.update(gan))
+        with linen.intercept_methods(partial(record_mask, recorded.masks)):
+            state, metrics = step(state, {"image": images}, key)
+        return state, metrics, recorded
+
+    def silencer(self, role: str) -> Any:
+        """What to multiply gradients by to put 0 for those of biases before batch norm."""
+        network, net = getattr(self.system, role), getattr(self.state, role)
+        names = biases_before_norm(network)
+        factors = {n: np.full_like(w, n not in names) for n, w in self.carried(role, net).items()}
+        return self.taken(role, net, factors).params
+
+    def carried(self, role: str, net: TrainState) -> dict[str, np.ndarray]:
+        """A network's parameters and running averages under their names in PyTorch."""
+        return to_torch_state_dict(getattr(self.gan, role), net, **self.layout(role))
+
+    def taken(self, role: str, net: TrainState, weights: dict[str, np.ndarray]) -> TrainState:
+        """The way back."""
+        return from_torch_state_dict(getattr(self.gan, role), net, weights, **self.layout(role))
+
+    def layout(self, role: str) -> dict[str, Any]:
+        return {
+            "shape": self.latent_shape if role == "generator" else self.image_shape,
+            "layers": layer_names(getattr(self.system, role).state_dict()),
+        }
+
+    def draw_images(self) -> np.ndarray:
+        """Random images in the recipe's range, for one iteration."""
+        low, high = getattr(self.recipe, "value_range", (0, 1))
+        size = (self.recipe.examples_per_step, *self.image_shape)
+        return self.random.uniform(low, high, size).astype(self.dtype)
+
+    def train(self) -> list[Difference]:
+        """Trains both for one iteration, and compares all there is.
+
+        The gradients of biases before batch norm have the kind "silent". They are rounding, in
+        either library its own, so they are not compared with each other, but both with 0, by the
+        largest gradient of their network.
+        """
+        images = self.draw_images()
+        self.state, metrics, recorded = self.iterate(self.state, images, jax.random.key(7))
+        parts = getattr(self.recipe, "discriminator_steps", 1)  # each takes every so-manieth image
+        steps_d, steps_g = self.system.iteration(
+            [nchw(images[part::parts]) for part in range(parts)],
+            [nchw(z) for z in distinct(recorded.latents, LATENTS[self.name])],
+            # D has two dropout layers, so every two masks are those of one pass.
+            [list(map(nchw, both)) for both in zip(*[iter(recorded.masks)] * 2, strict=True)],
+        )
+
+        differences = []
+        losses = {"loss_d": steps_d[-1], "loss_g": steps_g[-1]}
+        if self.name == "pattern_1010":
+            losses = {"loss_d_real": steps_d[0], "loss_d_fake": steps_d[1], "loss_g": steps_g[0]}
+        for name, step in losses.items():
+            differences.append(difference("loss", name, metrics[name], step.loss))
+        for role, steps, trees in (
+            ("discriminator", steps_d, recorded.gradients_d),
+            ("generator", steps_g, recorded.gradients_g),
+        ):
+            biases = biases_before_norm(getattr(self.system, role))
+            largest = max(abs(g).max().item() for g in steps[0].gradients.values())
+            for kind, name, ours, theirs in self.arrays(role, trees, steps):
+                label = f"{role} {name}"
+                if kind == "gradient" and name in biases:
+                    rounding = max(abs(ours).max(), abs(theirs).max())
+                    differences.append(Difference("silent", label, float(rounding / largest)))
+                else:
+                    differences.append(difference(kind, label, ours, theirs))
+        return differences
+
+    def arrays(
+        self, role: str, trees: list[Any], steps: list[Step]
+    ) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+        """All arrays of one network, and its gradients: kind, name, jaxgan's, PyTorch's."""
+        net: TrainState = getattr(self.state, role)
+        network = getattr(self.system, role)
+        parameters = dict(network.named_parameters())
+        ours = self.carried(role, net)
+        for name, parameter in parameters.items():
+            yield "parameter", name, ours[name], parameter.detach().numpy()
+        for name, norm in norms_of(network).items():
+            assert norm.running_mean is not None
+            yield "statistic", name, ours[f"{name}.running_mean"], norm.running_mean.numpy()
+            yield "statistic", name, ours[f"{name}.running_var"], biased_variance(norm).numpy()
+
+        for tree, step in zip(trees, steps, strict=True):
+            ours = self.carried(role, net.replace(params=tree))
+            for name, gradient in step.gradients.items():
+                yield "gradient", name, ours[name], gradient.numpy()
+
+        initial = role[0]
+        optimizer = {"d": self.system.optimizer_d, "g": self.system.optimizer_g}[initial]
+        if isinstance(optimizer, torch.optim.SGD):
+            assert not jax.tree.leaves(net.opt_state), "plain SGD has no state"
+            return
+        for moment, torch_name in MOMENTS.items():
+            tree = optax.tree_utils.tree_get(net.opt_state, moment)
+            ours = self.carried(role, net.replace(params=tree))
+            for name, parameter in parameters.items():
+                yield "moment", name, ours[name], optimizer.state[parameter][torch_name].numpy()
+
+    def outputs(self) -> list[Difference]:
+        """Compares what the networks answer now in the mode for sampling."""
+        z = jnp.asarray(self.random.standard_normal((8, *self.latent_shape)), self.dtype)
+        images = jnp.asarray(self.draw_images())
+        net = self.state.discriminator
+        samples = generate(self.gan, self.state, z)
+        scores, _ = apply(self.gan.discriminator, net.params, net.batch_stats, images, train=False)
+        generator = in_sampling(self.system.generator)
+        discriminator = in_sampling(self.system.discriminator)
+        if self.name == "mnist_conv":
+            generator.train()  # it samples with the batch's statistics
+        with torch.no_grad():
+            their_samples, their_scores = generator(nchw(z)), discriminator(nchw(images))
+        return [
+            difference("output", "samples", nchw(samples).numpy(), their_samples.numpy()),
+            difference("output", "scores", scores, their_scores.numpy()),
+        ]
+
+
+def difference(kind: str, name: str, ours, theirs) -> Difference:
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert ours.shape == theirs.shape, name
+    gap = abs(ours - theirs).max()
+    relative = float(gap / abs(theirs).max()) if gap else 0.0
+    assert np.isfinite(relative), f"{kind} {name} is not finite, or 0 in PyTorch alone"
+    return Difference(kind, name, relative)
+
+
+def recording(gan: GAN, recorded: Recorded, silencer_d: Any, silencer_g: Any) -> GAN:
+    """A GAN that also writes down its latents and its gradients, which it then silences.
+
+    The lists hold tracers, which the function that is being traced has to return.
+    """
+
+    def latents(key, n):
+        recorded.latents.append(gan.latents(key, n))
+        return recorded.latents[-1]
+
+    def optimizer(inner: optax.GradientTransformation, gradients: list[Any], silencer: Any):
+        def update(updates, state, params=None):
+            gradients.append(updates)
+            return inner.update(jax.tree.map(jnp.multiply, updates, silencer), state, params)
+
+        return optax.GradientTransformation(inner.init, update)
+
+    return replace(
+        gan,
+        latents=latents,
+        discriminator_optimizer=optimizer(
+            gan.discriminator_optimizer, recorded.gradients_d, silencer_d
+        ),
+        generator_optimizer=optimizer(gan.generator_optimizer, recorded.gradients_g, silencer_g),
+    )
+
+
+def record_mask(masks: list[jax.Array], call, arguments, settings, context):
+    """Writes down what dropout keeps; for `flax.linen.intercept_methods`."""
+    outputs = call(*arguments, **settings)
+    if isinstance(context.module, Dropout):
+        masks.append(outputs != 0)
+    return outputs
+
+
+def distinct(draws: list[jax.Array], places: list[int]) -> list[jax.Array]:
+    """The different ones of some draws, of which the i-th must be the one at `places[i]`."""
+    found = [draws[places.index(place)] for place in range(max(places) + 1)]
+    for draw, place in zip(draws, places, strict=True):
+        assert [np.array_equal(draw, other) for other in found].index(True) == place
+    return found
+
+
+def count_values(norm: torch.nn.Module, arguments: tuple[torch.Tensor]) -> None:
+    """Notes how many numbers of each channel a batch norm averages; a forward pre-hook."""
+    (x,) = arguments
+    norm.count = x.numel() // x.shape[1]  # type: ignore[assignment]
+
+
+def biased_variance(norm) -> torch.Tensor:
+    """What PyTorch's running variance would be if it followed the biased variance, as Flax's does.
+
+    After t batches with variances v_i it is p^t + sum_i (1 - p) p^(t - i) v_i n / (n - 1), where
+    p is the part that each batch leaves of it, and n the count of numbers in a variance.
+    """
+    left = (1 - norm.momentum) ** norm.num_batches_tracked.item()
+    return left + (norm.running_var - left) * (norm.count - 1) / norm.count
+
+
+def in_sampling(network: torch.nn.Module) -> torch.nn.Module:
+    """A copy of a network for sampling, its running variances as Flax has them."""
+    network = deepcopy(network).eval()
+    for norm in norms_of(network).values():
+        norm.running_var = biased_variance(norm)
+    return network
+
+
+def nchw(images) -> torch.Tensor:
+    images = np.asarray(images)
+    return torch.tensor(images.transpose(0, 3, 1, 2) if images.ndim == 4 else images)

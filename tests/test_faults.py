@@ -1,0 +1,105 @@
+"""Disks that are full or read-only, and crashes at bad moments."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from runs import JAXGAN, TINY, Result, command, contents, copy, process, result_of
+
+OPTIONS = [*TINY["mnist_mlp"], "--steps", "40"]
+
+
+@contextlib.contextmanager
+def mounted(path: Path, options: str):
+    """A small disk in memory."""
+    path.mkdir(exist_ok=True)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", path], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("only root may mount a disk")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True)
+
+
+def assert_one_line(done: Result, *told: str) -> None:
+    assert done.status == 2
+    assert "Traceback" not in done.err
+    (line,) = [line for line in done.err.splitlines() if line.startswith("jaxgan: ")]
+    assert line == done.err.splitlines()[-1]
+    assert all(words in line for words in told), line
+
+
+@pytest.mark.parametrize("size", [60, 300])
+def test_a_full_disk_ends_a_run_in_a_line_and_space_lets_it_go_on(size, here, whole_run):
+    with mounted(here / "disk", f"size={size}k") as disk:
+        done = process("train", "mnist_mlp", *OPTIONS, "--out", "disk/run")
+        assert_one_line(done, "o space left on device")
+        subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
+        again = command("train", "mnist_mlp", "--out", "disk/run", "--resume")
+        assert again.status == 0, again.err
+        assert result_of(disk / "run") == result_of(whole_run("mnist_mlp"))
+
+
+def test_files_that_may_not_grow_large_enough_are_named(here):
+    words = ["train", "mnist_mlp", "--data", "mnist@train[:64]", "--batch-size", "8"]
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 200; exec "$@"', "sh", *JAXGAN, *words, "--steps", "5"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"},
+    )
+    told = ("cannot write a checkpoint to", "mend that, then go on with --resume")
+    assert_one_line(Result(done.returncode, done.stdout, done.stderr), *told)
+
+
+def test_a_read_only_disk_is_named_and_nothing_is_lost(here, whole_run):
+    with mounted(here / "disk", "size=20m") as disk:
+        run = copy(whole_run("pattern_1010"), disk / "run")
+        before = contents(disk)
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        for words in (
+            ["train", "pattern_1010", "--out", "disk/new"],
+            ["train", "pattern_1010", "--out", "disk/run", "--overwrite"],
+            ["train", "pattern_1010", "--out", "disk/run", "--resume", "--steps", "50"],
+            ["sample", run],
+            ["report", run],
+        ):
+            done = command(*words)
+            assert (done.status, done.out) == (2, "")
+            assert_one_line(done, "Read-only file system")
+        assert contents(disk) == before
+        assert command("sample", "disk/run", "--out", "a.npz").status == 0
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.3])
+def test_a_run_that_is_killed_goes_on_bit_for_bit(seconds, here):
+    options = "--steps 40000 --log-every 500 --sample-every 1000 --checkpoint-every 1000".split()
+    words = ["train", "pattern_1010", *options]
+    child = subprocess.Popen([*JAXGAN, *words, "--out", "run"], stderr=subprocess.DEVNULL)
+    first = here / "run" / "samples" / "step_000002000.npy"
+    until = time.monotonic() + 60
+    while not first.exists() and time.monotonic() < until:
+        time.sleep(0.005)
+    time.sleep(seconds)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait(60) == -signal.SIGKILL
+    again = process("train", "pattern_1010", "--out", "run", "--resume")
+    assert again.status == 0, again.err
+    assert "Traceback" not in again.err
+    assert command(*words, "--out", "whole").status == 0
+    assert result_of(here / "run") == result_of(here / "whole")
+
+
+def test_two_names_of_one_run_are_the_same_run(here, whole_run):
+    copy(whole_run("pattern_1010"), here / "run")
+    os.symlink("run", here / "alias")
+    assert command("train", "pattern_1010", "--out", "alias", "--resume").status == 0
+    assert result_of(here / "alias") == result_of(whole_run("pattern_1010"))

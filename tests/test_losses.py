@@ -1,0 +1,191 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxgan import losses
+from jaxgan.losses import Loss, separable
+
+LOG2 = 0.6931471805599453
+SEPARABLE = {
+    "binary_cross_entropy": losses.binary_cross_entropy,
+    "non_saturating": losses.non_saturating,
+    "least_squares": losses.least_squares,
+    "hinge": losses.hinge,
+    "wasserstein": losses.wasserstein,
+}
+ALL = SEPARABLE | {"relativistic": losses.relativistic}
+
+# score: (D's loss on it as a real, D's loss on it as a fake, G's loss on it as a fake)
+VALUES = {
+    "binary_cross_entropy": {
+        0.0: (100.0, 0.0, 100.0),
+        0.1: (2.302585092994046, 0.10536051565782628, 2.302585092994046),
+        0.5: (LOG2, LOG2, LOG2),
+        0.75: (0.2876820724517809, 1.3862943611198906, 0.2876820724517809),
+        1.0: (0.0, 100.0, 0.0),
+    },
+    "non_saturating": {
+        -1e4: (1e4, 0.0, 1e4),
+        -2.0: (2.1269280110429727, 0.1269280110429726, 2.1269280110429727),
+        0.0: (LOG2, LOG2, LOG2),
+        1.0: (0.31326168751822286, 1.3132616875182228, 0.31326168751822286),
+        1e4: (0.0, 1e4, 0.0),
+    },
+    "least_squares": {
+        -2.0: (9.0, 4.0, 9.0),
+        0.0: (1.0, 0.0, 1.0),
+        0.5: (0.25, 0.25, 0.25),
+        1.0: (0.0, 1.0, 0.0),
+        3.0: (4.0, 9.0, 4.0),
+    },
+    "hinge": {
+        -2.0: (3.0, 0.0, 2.0),
+        -1.0: (2.0, 0.0, 1.0),
+        0.0: (1.0, 1.0, 0.0),
+        0.5: (0.5, 1.5, -0.5),
+        1.0: (0.0, 2.0, -1.0),
+        4.0: (0.0, 5.0, -4.0),
+    },
+    "wasserstein": {
+        -2.0: (2.0, -2.0, 2.0),
+        0.0: (0.0, 0.0, 0.0),
+        3.5: (-3.5, 3.5, -3.5),
+    },
+}
+
+
+def parts(loss: Loss):
+    assert loss.real is not None and loss.fake is not None
+    return loss.real, loss.fake
+
+
+def slope(function, at) -> list[float]:
+    return jax.vmap(jax.grad(lambda score: function(score[None])[0]))(jnp.asarray(at)).tolist()
+
+
+@pytest.mark.parametrize("name", SEPARABLE)
+def test_values(name):
+    scores = jnp.array(list(VALUES[name]))
+    real, fake, generator = np.array(list(VALUES[name].values())).T
+    loss = SEPARABLE[name]
+    on_real, on_fake = parts(loss)
+    np.testing.assert_allclose(on_real(scores), real, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(on_fake(scores), fake, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(loss.generator(scores, None), generator, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", SEPARABLE)
+def test_the_discriminators_loss_is_the_sum_of_its_halves(name):
+    scores = list(VALUES[name])
+    real = jnp.repeat(jnp.array(scores), len(scores))
+    fake = jnp.tile(jnp.array(scores), len(scores))
+    expected = [VALUES[name][r][0] + VALUES[name][f][1] for r in scores for f in scores]
+    found = SEPARABLE[name].discriminator(real, fake)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", SEPARABLE)
+def test_the_generators_loss_looks_at_fakes_alone(name):
+    fake = jnp.array([0.1, 0.9])
+    loss = SEPARABLE[name].generator
+    np.testing.assert_array_equal(loss(fake, None), loss(fake, jnp.array([0.3, 0.2])))
+
+
+def test_relativistic_losses_pair_each_real_with_one_fake():
+    real, fake = jnp.array([2.0, -1.0, 0.0, 1e4, -1e4]), jnp.array([1.0, 0.0, 0.0, -1e4, 1e4])
+    assert losses.relativistic.real is None and losses.relativistic.fake is None
+    # softplus of fake - real for D, of real - fake for G.
+    np.testing.assert_allclose(
+        losses.relativistic.discriminator(real, fake),
+        [0.31326168751822286, 1.3132616875182228, LOG2, 0, 2e4],
+        rtol=1e-6,
+    )
+    np.testing.assert_allclose(
+        losses.relativistic.generator(fake, real),
+        [1.3132616875182228, 0.31326168751822286, LOG2, 2e4, 0],
+        rtol=1e-6,
+    )
+    swapped = losses.relativistic.discriminator(real, fake[jnp.array([1, 0, 2, 3, 4])])
+    assert not np.allclose(swapped, losses.relativistic.discriminator(real, fake))
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_losses_are_per_sample(name, batch):
+    real, fake = jnp.full(batch, 0.3), jnp.full(batch, 0.6)
+    assert ALL[name].discriminator(real, fake).shape == (batch,)
+    assert ALL[name].generator(fake, real).shape == (batch,)
+
+
+def test_cross_entropy_of_an_impossible_probability_is_100_with_gradient_0():
+    on_real, on_fake = parts(losses.binary_cross_entropy)
+    assert on_real(jnp.zeros(1)).tolist() == [100] and slope(on_real, [0.0]) == [0]
+    assert on_fake(jnp.ones(1)).tolist() == [100] and slope(on_fake, [1.0]) == [0]
+    tiny = [1.2e-38, 1e-30]  # logarithms of normal float32 numbers stay above the bound of -100
+    np.testing.assert_allclose(on_real(jnp.array(tiny)), -np.log(tiny), rtol=1e-6)
+    with jax.enable_x64(True):  # where there are probabilities whose logarithm is below -100
+        assert on_real(jnp.array([1e-60])).tolist() == [100]
+
+
+SLOPES = {  # d/ds of D's loss on reals and on fakes, by the chain rule on paper
+    "binary_cross_entropy": (lambda s: -1 / s, lambda s: 1 / (1 - s)),
+    "non_saturating": (lambda s: 1 / (1 + np.exp(-s)) - 1, lambda s: 1 / (1 + np.exp(-s))),
+    "least_squares": (lambda s: 2 * (s - 1), lambda s: 2 * s),
+    "hinge": (lambda s: -1.0 * (s < 1), lambda s: 1.0 * (s > -1)),
+    "wasserstein": (lambda s: -np.ones_like(s), np.ones_like),
+}
+
+
+@pytest.mark.parametrize("name", SEPARABLE)
+def test_gradients_are_the_analytic_ones(name):
+    inside = [0.05, 0.3, 0.5, 0.95]
+    scores = np.array(inside if name == "binary_cross_entropy" else [-3.0, -0.4, *inside, 2.0])
+    on_real, on_fake = parts(SEPARABLE[name])
+    for half, expected in zip((on_real, on_fake), SLOPES[name], strict=True):
+        np.testing.assert_allclose(slope(half, scores), expected(scores), rtol=1e-5)
+    generator = -1.0 * np.ones_like(scores) if name == "hinge" else SLOPES[name][0](scores)
+    loss = SEPARABLE[name]
+    np.testing.assert_allclose(slope(lambda s: loss.generator(s, None), scores), generator, 1e-5)
+
+
+def test_the_relativistic_gradients_are_opposite_sigmoids():
+    real, fake = jnp.array([0.5, -2.0]), jnp.array([-0.25, 1.0])
+    d = jax.grad(lambda r, f: losses.relativistic.discriminator(r, f).sum(), (0, 1))(real, fake)
+    g = jax.grad(lambda f, r: losses.relativistic.generator(f, r).sum())(fake, real)
+    trust = 1 / (1 + np.exp(np.asarray(real) - np.asarray(fake)))  # sigmoid(fake - real)
+    np.testing.assert_allclose(d, [-trust, trust], rtol=1e-6)
+    np.testing.assert_allclose(g, trust - 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["non_saturating", "relativistic", "hinge", "wasserstein"])
+def test_losses_of_logits_and_critics_are_finite_at_extremes(name):
+    real, fake = jnp.array([1e4, 1e4, -1e4, -1e4]), jnp.array([1e4, -1e4, 1e4, -1e4])
+    for loss in (ALL[name].discriminator, ALL[name].generator):
+        value, pull = jax.vjp(loss, real, fake)
+        assert np.isfinite(value).all()
+        assert all(np.isfinite(gradient).all() for gradient in pull(jnp.ones(4)))
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.floats(-15, 15), st.floats(-15, 15)), min_size=1, max_size=5))
+def test_logits_and_probabilities_tell_the_same_loss(pairs):
+    with jax.enable_x64(True):
+        real, fake = jnp.array(pairs).T
+        ours, theirs = losses.non_saturating, losses.binary_cross_entropy
+        p, q = jax.nn.sigmoid(real), jax.nn.sigmoid(fake)
+        np.testing.assert_allclose(
+            ours.discriminator(real, fake), theirs.discriminator(p, q), rtol=1e-6
+        )
+        np.testing.assert_allclose(ours.generator(fake, None), theirs.generator(q, None), rtol=1e-6)
+
+
+def test_separable_builds_a_loss_of_its_three_parts():
+    loss = separable(real=lambda s: 2 * s, fake=lambda s: s + 10, generator=lambda s: -s)
+    on_real, on_fake = parts(loss)
+    s, t = jnp.array([1.0, 2.0]), jnp.array([0.5, 0.0])
+    assert on_real(s).tolist() == [2, 4] and on_fake(t).tolist() == [10.5, 10]
+    assert loss.discriminator(s, t).tolist() == [12.5, 14]
+    assert loss.generator(t, s).tolist() == [-0.5, 0]

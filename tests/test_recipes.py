@@ -1,0 +1,471 @@
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from tiny_systems import make_recipe, small_gan
+
+from jaxgan import latents, losses
+from jaxgan.errors import UserError
+from jaxgan.gan import GAN, init
+from jaxgan.recipes import ImageRecipe, Recipe, find_recipe, recipes
+from jaxgan.recipes.pattern_1010 import draw_real
+from jaxgan.steps import make_step, run_steps
+
+KEY = jax.random.key(0)
+
+# Every hyper-parameter and its default, as the five sources have them.
+FIELDS: dict[str, dict[str, Any]] = {
+    "pattern_1010": {
+        "batch_size": 1,
+        "log_every": 5,  # D is trained twice in a step; its loss is recorded each 10th time
+        "sample_every": 1000,
+        "checkpoint_every": 10_000,
+        "grid": (1, 1),
+        "width": 3,
+        "learning_rate": 0.01,
+    },
+    "mnist_mlp": {
+        "data": "mnist",
+        "batch_size": 128,
+        "log_every": 117,
+        "sample_every": 468,  # an epoch
+        "checkpoint_every": 468,
+        "grid": (5, 5),
+        "latent_size": 100,
+        "generator_widths": (128, 256, 512, 1024),
+        "discriminator_widths": (512, 256),
+        "slope": 0.2,
+        "momentum": 0.9,
+        "epsilon": 1e-5,
+        "learning_rate": 2e-4,
+        "beta1": 0.5,
+        "beta2": 0.999,
+    },
+    "mnist_conv": {
+        "data": "mnist@train[5000:]",  # 55,000 images, the first 5,000 being for validation
+        "batch_size": 128,
+        "log_every": 50,
+        "sample_every": 250,
+        "checkpoint_every": 500,
+        "grid": (4, 4),
+        "latent_size": 96,
+        "generator_width": 1024,
+        "generator_channels": (128, 64),
+        "discriminator_channels": (32, 64),
+        "discriminator_width": 1024,
+        "slope": 0.01,
+        "momentum": 0.99,
+        "epsilon": 1e-3,
+        "learning_rate": 1e-3,
+        "beta1": 0.5,
+        "beta2": 0.999,
+    },
+    "mnist_dcgan": {
+        "data": "mnist",
+        "batch_size": 128,
+        "log_every": 50,
+        "sample_every": 1000,
+        "checkpoint_every": 500,
+        "grid": (5, 5),
+        "latent_size": 100,
+        "generator_channels": (256, 128, 64),
+        "discriminator_channels": (64, 128),
+        "slope": 0.2,
+        "dropout": 0.3,
+        "init_deviation": 0.02,
+        "momentum": 0.9,
+        "epsilon": 1e-5,
+        "learning_rate": 2e-4,
+        "beta1": 0.9,  # Flux's default, not 0.5
+        "beta2": 0.999,
+    },
+    "mnist_dcgan_bn": {
+        "data": "mnist",
+        "batch_size": 128,
+        "log_every": 200,  # 25 times in 5,000 steps
+        "sample_every": 500,
+        "checkpoint_every": 500,
+        "grid": (6, 6),
+        "discriminator_steps": 2,
+        "generator_steps": 2,
+        "latent_size": 100,
+        "generator_width": 1024,
+        "generator_channels": (128, 128),
+        "discriminator_channels": (1, 64),
+        "discriminator_width": 1024,
+        "slope": 0.2,
+        "init_deviation": 0.02,
+        "norm_time": 5000.0,
+        "epsilon": 1e-5,
+        "learning_rate": 2e-4,
+        "beta1": 0.5,
+        "beta2": 0.999,
+    },
+}
+NAMES = list(FIELDS)
+IMAGES = [name for name in NAMES if name != "pattern_1010"]
+LENGTHS = {  # of a default run on MNIST: steps, real examples in each
+    "pattern_1010": (10_000, 1),
+    "mnist_mlp": (20 * 468, 128),
+    "mnist_conv": (4296, 128),
+    "mnist_dcgan": (25 * 468, 128),
+    "mnist_dcgan_bn": (5000, 256),
+}
+
+
+def gan_of(name: str, **fields) -> GAN:
+    shape = (4,) if name == "pattern_1010" else (28, 28, 1)
+    return make_recipe(name, **fields).gan(shape)
+
+
+def test_the_recipes_are_known_by_their_names():
+    assert set(NAMES) <= set(recipes())
+    assert list(recipes()) == sorted(recipes())
+    for name, recipe in recipes().items():
+        assert recipe.name == name and find_recipe(name) is recipe
+        assert recipe.__module__ == f"jaxgan.recipes.{name}"  # a file of its own
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hyper_parameters(name):
+    fields = dataclasses.asdict(make_recipe(name))
+    image_fields = {} if name == "pattern_1010" else {"image_size": None}
+    assert fields == FIELDS[name] | {"steps": None, "epochs": None} | image_fields
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_recipes_are_frozen(name):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(make_recipe(name), "batch_size", 3)  # noqa: B010  the checker knows it too
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_recipes_say_what_they_are_what_to_run_and_what_to_expect(name):
+    docstring = recipes()[name].__doc__
+    assert docstring
+    first, blank, *rest = docstring.splitlines()
+    assert first.endswith(".") and not blank
+    text = " ".join(" ".join(rest).split())
+    assert "Source: " in text
+    assert f"Command: `jaxgan train {name}" in text and "Expect: " in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lengths(name):
+    recipe = make_recipe(name)
+    examples = 55_000 if name == "mnist_conv" else 60_000
+    steps, at_once = LENGTHS[name]
+    assert recipe.total_steps(None if name == "pattern_1010" else examples) == steps
+    assert recipe.examples_per_step == at_once
+    assert dataclasses.replace(recipe, steps=7).total_steps(None) == 7
+    longer = dataclasses.replace(recipe, epochs=3)
+    assert longer.total_steps(1000) == 3 * (1000 // at_once)  # the last partial batch is dropped
+
+
+def test_epochs_of_what_has_no_end_are_an_error():
+    with pytest.raises(UserError, match="pattern_1010 draws its examples.*steps"):
+        make_recipe("pattern_1010", epochs=2).total_steps(None)
+
+
+def test_the_presets_of_mnist_dcgan_bn_record_25_times():
+    recipe = find_recipe("mnist_dcgan_bn")
+    lengths = {}
+    for preset, fields in recipe.presets.items():
+        one = make_recipe("mnist_dcgan_bn", **fields)
+        lengths[preset] = one.total_steps(60_000)
+        assert one.total_steps(60_000) == 25 * one.log_every
+    assert lengths == {"fast": 5000, "slow": 10_000}
+
+
+def test_presets_are_fields_of_their_recipes():
+    for recipe in recipes().values():
+        for fields in recipe.presets.values():
+            make_recipe(recipe.name, **fields)
+
+
+def test_value_ranges():
+    found = {n: r.value_range for n, r in recipes().items() if issubclass(r, ImageRecipe)}
+    expected = dict.fromkeys(IMAGES, (-1.0, 1.0)) | {"mnist_dcgan_bn": (0.0, 1.0)}
+    assert {name: found[name] for name in IMAGES} == expected
+
+
+def adam(rate: float, beta1: float):
+    """Adam after its paper, in numpy, on a gradient that is 1 and then -0.5."""
+    mean = square = value = 0.0
+    for t, gradient in ((1, 1.0), (2, -0.5)):
+        mean = beta1 * mean + (1 - beta1) * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        step = mean / (1 - beta1**t) / (np.sqrt(square / (1 - 0.999**t)) + 1e-8)
+        value -= rate * step
+    return value
+
+
+def follow(optimizer: optax.GradientTransformation) -> float:
+    params = jnp.zeros(())
+    state = optimizer.init(params)
+    for gradient in (1.0, -0.5):
+        changes, state = optimizer.update(jnp.asarray(gradient), state, params)
+        params = optax.apply_updates(params, changes)
+    return float(jnp.asarray(params))
+
+
+MOVES = {
+    "pattern_1010": -0.01 * (1 - 0.5),  # plain gradient descent
+    "mnist_mlp": adam(2e-4, 0.5),
+    "mnist_conv": adam(1e-3, 0.5),
+    "mnist_dcgan": adam(2e-4, 0.9),
+    "mnist_dcgan_bn": adam(2e-4, 0.5),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_optimizers(name):
+    gan = gan_of(name)
+    assert follow(gan.generator_optimizer) == pytest.approx(MOVES[name], rel=1e-4)
+    assert follow(gan.discriminator_optimizer) == pytest.approx(MOVES[name], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_latents(name):
+    z = gan_of(name).latents(KEY, 50)
+    if name == "pattern_1010":
+        np.testing.assert_array_equal(z, np.full((50, 1), 0.5))
+        return
+    law = latents.normal if name in ("mnist_mlp", "mnist_dcgan") else latents.uniform
+    np.testing.assert_array_equal(z, law(96 if name == "mnist_conv" else 100)(KEY, 50))
+
+
+def test_losses():
+    loss = {name: gan_of(name).loss for name in NAMES}
+    assert loss["pattern_1010"] is losses.least_squares
+    assert loss["mnist_mlp"] is losses.binary_cross_entropy
+    assert loss["mnist_conv"] is losses.non_saturating
+    assert loss["mnist_dcgan"] is losses.non_saturating
+    fake, real = jnp.array([0.2, 0.7]), jnp.array([0.9, 0.4])
+    bce, ours = losses.binary_cross_entropy, loss["mnist_dcgan_bn"]
+    np.testing.assert_array_equal(ours.discriminator(real, fake), bce.discriminator(real, fake))
+    np.testing.assert_allclose(ours.generator(fake, None), 1 - np.log([0.2, 0.7]), rtol=1e-6)
+
+
+# Of one training step: which latents each update draws, in order, and how many of them; then how
+# often D and G are stepped. Equal letters are equal latents.
+STEPS = {
+    "pattern_1010": ([("a", 4), ("a", 4)], 2, 1),  # D on reals draws none
+    "mnist_mlp": ([("a", 4), ("a", 4)], 1, 1),
+    "mnist_conv": ([("a", 4), ("b", 4)], 1, 1),
+    "mnist_dcgan": ([("a", 4), ("a", 4)], 1, 1),
+    "mnist_dcgan_bn": ([("a", 4), ("b", 4), ("c", 4), ("c", 4)], 2, 2),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_training_step(name):
+    log = []
+
+    def draw(key, n):
+        log.append((tuple(jax.random.key_data(key).tolist()), n))
+        return jax.random.normal(key, (n, 2))
+
+    recipe = make_recipe(name, batch_size=4)
+    gan = small_gan(latents=draw)
+    image = np.random.default_rng(0).normal(size=(recipe.examples_per_step, 3))
+    batch = {"image": jnp.asarray(image, jnp.float32)}
+    state = init(gan, KEY, batch)
+    log.clear()
+    state, metrics = recipe.update(gan)(state, batch, KEY)
+    letters = {key: "abc"[index] for index, key in enumerate(dict.fromkeys(key for key, _ in log))}
+    latents, discriminator_steps, generator_steps = STEPS[name]
+    assert [(letters[key], n) for key, n in log] == latents
+    assert state.discriminator.opt_state[0].count == discriminator_steps
+    assert state.generator.opt_state[0].count == generator_steps
+    losses_of_d = ["loss_d_fake", "loss_d_real"] if name == "pattern_1010" else ["loss_d"]
+    assert sorted(metrics) == [*losses_of_d, "loss_g", "score_fake", "score_real"]
+
+
+def test_counts_of_steps_of_mnist_dcgan_bn_are_hyper_parameters():
+    recipe = make_recipe("mnist_dcgan_bn", batch_size=4, discriminator_steps=3, generator_steps=1)
+    assert recipe.examples_per_step == 12
+    gan = small_gan()
+    batch = {"image": jnp.ones((12, 3))}
+    state, _ = recipe.update(gan)(init(gan, KEY, batch), batch, KEY)
+    assert state.discriminator.opt_state[0].count == 3
+    assert state.generator.opt_state[0].count == 1
+
+
+def test_only_mnist_conv_samples_with_batch_statistics():
+    assert [name for name in NAMES if gan_of(name).sample_in_batches] == ["mnist_conv"]
+
+
+def test_batch_norm_of_mnist_dcgan_bn_follows_its_time_constant():
+    assert vars(gan_of("mnist_dcgan_bn").generator)["momentum"] == pytest.approx(0.97472488)
+    gan = gan_of("mnist_dcgan_bn", batch_size=64, norm_time=100.0)
+    for module in (gan.generator, gan.discriminator):
+        assert vars(module)["momentum"] == pytest.approx(np.exp(-0.64))
+
+
+def test_hyper_parameters_reach_the_networks():
+    gan = gan_of(
+        "mnist_dcgan", dropout=0.5, slope=0.3, init_deviation=0.1, momentum=0.7, epsilon=0.01
+    )
+    d, g = vars(gan.discriminator), vars(gan.generator)
+    assert (d["dropout"], d["slope"], d["init_deviation"]) == (0.5, 0.3, 0.1)
+    assert (g["momentum"], g["epsilon"], g["init_deviation"]) == (0.7, 0.01, 0.1)
+    gan = gan_of("mnist_mlp", generator_widths=(7, 6), discriminator_widths=(5,), slope=0.3)
+    assert vars(gan.generator)["widths"] == (7, 6) and vars(gan.discriminator)["widths"] == (5,)
+    assert vars(gan.discriminator)["slope"] == 0.3
+    gan = gan_of("mnist_conv", slope=0.3, momentum=0.5, generator_width=9, discriminator_width=8)
+    assert vars(gan.discriminator)["slope"] == 0.3 and vars(gan.generator)["momentum"] == 0.5
+    assert vars(gan.generator)["width"] == 9 and vars(gan.discriminator)["width"] == 8
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("mnist_dcgn", "mnist_dcgan"), ("pattern", "pattern_1010"), ("mlp", "mnist_mlp")],
+)
+def test_an_unknown_recipe_is_answered_with_the_nearest_names(typed, meant):
+    with pytest.raises(UserError, match=rf"no recipe '{typed}'.*{meant}"):
+        find_recipe(typed)
+
+
+def test_a_name_like_no_other_is_answered_with_all():
+    with pytest.raises(UserError) as error:
+        find_recipe("zzz")
+    assert all(name in str(error.value) for name in recipes())
+
+
+@pytest.mark.parametrize("value", [0, -3])
+@pytest.mark.parametrize(
+    "field", ["batch_size", "steps", "epochs", "log_every", "sample_every", "checkpoint_every"]
+)
+def test_a_number_below_1_is_an_error_that_names_its_field(field, value):
+    for name in recipes():
+        with pytest.raises(UserError, match=rf"\b{field} .*{value}"):
+            make_recipe(name, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "words"),
+    [
+        ("mnist_mlp", {"image_size": 0}, "image_size .*0"),
+        ("mnist_mlp", {"grid": (0, 5)}, "grid .*0"),
+        ("mnist_mlp", {"grid": (5, -1)}, "grid .*-1"),
+        ("mnist_mlp", {"latent_size": 0}, "latent_size .*0"),
+        ("mnist_mlp", {"generator_widths": ()}, "generator_widths .*empty"),
+        ("mnist_mlp", {"generator_widths": (5, 0)}, "generator_widths .*0"),
+        ("mnist_mlp", {"learning_rate": 0.0}, "learning_rate .*0"),
+        ("mnist_mlp", {"learning_rate": float("nan")}, "learning_rate .*nan"),
+        ("mnist_mlp", {"learning_rate": float("inf")}, "learning_rate .*inf"),
+        ("mnist_mlp", {"slope": -0.1}, "slope .*-0.1"),
+        ("mnist_mlp", {"beta1": 1.0}, "beta1 .*1"),
+        ("mnist_dcgan", {"dropout": 1.0}, "dropout .*1"),
+        ("mnist_mlp", {"steps": 2**31}, "steps .*2147483648"),
+        ("pattern_1010", {"width": 0}, "width .*0"),
+        ("mnist_dcgan_bn", {"norm_time": 0.0}, "norm_time .*0"),
+        ("mnist_dcgan_bn", {"discriminator_steps": 0}, "discriminator_steps .*0"),
+        ("mnist_dcgan_bn", {"generator_steps": -1}, "generator_steps .*-1"),
+        ("mnist_mlp", {"steps": 5, "epochs": 5}, "steps and epochs"),
+    ],
+)
+def test_other_bad_values_are_errors_that_name_their_field(name, fields, words):
+    with pytest.raises(UserError, match=words):
+        make_recipe(name, **fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "words"),
+    [
+        ("mnist_conv", (30, 28, 1), "30 x 28.*image_size"),
+        ("mnist_conv", (28, 30, 1), "28 x 30.*image_size"),
+        ("mnist_conv", (12, 28, 1), "12 x 28.*image_size"),  # too small for two poolings
+        ("mnist_dcgan", (27, 27, 1), "27 x 27.*image_size"),
+        ("mnist_dcgan_bn", (28, 18, 3), "28 x 18.*image_size"),
+        ("mnist_dcgan_bn", (12, 12, 3), "12 x 12.*image_size"),
+        ("mnist_conv", (4,), r"images.*\(4,\)"),
+        ("mnist_dcgan", (28, 28), r"images.*\(28, 28\)"),
+        ("pattern_1010", (28, 28, 1), r"vectors.*\(28, 28, 1\)"),
+    ],
+)
+def test_a_shape_that_the_networks_cannot_take_is_an_error(name, shape, words):
+    with pytest.raises(UserError, match=words):
+        make_recipe(name).gan(shape)
+
+
+@pytest.mark.parametrize(("name", "least"), [("mnist_conv", 16), ("mnist_dcgan_bn", 16)])
+def test_the_smallest_images_can_be_made_and_judged(name, least):
+    gan = make_recipe(name).gan((least, least, 1))
+    jax.eval_shape(lambda: init(gan, KEY, {"image": jnp.zeros((1, least, least, 1))}))
+
+
+def test_the_real_patterns():
+    real = np.asarray(draw_real(KEY, 10_000))
+    assert real.shape == (10_000, 4)
+    np.testing.assert_allclose(real.min(0), [0.8, 0, 0.8, 0], atol=1e-3)
+    np.testing.assert_allclose(real.max(0), [1, 0.2, 1, 0.2], atol=1e-3)
+    np.testing.assert_allclose(real.mean(0), [0.9, 0.1, 0.9, 0.1], atol=5e-3)
+    assert np.abs(np.corrcoef(real.T) - np.eye(4)).max() < 0.05
+
+
+def test_the_feed_of_patterns_draws_with_the_key_it_is_given():
+    feed = make_recipe("pattern_1010", batch_size=3).feed(0)
+    assert (feed.shape, feed.size, feed.batch_size) == ((4,), None, 3)
+    batch = feed.batch(feed.arrays, feed.rows(5, 6)[0], KEY)
+    np.testing.assert_array_equal(batch["image"], draw_real(KEY, 3))
+
+
+def test_a_hundred_patterns_are_learned():
+    recipe = make_recipe("pattern_1010")
+    gan = recipe.gan((4,))
+    step = make_step(recipe.update(gan))
+
+    def train(key):
+        batches = {"image": draw_real(key, 10_000)[:, None]}
+        state, metrics = run_steps(
+            step, init(gan, key, {"image": batches["image"][0]}), batches, key
+        )
+        net = state.generator
+        pattern = gan.generator.apply({"params": net.params}, jnp.full((1, 1), 0.5), train=False)
+        return pattern, jax.tree.map(lambda values: values[-1000:].mean(), metrics)
+
+    keys = jax.random.split(jax.random.key(0), 100)
+    patterns, metrics = jax.jit(jax.vmap(train))(keys)
+    a, b, c, d = np.asarray(patterns)[:, 0].T
+    assert ((a > b) & (b < c) & (c > d)).all()
+    assert ((a > 0.8) & (b < 0.2) & (c > 0.8) & (d < 0.2)).sum() >= 90
+    # D cannot tell and answers 0.5, so that all squared errors are a quarter.
+    for loss in ("loss_d_real", "loss_d_fake", "loss_g"):
+        assert abs(float(np.median(metrics[loss])) - 0.25) < 0.02
+
+
+def test_the_discriminator_of_patterns_can_tell_them_from_noise():
+    # The tutorial's first check: D alone, on reals -> 1 and on noise -> 0.
+    recipe = make_recipe("pattern_1010")
+    gan = recipe.gan((4,))
+    real, noise = draw_real(KEY, 10_000), jax.random.uniform(KEY, (10_000, 4))
+    net = init(gan, KEY, {"image": real}).discriminator
+
+    def body(carry, pair):
+        params, opt_state = carry
+        parts = []
+        for image, target in zip(pair, (1.0, 0.0), strict=True):
+
+            def loss(params, image=image, target=target):
+                score = gan.discriminator.apply({"params": params}, image[None], train=True)
+                return (jnp.asarray(score)[0] - target) ** 2
+
+            value, gradients = jax.value_and_grad(loss)(params)
+            changes, opt_state = gan.discriminator_optimizer.update(gradients, opt_state, params)
+            params = optax.apply_updates(params, changes)
+            parts.append(value)
+        return (params, opt_state), sum(parts) / 2
+
+    run = jax.jit(lambda start: jax.lax.scan(body, start, (real, noise))[1])
+    assert run((net.params, net.opt_state))[-1000:].mean() < 0.15
+
+
+def test_a_recipe_must_say_what_it_is_made_of():
+    with pytest.raises(TypeError, match="abstract"):
+        Recipe(batch_size=1, log_every=1, sample_every=1, checkpoint_every=1, grid=(1, 1))  # pyright: ignore
