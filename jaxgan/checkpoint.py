@@ -138,9 +138,7 @@ class Checkpoints:
 
     def _cannot_write(self, error: Exception) -> UserError:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        if code := re.search(
-            r"os_error_code='(\d+)'", str(error)
-        ):  # TensorStore's, after much else
+        if code := re.search(r"os_error_code='(\d+)'", str(error)):  # at the end of much else
             reason = os.strerror(int(code[1]))
         return UserError(
             f"cannot write a checkpoint to {self._path} ({reason}): "

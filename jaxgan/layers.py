@@ -8,6 +8,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.linen.dtypes import promote_dtype
 from jax import Array, lax
 
 from jaxgan.convolution import convolve, same_padding, transpose
@@ -112,8 +113,10 @@ class Conv(nn.Module):
     def __call__(self, inputs: Array) -> Array:
         """Maps `[B, H, W, C]` to `[B, P, Q, features]`; P is H / stride rounded up if padded."""
         size = (self.kernel_size, self.kernel_size)
-        kernel = self.param("kernel", self.kernel_init, (*size, inputs.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        shape = (*size, inputs.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        inputs, kernel, bias = promote_dtype(inputs, kernel, bias)
         padding = ((0, 0), (0, 0))
         if self.padding == "SAME":
             _, height, width, _ = inputs.shape
@@ -137,11 +140,13 @@ class ConvTranspose(nn.Module):
     def __call__(self, inputs: Array) -> Array:
         """Maps `[B, H, W, C]` to `[B, H * stride, W * stride, features]`."""
         size = (self.kernel_size, self.kernel_size)
-        kernel = self.param("kernel", self.kernel_init, (*size, self.features, inputs.shape[-1]))
+        shape = (*size, self.features, inputs.shape[-1])
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        inputs, kernel = promote_dtype(inputs, kernel)
         grown = (inputs.shape[1] * self.stride, inputs.shape[2] * self.stride)
         padding = same_padding(grown, size, self.stride)
         outputs = transpose(inputs, kernel, self.stride, padding, grown)
         if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
             outputs += bias.reshape(1, 1, 1, -1)
         return outputs

@@ -224,15 +224,17 @@ def on_part(update: Update, part: int, parts: int) -> Update:
     Args:
         update: the update.
         part: which part, 0 to parts - 1.
-        parts: how many parts the batch has; it divides the batch size.
+        parts: how many parts the batch has.
 
     Returns:
-        An update.
+        An update. It raises a ValueError when traced with a batch that `parts` does not divide.
     """
 
     def partial_update(
         state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
     ) -> tuple[GANState, Metrics]:
+        if len(batch["image"]) % parts:
+            raise ValueError(f"{parts} parts do not divide a batch of {len(batch['image'])}")
         own = jax.tree.map(lambda x: x[part::parts], dict(batch))
         return update(state, own, key, axis_name)
 

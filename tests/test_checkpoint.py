@@ -157,15 +157,6 @@ def test_when_all_are_damaged_it_says_so(tmp_path, caplog):
     assert all("\n" not in record.getMessage() for record in ours(caplog))
 
 
-def test_the_state_of_another_network_is_no_sound_checkpoint(tmp_path):
-    save(tmp_path, 1)
-    other = state_of(0)
-    kernel = {"dense": {"kernel": jnp.ones((3, 3))}}
-    other = other.replace(generator=other.generator.replace(params=kernel))
-    with Checkpoints(tmp_path, other) as checkpoints, pytest.raises(UserError, match="no sound"):
-        checkpoints.restore()
-
-
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "checkpoints"

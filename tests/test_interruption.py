@@ -1,3 +1,4 @@
+import contextlib
 import os
 import re
 import shlex
@@ -85,20 +86,20 @@ def test_a_signal_ends_a_run_that_the_command_it_names_takes_up_again(number, st
     assert result_of(run) == result_of(here / "whole")
 
 
-@pytest.mark.parametrize("seconds", [0.2, 1.0])
-def test_ctrl_c_before_the_first_step_leaves_no_traceback(seconds, here):
-    # Slowly, so that it is still starting up: it waits for the data, which come through a pipe.
+def test_ctrl_c_before_the_first_step_leaves_no_traceback(here):
     pictures = here / "pictures"
     pictures.mkdir()
-    os.mkfifo(pictures / "a.png")
+    os.mkfifo(pictures / "a.png")  # a picture that does not come until something is written
     child = begin(["train", "mnist_mlp", "--data", f"folder:{pictures}"])
-    time.sleep(2 + seconds)
+    writer = None
+    while writer is None and child.poll() is None:
+        time.sleep(0.05)
+        with contextlib.suppress(OSError):  # as long as nobody reads
+            writer = os.open(pictures / "a.png", os.O_WRONLY | os.O_NONBLOCK)
+    assert writer is not None
     child.send_signal(signal.SIGINT)
     time.sleep(0.2)
-    if child.poll() is None:
-        os.close(os.open(pictures / "a.png", os.O_WRONLY))  # its reader thread ends
+    os.close(writer)
     _, err = child.communicate(timeout=60)
-    assert child.returncode == 130
-    assert err.splitlines()[-1] == "jaxgan: stopped"
-    assert "Traceback" not in err
+    assert (child.returncode, err) == (130, "jaxgan: stopped\n")
     assert not (here / "runs").exists()
