@@ -264,6 +264,29 @@ def test_divergence_on_the_command_line_keeps_the_last_good_checkpoint(here):
     assert command("report", "run").status == 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Watched(Pattern1010):
+    """Writes down a number of the real example of each step."""
+
+    log_every: int = 1
+
+    def update(self, gan):
+        inner = super().update(gan)
+
+        def update(state, batch, key, axis_name=None):
+            state, metrics = inner(state, batch, key, axis_name)
+            return state, metrics | {"real": batch["image"][0, 0]}
+
+        return update
+
+
+def test_every_step_and_every_seed_has_real_examples_of_its_own(here):
+    train(Watched(steps=6), here / "a")
+    train(Watched(steps=6), here / "b", seed=1)
+    found = [record["real"] for run in "ab" for record in read_metrics(here / run)]
+    assert len(set(found)) == 12
+
+
 def test_interrupted_names_signal_and_step():
     error = Interrupted(15, 7)
     assert (error.signal, error.step, str(error)) == (15, 7, "stopped by signal 15 at step 7")
