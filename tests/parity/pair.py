@@ -1,5 +1,6 @@
 """One system twice, in jaxgan and in PyTorch, trained side by side on the same numbers."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -44,7 +45,7 @@ class Difference(NamedTuple):
 
     kind: str  # loss, gradient, parameter, moment, statistic, output; silent: see `Pair.train`
     name: str
-    relative: float  # the largest difference of two numbers, by the largest number
+    relative: float  # the largest difference of two numbers, by the array's largest number so far
 
 
 class Recorded(NamedTuple):
@@ -73,6 +74,7 @@ class Pair:
         self.image_shape = (4,) if name == "pattern_1010" else (28, 28, 1)
         self.gan = self.recipe.gan(self.image_shape)
         self.dtype = dtype
+        self.largest: dict[tuple[str, str], float] = defaultdict(float)  # by kind and name
         self.random = np.random.default_rng(seed)
         example = {"image": np.zeros((1, *self.image_shape))}
         state = jax.jit(lambda key: init(self.gan, key, example))(jax.random.key(seed))
@@ -99,6 +101,21 @@ class Pair:
         with linen.intercept_methods(partial(record_mask, recorded.masks)):
             state, metrics = step(state, {"image": images}, key)
         return state, metrics, recorded
+
+    def compare(self, kind: str, name: str, ours, theirs) -> Difference:
+        """Compares an array of jaxgan's with PyTorch's.
+
+        By the largest number that the array has had up to now: an array of a single number, as the
+        gradient of D's last bias, may be near 0 just now, and no computation gives a sum that
+        cancels to a precision relative to what is left.
+        """
+        ours, theirs = np.asarray(ours), np.asarray(theirs)
+        assert ours.shape == theirs.shape, name
+        self.largest[kind, name] = max(self.largest[kind, name], abs(theirs).max())
+        gap = abs(ours - theirs).max()
+        relative = float(gap / self.largest[kind, name]) if gap else 0.0
+        assert np.isfinite(relative), f"{kind} {name} is not finite, or 0 in PyTorch alone"
+        return Difference(kind, name, relative)
 
     def silencer(self, role: str) -> Any:
         """What to multiply gradients by to put 0 for those of biases before batch norm."""
@@ -149,7 +166,7 @@ class Pair:
         if self.name == "pattern_1010":
             losses = {"loss_d_real": steps_d[0], "loss_d_fake": steps_d[1], "loss_g": steps_g[0]}
         for name, step in losses.items():
-            differences.append(difference("loss", name, metrics[name], step.loss))
+            differences.append(self.compare("loss", name, metrics[name], step.loss))
         for role, steps, trees in (
             ("discriminator", steps_d, recorded.gradients_d),
             ("generator", steps_g, recorded.gradients_g),
@@ -162,7 +179,7 @@ class Pair:
                     rounding = max(abs(ours).max(), abs(theirs).max())
                     differences.append(Difference("silent", label, float(rounding / largest)))
                 else:
-                    differences.append(difference(kind, label, ours, theirs))
+                    differences.append(self.compare(kind, label, ours, theirs))
         return differences
 
     def arrays(
@@ -177,8 +194,9 @@ class Pair:
             yield "parameter", name, ours[name], parameter.detach().numpy()
         for name, norm in norms_of(network).items():
             assert norm.running_mean is not None
-            yield "statistic", name, ours[f"{name}.running_mean"], norm.running_mean.numpy()
-            yield "statistic", name, ours[f"{name}.running_var"], biased_variance(norm).numpy()
+            mean, variance = f"{name}.running_mean", f"{name}.running_var"
+            yield "statistic", mean, ours[mean], norm.running_mean.numpy()
+            yield "statistic", variance, ours[variance], biased_variance(norm).numpy()
 
         for tree, step in zip(trees, steps, strict=True):
             ours = self.carried(role, net.replace(params=tree))
@@ -194,7 +212,8 @@ class Pair:
             tree = optax.tree_utils.tree_get(net.opt_state, moment)
             ours = self.carried(role, net.replace(params=tree))
             for name, parameter in parameters.items():
-                yield "moment", name, ours[name], optimizer.state[parameter][torch_name].numpy()
+                theirs = optimizer.state[parameter][torch_name].numpy()
+                yield "moment", f"{moment} of {name}", ours[name], theirs
 
     def outputs(self) -> list[Difference]:
         """Compares what the networks answer now in the mode for sampling."""
@@ -210,18 +229,9 @@ class Pair:
         with torch.no_grad():
             their_samples, their_scores = generator(nchw(z)), discriminator(nchw(images))
         return [
-            difference("output", "samples", nchw(samples).numpy(), their_samples.numpy()),
-            difference("output", "scores", scores, their_scores.numpy()),
+            self.compare("output", "samples", nchw(samples).numpy(), their_samples.numpy()),
+            self.compare("output", "scores", scores, their_scores.numpy()),
         ]
-
-
-def difference(kind: str, name: str, ours, theirs) -> Difference:
-    ours, theirs = np.asarray(ours), np.asarray(theirs)
-    assert ours.shape == theirs.shape, name
-    gap = abs(ours - theirs).max()
-    relative = float(gap / abs(theirs).max()) if gap else 0.0
-    assert np.isfinite(relative), f"{kind} {name} is not finite, or 0 in PyTorch alone"
-    return Difference(kind, name, relative)
 
 
 def recording(gan: GAN, recorded: Recorded, silencer_d: Any, silencer_g: Any) -> GAN:
