@@ -239,15 +239,13 @@ def _recipes(arguments: list[str]) -> None:
 
 def _info(arguments: list[str]) -> None:
     _parse(Info, arguments, "jaxgan info")
-    import os
-
     import jax
 
-    from jaxgan.rundir import versions
+    from jaxgan.rundir import cores, versions
 
     for name, version in versions().items():
         print(f"{name:16} {version}")
-    print(f"{'cores':16} {len(os.sched_getaffinity(0))}")
+    print(f"{'cores':16} {cores()}")
     for device in jax.devices():
         print(f"{'device':16} {device.platform} {device.id} ({device.device_kind})")
 

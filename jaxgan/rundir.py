@@ -62,10 +62,17 @@ def describe(recipe: Recipe, seed: int, steps: int, shape: Sequence[int]) -> dic
             "platform": device.platform,
             "kind": device.device_kind,
             "count": jax.device_count(),
-            "cores": len(os.sched_getaffinity(0)),
+            "cores": cores(),
         },
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def cores() -> int | None:
+    """Counts the processor cores that this process may use (all there are, where it cannot tell)."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def versions() -> dict[str, str]:

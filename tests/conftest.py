@@ -3,6 +3,7 @@
 And what tests of several rooms share: MNIST, prepared once, and short runs of all recipes.
 """
 
+import importlib.util
 import os
 import tempfile
 from collections.abc import Callable
@@ -64,3 +65,10 @@ def whole_run(tmp_path_factory, mnist_dir) -> Callable[[str], Path]:
         return made[recipe]
 
     return make
+
+
+def pytest_report_header() -> str | None:
+    """Says so when tests are left out."""
+    if importlib.util.find_spec("torch") is None:
+        return "PyTorch is not installed: tests/parity is left out"
+    return None

@@ -353,6 +353,7 @@ def test_a_number_below_1_is_an_error_that_names_its_field(field, value):
         ("mnist_mlp", {"image_size": 0}, "image_size .*0"),
         ("mnist_mlp", {"grid": (0, 5)}, "grid .*0"),
         ("mnist_mlp", {"grid": (5, -1)}, "grid .*-1"),
+        ("mnist_mlp", {"grid": (100_000, 100_000)}, "grid .*at most 10000"),
         ("mnist_mlp", {"latent_size": 0}, "latent_size .*0"),
         ("mnist_mlp", {"generator_widths": ()}, "generator_widths .*empty"),
         ("mnist_mlp", {"generator_widths": (5, 0)}, "generator_widths .*0"),

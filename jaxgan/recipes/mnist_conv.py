@@ -25,7 +25,7 @@ class MnistConv(ImageRecipe):
     are the assignment's, for the article leaves them out.
 
     Command: `jaxgan train mnist_conv`
-    Expect: readable digits within the first of its 10 epochs.
+    Expect: digits with clean strokes after 1,000 steps, in some 3 minutes on 2 CPU cores.
     """
 
     name: ClassVar[str] = "mnist_conv"

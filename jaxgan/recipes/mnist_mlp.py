@@ -24,7 +24,8 @@ class MnistMlp(ImageRecipe):
     batch norm, its code does not; the code stands.
 
     Command: `jaxgan train mnist_mlp`
-    Expect: readable digits after some 10 epochs.
+    Expect: digits, most of them readable, after 20 epochs: 90 seconds on 2 CPU cores. Losses end
+    near 1.3 (D) and 1.0 (G).
     """
 
     name: ClassVar[str] = "mnist_mlp"

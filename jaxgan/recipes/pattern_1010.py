@@ -59,7 +59,7 @@ class Pattern1010(Recipe):
 
     Command: `jaxgan train pattern_1010`
     Expect: both losses near 0.25 (D cannot tell and answers 0.5), G's output near
-    (0.92, 0.06, 0.92, 0.06).
+    (0.92, 0.06, 0.92, 0.06), in 5 seconds on 2 CPU cores.
     """
 
     name: ClassVar[str] = "pattern_1010"

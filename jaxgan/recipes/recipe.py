@@ -12,6 +12,7 @@ from jaxgan.gan import GAN
 from jaxgan.updates import Update
 
 LARGEST = 2**31 - 1  # of whole numbers: the training steps are counted in int32
+MOST_SAMPLES = 10_000  # in a picture
 ABOVE_ZERO = {"learning_rate", "norm_time"}  # hyper-parameters that must not be 0
 BELOW_ONE = {"beta1", "beta2", "momentum", "dropout"}  # those that are shares of something
 
@@ -38,6 +39,8 @@ class Recipe(ABC):
     def __post_init__(self):
         for field in fields(self):
             _check_value(field.name, field.type, getattr(self, field.name))
+        if math.prod(self.grid) > MOST_SAMPLES:
+            raise UserError(f"grid must have at most {MOST_SAMPLES} places, not {self.grid}")
         if self.steps is not None and self.epochs is not None:
             raise UserError("steps and epochs are two ways to say how long: give one of them")
 

@@ -122,8 +122,11 @@ def statistics_kept(network: nn.Module) -> Iterator[None]:
 
 
 def norms_of(network: nn.Module) -> dict[str, nn.BatchNorm1d | nn.BatchNorm2d]:
-    kinds = nn.BatchNorm1d | nn.BatchNorm2d
-    return {name: m for name, m in network.named_modules() if isinstance(m, kinds)}
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+    }
 
 
 def batch_norms(average: float, eps: float) -> tuple[Callable[[int], nn.Module], ...]:
@@ -392,7 +395,7 @@ class MnistDCGANBN(System):
         return steps_d, [self.step_generator(latent_g) for _ in range(2)]
 
 
-SYSTEMS: dict[str, type[System]] = {
+SYSTEMS: dict[str, Callable[[torch.dtype], System]] = {
     "pattern_1010": Pattern1010,
     "mnist_mlp": MnistMLP,
     "mnist_conv": MnistConv,
