@@ -69,7 +69,7 @@ def describe(recipe: Recipe, seed: int, steps: int, shape: Sequence[int]) -> dic
 
 
 def cores() -> int | None:
-    """Counts the processor cores that this process may use (all there are, where it cannot tell)."""
+    """Counts the processor cores that this process may use, or all where it cannot tell."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
