@@ -60,20 +60,22 @@ class Recorded(NamedTuple):
     gradients_g: list[Any]
 
 
-def small_recipe(name: str) -> Recipe:
+def small_recipe(name: str, batch: int) -> Recipe:
     """Makes a recipe with a small batch, but the batch norm of the full one."""
-    settings: dict[str, Any] = {"batch_size": BATCH[name]}
+    settings: dict[str, Any] = {"batch_size": batch}
     if name == "mnist_dcgan_bn":
-        settings["norm_time"] = 5000 * BATCH[name] / 128
+        settings["norm_time"] = 5000 * batch / 128
     return find_recipe(name)(**settings)
 
 
 class Pair:
     """A recipe and the PyTorch system of its name, from the same first parameters."""
 
-    def __init__(self, name: str, dtype: type[np.floating], seed: int = 0):
+    def __init__(
+        self, name: str, dtype: type[np.floating], batch: int | None = None, seed: int = 0
+    ):
         self.name = name
-        self.recipe = small_recipe(name)
+        self.recipe = small_recipe(name, batch or BATCH[name])
         self.image_shape = (4,) if name == "pattern_1010" else (28, 28, 1)
         self.gan = self.recipe.gan(self.image_shape)
         self.dtype = dtype

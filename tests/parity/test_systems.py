@@ -37,18 +37,29 @@ def test_float64_agrees_after_every_iteration(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["pattern_1010", "mnist_mlp", *(pytest.param(n, marks=slow) for n in list(SYSTEMS)[2:])]
+    ("name", "batch"),
+    [
+        ("pattern_1010", 1),
+        ("mnist_mlp", 128),
+        pytest.param("mnist_conv", 64, marks=slow),
+        pytest.param("mnist_dcgan", 64, marks=slow),
+        pytest.param("mnist_dcgan_bn", 24, marks=slow),
+    ],
 )
-def test_float32_starts_like_pytorch(name):
+def test_float32_stays_as_near_to_float64_as_pytorch(name, batch):
     """The parameters in float32, of both libraries, against PyTorch's in float64.
 
-    Rounding does not stay small: it decides the sign, and so with Adam the whole step, of every
-    number whose gradient is next to nothing, and now and then the side of 0 on which a ReLU finds
-    itself. Either library can be the one that it happens to: after 25 iterations of mnist_mlp,
-    1.3e-3 in jaxgan's discriminator and 2e-7 in PyTorch's. So the drift of all iterations is
-    printed, and the bound is on the first ones, before such a chance has grown.
+    After 25 iterations they should be within 1e-3 of each other, in norm. That holds where it can:
+    rounding does not stay small, for it decides the sign, and so with Adam the whole step, of each
+    number whose gradient is next to nothing, and on which side of 0 a ReLU finds itself. By then
+    PyTorch's float32 is 3e-3 away from its own float64 in mnist_mlp, 9e-2 in mnist_conv, 6e-2 in
+    mnist_dcgan_bn. There, jaxgan's has to be as near to float64 as PyTorch's but for a factor of 3,
+    chance's share (of some 25 networks tried, one had 2.0, the others less than 2).
+
+    A single sign, or ReLU, makes much of a small batch's difference, so the batches are larger
+    here, to have many.
     """
-    pair = Pair(name, np.float32)
+    pair = Pair(name, np.float32, batch)
     exact = SYSTEMS[name](torch.float64)
     for role in ROLES:
         getattr(exact, role).load_state_dict(getattr(pair.system, role).state_dict())
@@ -62,7 +73,8 @@ def test_float32_starts_like_pytorch(name):
         for role in ROLES:
             weights = dict(getattr(exact, role).named_parameters())
             truth = flat(weights)
-            ours = flat({n: pair.carried(role, getattr(pair.state, role))[n] for n in weights})
+            carried = pair.carried(role, getattr(pair.state, role))
+            ours = flat({name: carried[name] for name in weights})
             theirs = flat(dict(getattr(pair.system, role).named_parameters()))
             apart, our_drift, their_drift = (
                 float(np.linalg.norm(x - y) / np.linalg.norm(truth))
@@ -72,15 +84,12 @@ def test_float32_starts_like_pytorch(name):
                 f"  iteration {iteration:2} {role:13} jaxgan - PyTorch {apart:.1e}, "
                 f"jaxgan - float64 {our_drift:.1e}, PyTorch - float64 {their_drift:.1e}"
             )
-            if iteration < ITERATIONS:
-                assert apart < 1e-4
+            assert apart < 1e-3 or our_drift < 3 * their_drift
 
 
 def flat(weights) -> np.ndarray:
-    return np.concatenate(
-        [np.asarray(w.detach() if isinstance(w, torch.Tensor) else w, np.float64).ravel()
-         for w in weights.values()]
-    )  # fmt: skip
+    """All numbers of a network's parameters, PyTorch's or NumPy's, in one row."""
+    return np.concatenate([torch.as_tensor(w).detach().double().ravel() for w in weights.values()])
 
 
 def test_full_batch_sets_the_momentum_of_the_system():
