@@ -8,10 +8,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
+from jax.sharding import Sharding, SingleDeviceSharding
 
 from jaxgan.errors import UserError
 from jaxgan.gan import GANState
+from jaxgan.parallel import leads, unanimous
 
 logger = logging.getLogger(__name__)
 
@@ -26,16 +29,23 @@ class Checkpoints:
     state goes a digest of its files, so that damage is found before Orbax reads them.
     """
 
-    def __init__(self, path: Path, like: GANState, *, keep: int = 5):
+    def __init__(
+        self, path: Path, like: GANState, sharding: Sharding | None = None, *, keep: int = 5
+    ):
         """Opens the checkpoints in a folder, which need not exist before the first is saved.
 
         Args:
-            path: the folder.
+            path: the folder. Where several processes train together, all of them see it, and call
+                the methods of their `Checkpoints` together.
             like: a state of the run's GAN, or its shapes (`jax.eval_shape`).
+            sharding: where restored arrays go; None for this process's first device.
             keep: how many of the newest to keep.
         """
         self._path = path
-        self._like = like
+        where = sharding or SingleDeviceSharding(jax.local_devices()[0])
+        self._like = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), like
+        )
         self._keep = keep
         self._opened: ocp.CheckpointManager | None = None
 
@@ -84,7 +94,7 @@ class Checkpoints:
                 is passed over.
 
         Returns:
-            The state, its arrays on the default device.
+            The state.
 
         Raises:
             UserError: if there is no such checkpoint, or none that is sound.
@@ -103,9 +113,10 @@ class Checkpoints:
 
     def delete_after(self, step: int) -> None:
         """Deletes the checkpoints of later steps, which a run resumed at `step` makes anew."""
-        for later in self.steps():
-            if later > step:
-                shutil.rmtree(self._path / str(later))
+        later = [saved for saved in self.steps() if saved > step]
+        with unanimous():
+            for saved in later if leads() else []:
+                shutil.rmtree(self._path / str(saved))
         self._manager.reload()
 
     def close(self) -> None:

@@ -1,20 +1,17 @@
-"""The command line: `jaxgan train | sample | report | recipes | info`."""
+"""The command line: `jaxgan train | sample | report | verify | recipes | info`."""
 
-import contextlib
-import io
 import logging
 import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
-
-import tyro
+from typing import Any
 
 from jaxgan.errors import UserError
+from jaxgan.options import Info, Processes, Recipes, Report, Sample, Train, Verify, parse
 
 # Imports that take seconds (JAX, Orbax) wait in the commands that need them.
 
@@ -24,53 +21,11 @@ usage: jaxgan COMMAND ...
   jaxgan train RECIPE     train a GAN; every hyper-parameter is an option
   jaxgan sample RUN       draw images from a run
   jaxgan report RUN       make the pictures and the page of a run anew
+  jaxgan verify RUN       train a run again, and compare
   jaxgan recipes          list the recipes
   jaxgan info             print versions and devices
 
 jaxgan COMMAND --help tells more."""
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Train(Generic[T]):
-    """Options of `jaxgan train`, and those of the recipe."""
-
-    recipe: tyro.conf.OmitArgPrefixes[T]
-    preset: str | None = None  # named set of hyper-parameters to start from
-    seed: int = 0  # of everything random
-    out: Path | None = None  # run directory; runs/RECIPE-seedN if not given
-    resume: bool = False  # go on with the run in --out from its newest sound checkpoint
-    overwrite: bool = False  # replace the run in --out
-    data_dir: str | None = None  # where TFDS keeps data sets; TFDS's own default if not given
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Draw images from a run."""
-
-    run: tyro.conf.Positional[Path]  # run directory
-    num: int = 64  # images
-    seed: int = 0  # of the latents
-    step: int | None = None  # of the checkpoint; the newest if not given
-    out: Path | None = None  # a .png, a .npz or a folder; a file in RUN if not given
-
-
-@dataclass(frozen=True)
-class Report:
-    """Make the pictures and the page of a run anew."""
-
-    run: tyro.conf.Positional[Path]  # run directory
-
-
-@dataclass(frozen=True)
-class Recipes:
-    """List the recipes."""
-
-
-@dataclass(frozen=True)
-class Info:
-    """Print versions and devices."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -92,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "train": _train,
         "sample": _sample,
         "report": _report,
+        "verify": _verify,
         "recipes": _recipes,
         "info": _info,
     }
@@ -130,33 +86,8 @@ def _tell_unraisable(tell: Callable[[Any], None], unraisable: Any) -> None:
         tell(unraisable)
 
 
-def _parse(kind: Callable[..., T], arguments: Sequence[str], prog: str, default: Any = None) -> T:
-    """Parses options with tyro, but tells errors in one line."""
-    if "" in arguments:
-        raise UserError(f"one of the arguments of {prog} is empty")
-    told = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(told):
-            config = (tyro.conf.FlagCreatePairsOff,)
-            parsed = tyro.cli(kind, args=arguments, prog=prog, default=default, config=config)
-            return cast(T, parsed)
-    except SystemExit as exit:
-        if exit.code == 0:  # --help, which goes to standard output
-            raise
-        # Tyro draws a box: a title, what is wrong, a rule, then help.
-        lines = [line.strip("│ ") for line in told.getvalue().splitlines()]
-        wrong = " ".join(line for line in lines if line and not re.match(r"[╭╰]", line))
-        said, *more = re.split(r"\s*[─-]{3,}\s*", wrong)
-        if "╭" not in told.getvalue():  # in ASCII the title has a line of its own
-            said, *more = more
-        said = re.sub(r"(no type matching .*)?invalid literal for int.* 10: ", "not whole: ", said)
-        near = " ".join(re.findall(r"--[\w-]+", more[0])) if more and "meant" in more[0] else ""
-        hint = f"did you mean {near}? " if near else ""
-        raise UserError(f"{said}; {hint}{prog} --help lists the options") from None
-
-
 def _train(arguments: list[str]) -> None:
-    from jaxgan import rundir, training
+    from jaxgan import parallel, rundir, training
     from jaxgan.recipes import find_recipe, recipes
 
     if not arguments or arguments[0].startswith("-"):
@@ -168,17 +99,21 @@ def _train(arguments: list[str]) -> None:
     name, *rest = arguments
     kind: Any = find_recipe(name)
 
-    def parse(default: Train) -> Train:
-        return _parse(Train[kind], rest, f"jaxgan train {name}", default)
+    def parse_from(default: Train) -> Train:
+        return parse(Train[kind], rest, f"jaxgan train {name}", default)
 
     start = kind()
-    options = parse(Train(start))
+    options = parse_from(Train(start))
     seed = options.seed
     run = options.out or Path("runs") / f"{name}-seed{seed}"
+    devices, deterministic = options.devices, options.deterministic
     if options.resume:
         config = rundir.read_config(run)
         if config["recipe"] == name:
             start, seed = rundir.read_recipe(config), config["seed"]
+        used = rundir.read_devices(config)
+        devices = devices or used.per_process
+        deterministic = deterministic or used.deterministic
     if options.preset is not None:
         if options.preset not in kind.presets:
             known = ", ".join(kind.presets) or "none"
@@ -188,8 +123,9 @@ def _train(arguments: list[str]) -> None:
         # What was not asked for is as in the run or the preset, which a length asked for replaces.
         if options.recipe.steps is not None or options.recipe.epochs is not None:
             start = replace(start, steps=None, epochs=None)
-        options = parse(Train(start, seed=seed))
+        options = parse_from(Train(start, seed=seed))
 
+    _set_up(devices, deterministic, options.processes)
     try:
         training.train(
             options.recipe,
@@ -198,6 +134,7 @@ def _train(arguments: list[str]) -> None:
             resume=options.resume,
             overwrite=options.overwrite,
             data_dir=options.data_dir,
+            devices=devices or (None if options.processes.distributed else 1),
         )
     except training.Diverged as error:
         _fail(1, str(error))
@@ -205,12 +142,14 @@ def _train(arguments: list[str]) -> None:
         again = ["jaxgan", "train", name, "--out", str(run), "--resume"]
         if options.data_dir is not None:
             again += ["--data-dir", options.data_dir]
+        again += options.processes.words()
         _fail(128 + error.signal, f"stopped at step {error.step}; go on with: {shlex.join(again)}")
-    print(f"done: {run / 'report.html'}")
+    if parallel.leads():
+        print(f"done: {run / 'report.html'}")
 
 
 def _sample(arguments: list[str]) -> None:
-    options = _parse(Sample, arguments, "jaxgan sample")
+    options = parse(Sample, arguments, "jaxgan sample")
     from jaxgan import sampling
 
     trained = sampling.load(options.run, options.step)
@@ -223,14 +162,46 @@ def _sample(arguments: list[str]) -> None:
 
 
 def _report(arguments: list[str]) -> None:
-    options = _parse(Report, arguments, "jaxgan report")
+    options = parse(Report, arguments, "jaxgan report")
     from jaxgan.report import write_report
 
     print(write_report(options.run))
 
 
+def _verify(arguments: list[str]) -> None:
+    options = parse(Verify, arguments, "jaxgan verify")
+    from jaxgan import parallel, rundir, verifying
+
+    used = rundir.read_devices(rundir.read_config(options.run))
+    together = options.processes.distributed
+    devices = used.per_process * (1 if together else used.processes)
+    _set_up(devices, used.deterministic, options.processes)
+    verdict = verifying.verify(options.run, options.steps, options.data_dir, devices)
+    if parallel.leads():
+        print(verdict)
+    if verdict.differs is not None:
+        sys.exit(1)
+
+
+def _set_up(devices: int | None, deterministic: bool, processes: Processes) -> None:
+    """Tells JAX, before its first use, what was asked for on the command line."""
+    from jaxgan import parallel, startup
+
+    if devices is not None and devices > 1:
+        startup.use_devices(devices)
+    if deterministic:
+        startup.be_deterministic()
+    others = (processes.coordinator, processes.process_count, processes.process_index)
+    if processes.distributed:
+        startup.connect(*others)
+        if not parallel.leads():  # the first one speaks for all
+            logging.getLogger("jaxgan").setLevel(logging.WARNING)
+    elif others != (None, None, None):
+        raise UserError("a coordinator, process count or index needs --distributed")
+
+
 def _recipes(arguments: list[str]) -> None:
-    _parse(Recipes, arguments, "jaxgan recipes")
+    parse(Recipes, arguments, "jaxgan recipes")
     from jaxgan.recipes import recipes
 
     for name, kind in recipes().items():
@@ -238,7 +209,7 @@ def _recipes(arguments: list[str]) -> None:
 
 
 def _info(arguments: list[str]) -> None:
-    _parse(Info, arguments, "jaxgan info")
+    parse(Info, arguments, "jaxgan info")
     import jax
 
     from jaxgan.rundir import cores, versions

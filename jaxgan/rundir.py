@@ -4,6 +4,7 @@ config.json      the recipe, every hyper-parameter, seed, length, versions and d
 metrics.jsonl    one line per log point
 samples/         a picture (or an array, for vectors) of fixed latents per sample point
 checkpoints/     see jaxgan.checkpoint
+lock             held by the process that trains
 final.png, losses.png, progress.gif or pattern.png, report.html
 """
 
@@ -14,19 +15,23 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
+from filelock import FileLock, Timeout
+from jax.sharding import Mesh
 
+from jaxgan import startup
 from jaxgan.errors import UserError
 from jaxgan.files import write_atomically
 from jaxgan.recipes import Recipe, find_recipe
 
 _PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 _NEEDED = {"recipe": str, "hyperparameters": dict, "seed": int, "shape": list}
+LOCK = "lock"  # the file that `locked` locks
 _LENGTH = ("steps", "epochs")  # the hyper-parameters that a resumed run may change
 
 
@@ -37,7 +42,17 @@ class Sample(NamedTuple):
     path: Path
 
 
-def describe(recipe: Recipe, seed: int, steps: int, shape: Sequence[int]) -> dict[str, Any]:
+class Devices(NamedTuple):
+    """What a run was made on."""
+
+    per_process: int
+    processes: int
+    deterministic: bool
+
+
+def describe(
+    recipe: Recipe, seed: int, steps: int, shape: Sequence[int], mesh: Mesh
+) -> dict[str, Any]:
     """Puts together what config.json holds.
 
     Args:
@@ -45,11 +60,11 @@ def describe(recipe: Recipe, seed: int, steps: int, shape: Sequence[int]) -> dic
         seed: of the run.
         steps: length of the run.
         shape: of one example.
+        mesh: the devices that the run uses.
 
     Returns:
         A dictionary that JSON can hold.
     """
-    device = jax.devices()[0]
     return {
         "recipe": recipe.name,
         "description": (recipe.__doc__ or "").splitlines()[0],
@@ -58,13 +73,28 @@ def describe(recipe: Recipe, seed: int, steps: int, shape: Sequence[int]) -> dic
         "steps": steps,
         "shape": shape,
         "versions": versions(),
-        "device": {
-            "platform": device.platform,
-            "kind": device.device_kind,
-            "count": jax.device_count(),
-            "cores": cores(),
-        },
+        "device": describe_devices(mesh),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def describe_devices(mesh: Mesh) -> dict[str, Any]:
+    """Puts together what a run's numbers depend on besides versions.
+
+    Args:
+        mesh: the devices that the run uses.
+
+    Returns:
+        A dictionary that JSON can hold.
+    """
+    devices = list(mesh.devices.flat)
+    return {
+        "platform": devices[0].platform,
+        "kind": devices[0].device_kind,
+        "count": len(devices),
+        "processes": len({device.process_index for device in devices}),
+        "cores": cores(),
+        "deterministic": startup.is_deterministic(),
     }
 
 
@@ -102,8 +132,34 @@ def check_free(run: Path, *, overwrite: bool) -> None:
                 "it with --overwrite"
             )
         read_config(run)  # many a directory that is no run has a file of this name
-    elif run.exists() and (not run.is_dir() or any(run.iterdir())):
+    elif run.exists() and (not run.is_dir() or any(path.name != LOCK for path in run.iterdir())):
         raise UserError(f"{run} exists and is no run directory: choose another --out")
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Keeps other processes from training in a run directory, within a `with` block.
+
+    The system lifts the lock when the process ends, however it ends.
+
+    Args:
+        run: path of the directory, which is made if need be.
+
+    Raises:
+        UserError: if another process trains in it.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run / LOCK, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"another process trains in {run}: wait for it, or choose another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def create(run: Path, config: Mapping[str, Any]) -> None:
@@ -115,7 +171,8 @@ def create(run: Path, config: Mapping[str, Any]) -> None:
     """
     run.mkdir(parents=True, exist_ok=True)
     for path in run.iterdir():  # and not `run` itself, which may be a link or the working directory
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        if path.name != LOCK:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     (run / "samples").mkdir()
     write_config(run, config)
 
@@ -149,6 +206,28 @@ def read_config(run: Path) -> dict[str, Any]:
     if wrong:
         raise UserError(f"{path} is damaged, or not of a run: it has no sound {', '.join(wrong)}")
     return config
+
+
+def read_devices(config: Mapping[str, Any]) -> Devices:
+    """Reads what a run was made on.
+
+    Args:
+        config: what `read_config` read.
+
+    Returns:
+        What is said there; one device where nothing is.
+    """
+    said = config.get("device")
+    said = said if isinstance(said, dict) else {}
+
+    def number(name: str) -> int:
+        value = said.get(name)
+        return value if type(value) is int and value > 0 else 1
+
+    processes = number("processes")
+    return Devices(
+        max(1, number("count") // processes), processes, said.get("deterministic") is True
+    )
 
 
 def read_recipe(config: Mapping[str, Any]) -> Recipe:

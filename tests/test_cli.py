@@ -11,6 +11,7 @@ from PIL import Image
 from runs import JAXGAN, TINY, Result, command, contents, copy, process
 
 from jaxgan import rundir, training
+from jaxgan.parallel import make_mesh
 from jaxgan.recipes import recipes
 from jaxgan.recipes.mnist_dcgan_bn import MnistDcganBn
 from jaxgan.rundir import read_config
@@ -92,7 +93,7 @@ def test_info_names_versions_and_devices():
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("bogus", r"no command 'bogus': choose of train, sample, report, recipes, info"),
+        ("bogus", r"no command 'bogus': choose of train, sample, report, verify, recipes, info"),
         ("--bogus", r"no command '--bogus'"),
         ("train", r"needs the name of a recipe: mnist_conv, .*pattern_1010"),
         ("train --steps 3", r"needs the name of a recipe"),
@@ -292,7 +293,7 @@ def test_a_resumed_run_takes_its_seed_and_hyperparameters_from_the_run(here, mon
     asked = []
     monkeypatch.setattr(training, "train", lambda *a, **options: asked.append((*a, options)))
     recipe = MnistDcganBn(epochs=7, slope=0.3, grid=(1, 2))
-    rundir.create(here / "run", rundir.describe(recipe, 5, 14, (28, 28, 1)))
+    rundir.create(here / "run", rundir.describe(recipe, 5, 14, (28, 28, 1), make_mesh(1)))
 
     def resumed(*more: str):
         done = command("train", "mnist_dcgan_bn", "--out", "run", "--resume", *more)
@@ -324,7 +325,7 @@ def test_a_preset_is_a_start_that_options_change(here, monkeypatch):
 
 def test_a_preset_that_changes_a_run_is_not_ignored_when_it_is_resumed(here):
     recipe = MnistDcganBn(log_every=7)
-    rundir.create(here / "run", rundir.describe(recipe, 0, 14, (28, 28, 1)))
+    rundir.create(here / "run", rundir.describe(recipe, 0, 14, (28, 28, 1), make_mesh(1)))
     words = ["train", "mnist_dcgan_bn", "--out", "run", "--resume", "--preset", "slow"]
     assert_refused(command(*words), r"log_every \(7 there, 400 here\)$")
 

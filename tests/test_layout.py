@@ -12,7 +12,7 @@ ROOT = Path(jaxgan.__file__).parent
 # Lowest first. A room may import what stands on a line above its own; a package also itself.
 LAYERS = [
     {"errors", "types", "files", "interruption"},
-    {"keys", "losses", "latents", "convolution"},
+    {"keys", "options", "losses", "latents", "convolution", "digest", "startup", "parallel"},
     {"layers"},
     {"models"},
     {"gan"},
@@ -22,8 +22,9 @@ LAYERS = [
     {"checkpoint", "interop"},
     {"recipes"},
     {"pictures", "plots", "rundir", "progress"},
-    {"report", "sampling"},
+    {"report", "sampling", "stretches"},
     {"training"},
+    {"verifying"},
     {"cli"},
     {"__init__"},
 ]
@@ -41,7 +42,8 @@ KEPT = {
     "grain": {"data"},
     "orbax": {"checkpoint"},
     "matplotlib": {"plots"},
-    "tyro": {"cli"},
+    "filelock": {"rundir"},
+    "tyro": {"options"},
     "safetensors": {"interop"},
     "tensorflow": {"interop"},
     "torch": {"interop"},

@@ -5,6 +5,7 @@ import pytest
 
 from jaxgan import rundir
 from jaxgan.errors import UserError
+from jaxgan.parallel import make_mesh
 from jaxgan.recipes.mnist_mlp import MnistMlp
 from jaxgan.recipes.pattern_1010 import Pattern1010
 from jaxgan.rundir import check_free, check_same, create, find_samples, read_config, read_metrics
@@ -14,7 +15,7 @@ RECIPE = MnistMlp(log_every=5, sample_every=10)
 
 @pytest.fixture
 def run(tmp_path):
-    create(tmp_path / "run", rundir.describe(RECIPE, 3, 40, (28, 28, 1)))
+    create(tmp_path / "run", rundir.describe(RECIPE, 3, 40, (28, 28, 1), make_mesh(1)))
     return tmp_path / "run"
 
 
@@ -60,7 +61,7 @@ def test_a_replaced_run_leaves_nothing_behind_but_what_links_point_to_stays(tmp_
     (run / "link").symlink_to(tmp_path / "elsewhere")
     (run / "checkpoints" / "5").mkdir(parents=True)
     (tmp_path / "alias").symlink_to(run)
-    create(tmp_path / "alias", rundir.describe(RECIPE, 4, 40, (28, 28, 1)))
+    create(tmp_path / "alias", rundir.describe(RECIPE, 4, 40, (28, 28, 1), make_mesh(1)))
     assert sorted(path.name for path in run.iterdir()) == ["config.json", "samples"]
     assert read_config(run)["seed"] == 4
     assert (tmp_path / "elsewhere" / "precious").exists()
@@ -68,7 +69,7 @@ def test_a_replaced_run_leaves_nothing_behind_but_what_links_point_to_stays(tmp_
 
 def test_a_run_may_go_into_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    create(rundir.Path("."), rundir.describe(RECIPE, 4, 40, (28, 28, 1)))
+    create(rundir.Path("."), rundir.describe(RECIPE, 4, 40, (28, 28, 1), make_mesh(1)))
     assert (tmp_path / "config.json").exists()
 
 

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from runs import TINY, command, contents, copy, result_of
 
-from jaxgan import training
+from jaxgan import stretches, training
 from jaxgan.data import Stream, load
+from jaxgan.digest import digest, hexadecimal
 from jaxgan.recipes import recipes
 from jaxgan.recipes.pattern_1010 import Pattern1010
 from jaxgan.rundir import find_samples, read_config, read_metrics
@@ -38,7 +39,7 @@ def test_a_run_leaves_a_whole_directory(recipe, whole_run):
     run = whole_run(recipe)
     images = recipe != "pattern_1010"
     pictures = {"progress.gif", "final.png"} if images else {"pattern.png"}
-    others = {"config.json", "metrics.jsonl", "losses.png", "report.html"}
+    others = {"config.json", "metrics.jsonl", "losses.png", "report.html", "lock"}
     assert {path.name for path in run.iterdir()} == others | pictures | {"samples", "checkpoints"}
 
     config = read_config(run)
@@ -57,8 +58,11 @@ def test_a_run_leaves_a_whole_directory(recipe, whole_run):
     records = read_metrics(run)
     assert [record["step"] for record in records] == list(range(4, 41, 4))
     known = {"step", "loss_g", "score_real", "score_fake", "images_per_second"} | KEYS[recipe]
-    assert all(record.keys() == known for record in records)
-    assert all(np.isfinite(value) for record in records for value in record.values())
+    assert all(record.keys() == known | {"digest"} for record in records)
+    assert all(np.isfinite(record[name]) for record in records for name in known)
+    found = digest(load_run(run).state)
+    assert records[-1]["digest"] == hexadecimal(np.asarray(found))
+    assert len({record["digest"] for record in records}) == 10
 
     samples = find_samples(run, "png" if images else "npy")
     assert [sample.step for sample in samples] == [0, 10, 20, 30, 40]
@@ -120,7 +124,7 @@ def test_epochs_are_passes_over_the_data(here):
 
 
 def test_the_length_of_stretches_does_not_change_a_bit(here, whole_run, monkeypatch):
-    monkeypatch.setattr(training, "STRETCH_SECONDS", 1e-9)  # one step at a time
+    monkeypatch.setattr(stretches, "SECONDS", 1e-9)  # one step at a time
     assert command("train", "mnist_mlp", *TINY["mnist_mlp"], "--steps", "40").status == 0
     assert result_of(here / "runs" / "mnist_mlp-seed0") == result_of(whole_run("mnist_mlp"))
 
@@ -138,7 +142,7 @@ def test_a_run_that_is_interrupted_goes_on_bit_for_bit(step, here, whole_run, mo
     words = [*TINY["mnist_mlp"], "--steps", "40", "--out", "a run"]
     with monkeypatch.context() as patch:
         patch.setattr(training.Progress, "update", interrupted)
-        patch.setattr(training, "STRETCH_SECONDS", 1e-9)
+        patch.setattr(stretches, "SECONDS", 1e-9)
         stopped = command("train", recipe.name, *words)
     assert stopped.status == 143
     hint = f"jaxgan: stopped at step {step}; go on with: jaxgan train mnist_mlp --out 'a run'"

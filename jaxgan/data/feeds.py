@@ -9,11 +9,14 @@ from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Int32, UInt8
 
 from jaxgan.data import order
 from jaxgan.data.scaling import scale
 from jaxgan.types import Batch, Images, PRNGKey, PyTree
+
+ALL = slice(None)  # of a batch
 
 
 @runtime_checkable
@@ -45,28 +48,34 @@ class Feed(Protocol):
         """The most steps that one call of `rows` may ask for."""
         ...
 
-    def rows(self, start: int, stop: int) -> PyTree:
+    def rows(self, start: int, stop: int, share: slice = ALL) -> PyTree:
         """Reads what the steps start..stop-1 need; on the host.
 
         Args:
             start: the first step, 0 or more.
             stop: the step after the last, at most `start + stretch`.
+            share: which examples of each batch to read.
 
         Returns:
-            Arrays of shape [stop - start, ...]: one row for each step.
+            One row for each step: arrays [stop - start, b, ...] for the b examples of the share, or
+            [stop - start] where nothing is read.
         """
         ...
 
-    def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
+    def batch(
+        self, arrays: PyTree, row: PyTree, key: PRNGKey, axis_name: str | None = None
+    ) -> Batch:
         """Makes the batch of one step; pure.
 
         Args:
             arrays: as in `arrays`.
-            row: a step's row of `rows`, without the leading axis.
-            key: a key for this step and purpose alone.
+            row: a step's row of `rows`, without the leading axis; under `axis_name`, this device's
+                part of it.
+            key: a key for this step and purpose alone, the same on all devices.
+            axis_name: the mapped axis over which the batch is spread, or None.
 
         Returns:
-            "image", float32 [B, ...] in the recipe's range, and "label", int32 [B], where the data
+            "image", float32 [b, ...] in the recipe's range, and "label", int32 [b], where the data
             set has labels.
         """
         ...
@@ -103,14 +112,17 @@ class Resident:
             self.arrays["label"] = jnp.asarray(labels)
         self._seed, self._low, self._high = seed, low, high
 
-    def rows(self, start: int, stop: int) -> Int32[np.ndarray, "T B"]:
+    def rows(self, start: int, stop: int, share: slice = ALL) -> Int32[np.ndarray, "T b"]:
         """Names the examples of some steps; see `Feed`."""
         steps = range(start, stop)
-        return np.stack([order.rows(self._seed, t, self.batch_size, self.size) for t in steps])
+        batches = [order.rows(self._seed, t, self.batch_size, self.size) for t in steps]
+        return np.stack([batch[share] for batch in batches])
 
-    def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
+    def batch(
+        self, arrays: PyTree, row: PyTree, key: PRNGKey, axis_name: str | None = None
+    ) -> Batch:
         """Gathers and scales the named examples; see `Feed`."""
-        del key
+        del key, axis_name
         batch = {name: array[row] for name, array in arrays.items()}
         return batch | {"image": scale(batch["image"], self._low, self._high)}
 
@@ -135,11 +147,18 @@ class Drawn:
         self.batch_size = batch_size
         self._draw = draw
 
-    def rows(self, start: int, stop: int) -> Int32[np.ndarray, "T"]:
+    def rows(self, start: int, stop: int, share: slice = ALL) -> Int32[np.ndarray, "T"]:
         """Numbers the steps; see `Feed`."""
+        del share
         return np.arange(start, stop, dtype=np.int32)
 
-    def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
-        """Draws a batch with the key as it is; see `Feed`."""
+    def batch(
+        self, arrays: PyTree, row: PyTree, key: PRNGKey, axis_name: str | None = None
+    ) -> Batch:
+        """Draws a batch with the key as it is, and takes this device's part; see `Feed`."""
         del arrays, row
-        return {"image": self._draw(key, self.batch_size)}
+        images = self._draw(key, self.batch_size)
+        if axis_name is not None:
+            part = self.batch_size // lax.axis_size(axis_name)
+            images = lax.dynamic_slice_in_dim(images, part * lax.axis_index(axis_name), part)
+        return {"image": images}

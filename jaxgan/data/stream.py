@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxgan.data import order
+from jaxgan.data.feeds import ALL
 from jaxgan.data.scaling import scale
 from jaxgan.data.sources import Source
 from jaxgan.types import Batch, PRNGKey, PyTree
@@ -41,26 +42,30 @@ class Stream:
         self._source = source
         self._seed, self._low, self._high = seed, low, high
         self._next: int | None = None  # the step that the iterator gives next
+        self._share = ALL  # which part of each batch it reads
         self._batches: Any = None  # a grain.DatasetIterator
 
-    def rows(self, start: int, stop: int) -> PyTree:
+    def rows(self, start: int, stop: int, share: slice = ALL) -> PyTree:
         """Reads the uint8 pictures, and labels, of some steps; see `jaxgan.data.feeds.Feed`.
 
         Raises:
             UserError: a picture cannot be read; the message names it.
         """
-        if start != self._next:
+        if (start, share) != (self._next, self._share):
             if self._batches is not None:
                 self._batches.close()
+            self._share = share
             self._batches = self._read_from(start)
         self._next = None  # unless all goes well
         steps = [next(self._batches) for _ in range(start, stop)]
         self._next = stop
         return {name: np.stack([step[name] for step in steps]) for name in steps[0]}
 
-    def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
+    def batch(
+        self, arrays: PyTree, row: PyTree, key: PRNGKey, axis_name: str | None = None
+    ) -> Batch:
         """Scales the pictures of one step; see `jaxgan.data.feeds.Feed`."""
-        del arrays, key
+        del arrays, key, axis_name
         return row | {"image": scale(row["image"], self._low, self._high)}
 
     def _read_from(self, step: int) -> Any:
@@ -72,6 +77,6 @@ class Stream:
         return iter(steps.map(self._read).to_iter_dataset(options))
 
     def _read(self, step: int) -> dict[str, np.ndarray]:
-        indices = order.rows(self._seed, step, self.batch_size, self.size)
+        indices = order.rows(self._seed, step, self.batch_size, self.size)[self._share]
         images, labels = self._source.read(indices.tolist())
         return {"image": images} if labels is None else {"image": images, "label": labels}

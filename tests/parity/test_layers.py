@@ -41,6 +41,7 @@ def assert_same(ours: Callable, theirs: Callable[..., Tensor], *arrays: np.ndarr
     outputs, pullback = jax.vjp(ours, *map(jnp.asarray, arrays))
     np.testing.assert_allclose(outputs, expected.detach(), rtol=1e-9, atol=1e-11)
     for gradient, given_to in zip(pullback(jnp.asarray(cotangent)), inputs, strict=True):
+        assert given_to.grad is not None
         np.testing.assert_allclose(gradient, given_to.grad, rtol=1e-9, atol=1e-11)
 
 

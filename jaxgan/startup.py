@@ -1,0 +1,59 @@
+"""What has to be set before JAX is first used: devices, processes, determinism."""
+
+import os
+
+import jax
+
+from jaxgan.errors import UserError
+
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+
+
+def use_devices(count: int) -> None:
+    """Lets the CPU count as several devices, should it be what JAX runs on.
+
+    Args:
+        count: devices of this process.
+    """
+    try:
+        jax.config.update("jax_num_cpu_devices", count)
+    except RuntimeError:  # JAX runs already, with the devices it has
+        pass
+
+
+def connect(coordinator: str | None, processes: int | None, index: int | None) -> None:
+    """Makes this process one of several that train together.
+
+    Args:
+        coordinator: `host:port` of the process with index 0, where it listens.
+        processes: how many there are.
+        index: of this one, from 0.
+
+    Each is None where JAX finds it out by itself: under SLURM, Open MPI, GKE and on TPU pods.
+
+    Raises:
+        UserError: if something is missing, or the others are not to be reached.
+    """
+    try:
+        jax.distributed.initialize(coordinator, processes, index)
+    except (ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"cannot join the other processes ({reason}): give --coordinator HOST:PORT, "
+            "--process-count and --process-index where no cluster is found that tells them"
+        ) from error
+
+
+def be_deterministic() -> None:
+    """Makes XLA use on a GPU only operations that give the same bits in every run.
+
+    It costs speed: kernels are no longer chosen by trying which is fastest, and atomic additions
+    are avoided. On CPU and TPU it changes nothing. To be called before JAX is first used.
+    """
+    if not is_deterministic():
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
+
+
+def is_deterministic() -> bool:
+    """Whether XLA was told to use deterministic operations only."""
+    return DETERMINISTIC in os.environ.get("XLA_FLAGS", "").split()

@@ -1,0 +1,91 @@
+"""The proof that a run is repeatable: train it again, and compare digests of the state."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxgan import parallel, rundir
+from jaxgan.errors import UserError
+from jaxgan.keys import from_seed, stream
+from jaxgan.progress import Progress
+from jaxgan.stretches import train_in_stretches
+from jaxgan.training import make_first, open_feed
+
+
+class Verdict(NamedTuple):
+    """What came out of training a run again."""
+
+    points: int  # log points compared; where `differs` is given, it was the last of them
+    differs: int | None  # the first step at which the state is another one
+    details: str  # what differs, and what was different about the two trainings
+
+    def __str__(self) -> str:
+        if self.differs is None:
+            return f"reproduced: {self.points} of {self.points} points"
+        return f"step {self.differs} differs, after {self.points - 1} equal points{self.details}"
+
+
+def verify(
+    run: Path, steps: int | None = None, data_dir: str | None = None, devices: int | None = 1
+) -> Verdict:
+    """Trains a run again from its own config, and compares the digests at every log point.
+
+    Writes nothing.
+
+    Args:
+        run: the run directory.
+        steps: how far to go; None for as far as the run went.
+        data_dir: where TFDS keeps data sets; None for its own default.
+        devices: of each process, over which every batch is spread; None for all of them.
+
+    Returns:
+        The verdict. Training stops at the first difference.
+
+    Raises:
+        UserError: if `run` is no run directory, or has nothing to compare in these steps.
+    """
+    config = rundir.read_config(run)
+    recipe, seed = rundir.read_recipe(config), config["seed"]
+    if steps is not None and steps < 1:
+        raise UserError(f"steps is {steps}; it must be at least 1")
+    records = rundir.read_metrics(run)
+    expected = {
+        record["step"]: record["digest"]
+        for record in records
+        if "digest" in record and (steps is None or record["step"] <= steps)
+    }
+    if not expected:
+        where = "" if steps is None else f" in its first {steps} steps"
+        raise UserError(f"{run} has no log point with a digest{where}: there is nothing to compare")
+
+    mesh, feed = open_feed(recipe, seed, data_dir, devices)
+    here = rundir.describe_devices(mesh)
+    gan = recipe.gan(feed.shape)
+    key = from_seed(seed)
+    state = make_first(gan, feed, mesh)(stream(key, "init"))
+    points = 0
+    total = max(expected)
+    with Progress(total, 0) as progress:
+        for stretch in train_in_stretches(recipe, gan, feed, state, key, total, mesh):
+            for step, found in stretch.digests.items():
+                if step not in expected:
+                    continue
+                points += 1
+                if found != expected[step]:
+                    details = f": {expected[step]} there, {found} here"
+                    return Verdict(points, step, details + _differences(config, here))
+            if parallel.leads():
+                losses = {name: float(values[-1]) for name, values in stretch.history.items()}
+                progress.update(stretch.step, losses, stretch.examples_per_second)
+    return Verdict(points, None, "")
+
+
+def _differences(config: dict, here: dict) -> str:
+    """Lists versions and devices of both trainings, a line each."""
+    there = {**config.get("versions", {}), **config.get("device", {})}
+    now = {**rundir.versions(), **here}
+    lines = [
+        f"\n  {name:16} {there.get(name)} there, {now.get(name)} here"
+        + ("" if there.get(name) == now.get(name) else "  <-")
+        for name in there | now
+    ]
+    return "".join(lines)
