@@ -112,7 +112,7 @@ def _train(arguments: list[str]) -> None:
         if config["recipe"] == name:
             start, seed = rundir.read_recipe(config), config["seed"]
         used = rundir.read_devices(config)
-        devices = devices or used.per_process
+        devices = used.per_process if devices is None else devices
         deterministic = deterministic or used.deterministic
     if options.preset is not None:
         if options.preset not in kind.presets:
@@ -125,6 +125,8 @@ def _train(arguments: list[str]) -> None:
             start = replace(start, steps=None, epochs=None)
         options = parse_from(Train(start, seed=seed))
 
+    if devices is None and not options.processes.distributed:
+        devices = 1
     _set_up(devices, deterministic, options.processes)
     try:
         training.train(
@@ -134,7 +136,7 @@ def _train(arguments: list[str]) -> None:
             resume=options.resume,
             overwrite=options.overwrite,
             data_dir=options.data_dir,
-            devices=devices or (None if options.processes.distributed else 1),
+            devices=devices,
         )
     except training.Diverged as error:
         _fail(1, str(error))

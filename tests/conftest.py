@@ -18,6 +18,7 @@ import pytest  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+assert jax.device_count() == 8  # and from here on, commands run in this process cannot change it
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,15 @@ from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxgan.layers import Conv, ConvTranspose, Dropout, FanInDense, batch_norm, uniform
+from jaxgan.layers import (
+    Conv,
+    ConvTranspose,
+    Dropout,
+    FanInDense,
+    batch_norm,
+    max_pool,
+    uniform,
+)
 
 KEY = jax.random.key(0)
 TWO = jax.devices()[:2]
@@ -193,3 +201,31 @@ def test_batch_norm_over_two_devices_is_batch_norm_over_all():
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5), own, moved)
     apart = normalize(X[:4], None)[0]
     assert not np.allclose(apart, outputs[:4], atol=1e-2)  # or this test could not fail
+
+
+# Numbers of few values, so that many windows have their largest more than once.
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9),
+    st.integers(1, 3),
+)  # fmt: skip
+@settings(max_examples=25, deadline=None)
+def test_max_pool_is_flaxs_and_so_is_its_gradient(seed, size, height, width, channels):
+    height, width = max(height, size), max(width, size)
+    random = np.random.default_rng(seed)
+    x = jnp.asarray(random.integers(-1, 2, (2, height, width, channels)).astype(np.float32))
+
+    def flaxs(x):
+        return nn.max_pool(x, (size, size), (size, size))
+
+    expected, theirs = jax.vjp(flaxs, x)
+    found, ours = jax.vjp(lambda x: max_pool(x, size), x)
+    np.testing.assert_array_equal(found, expected)
+    cotangent = jnp.asarray(random.normal(size=found.shape).astype(np.float32))
+    np.testing.assert_array_equal(ours(cotangent)[0], theirs(cotangent)[0])
+
+
+def test_max_pool_passes_nan_on():
+    for place in np.ndindex(2, 2):
+        x = np.arange(8.0).reshape(1, 2, 4, 1)
+        x[0, *place, 0] = np.nan
+        np.testing.assert_array_equal(max_pool(jnp.asarray(x), 2).ravel(), [np.nan, 7])

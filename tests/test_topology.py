@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 import topologies
+from safetensors.numpy import load_file
 from topologies import by_pmap, by_shard_map, numbers, on_a_mesh, on_one
 
 NAMES = sorted(topologies.FIELDS)
@@ -86,5 +87,4 @@ def test_two_processes_of_two_devices(tmp_path):
     assert [child.returncode for child in children] == [0, 0], said
     for name in NAMES:
         for index in (0, 1):
-            with np.load(tmp_path / f"{name}_{index}.npz") as saved:
-                assert_same(name, dict(saved))
+            assert_same(name, load_file(tmp_path / f"{name}_{index}.safetensors"))

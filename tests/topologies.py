@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from safetensors.numpy import save_file
 from tiny_systems import FIELDS, SHAPES, make_recipe, to_float64
 
 from jaxgan.gan import init
@@ -95,7 +96,8 @@ def main(coordinator: str, processes: int, index: int, out: Path) -> None:
     jax.distributed.initialize(coordinator, processes, index)
     assert (jax.process_count(), jax.device_count()) == (processes, 2 * processes)
     for name in FIELDS:
-        np.savez(out / f"{name}_{index}.npz", **numbers(by_shard_map(name, jax.devices())))
+        result = numbers(by_shard_map(name, jax.devices()))
+        save_file(result, out / f"{name}_{index}.safetensors")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Source: the TensorFlow 1 tutorial after Stanford's CS231n, assignment 3.
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxgan.layers import Conv, ConvTranspose, batch_norm
+from jaxgan.layers import Conv, ConvTranspose, batch_norm, max_pool
 from jaxgan.types import Images, Latents, Scores
 
 _glorot = nn.initializers.glorot_uniform()
@@ -48,7 +48,7 @@ class Discriminator(nn.Module):
         x = images
         for channels in self.channels:
             x = Conv(channels, 5, padding="VALID", kernel_init=_glorot)(x)
-            x = nn.max_pool(nn.leaky_relu(x, self.slope), (2, 2), (2, 2))
+            x = max_pool(nn.leaky_relu(x, self.slope), 2)
         x = x.reshape(x.shape[0], -1)
         x = nn.leaky_relu(nn.Dense(self.width, kernel_init=_glorot)(x), self.slope)
         return nn.Dense(1, kernel_init=_glorot)(x)[:, 0]
