@@ -172,7 +172,7 @@ def save_safetensors(path: Path, state_dict: Mapping[str, Any]) -> None:
         UserError: if a value is no array of numbers, or the file cannot be written.
     """
     # The writer takes the bytes as they lie in memory, whatever the strides say.
-    arrays = {name: np.ascontiguousarray(_array(name, x)) for name, x in state_dict.items()}
+    arrays = {name: np.asarray(_array(name, x), order="C") for name, x in state_dict.items()}
     try:
         write_atomically(path, safetensors.numpy.save(arrays))
     except (OSError, safetensors.SafetensorError) as error:

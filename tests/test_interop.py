@@ -2,19 +2,26 @@
 
 from functools import partial
 
+import hypothesis.extra.numpy
 import jax
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_systems import NAMES, SHAPES, system
 
 from jaxgan.errors import UserError
 from jaxgan.gan import init
 from jaxgan.interop import (
     from_torch_state_dict,
+    layer_names,
     load_safetensors,
     save_safetensors,
     to_torch_state_dict,
 )
 from jaxgan.recipes.mnist_mlp import MnistMlp
+
+KEY = jax.random.key(0)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +40,84 @@ def test_weights_survive_the_way_to_a_file_and_back(trained, tmp_path):
     back = from_torch_state_dict(gan.generator, blank, loaded, shape=(100,))
     same = jax.tree.map(np.array_equal, back.params, state.generator.params)
     assert all(jax.tree.leaves(same))
+
+
+@pytest.mark.parametrize("role", ["generator", "discriminator"])
+@pytest.mark.parametrize("name", NAMES)
+def test_both_networks_of_every_recipe_are_carried_over_and_back(name, role):
+    one = system(name)
+    state = jax.tree.map(lambda x: np.asarray(x, np.float32), one.state)
+    module, net = getattr(one.gan, role), getattr(state, role)
+    shape = SHAPES[name] if role == "discriminator" else one.gan.latents(KEY, 1).shape[1:]
+    weights = to_torch_state_dict(module, net, shape=shape)
+    leaves = jax.tree.leaves((net.params, net.batch_stats))
+    assert sum(weight.size for weight in weights.values()) == sum(leaf.size for leaf in leaves)
+    blank = jax.tree.map(np.zeros_like, net)
+    back = from_torch_state_dict(module, blank, weights, shape=shape)
+    jax.tree.map(np.testing.assert_array_equal, back.params, net.params)
+    jax.tree.map(np.testing.assert_array_equal, back.batch_stats, net.batch_stats)
+    jax.tree.map(np.testing.assert_array_equal, back.opt_state, blank.opt_state)
+    # And with the names of another module, in the order in which its layers are applied.
+    names = [f"main.{index}" for index in range(len(layer_names(weights)))]
+    renamed = to_torch_state_dict(module, net, shape=shape, layers=names)
+    assert layer_names(sorted(renamed, key=lambda name: int(name.split(".")[1]))) == names
+    for theirs, ours in zip(sorted(renamed), sorted(weights), strict=True):
+        assert renamed[theirs].dtype == weights[ours].dtype
+    again = from_torch_state_dict(module, blank, renamed, shape=shape, layers=names)
+    jax.tree.map(np.testing.assert_array_equal, again.params, net.params)
+
+
+ARRAYS = hypothesis.extra.numpy.arrays(
+    st.sampled_from([np.float32, np.float64, np.float16, np.int32, np.uint8]),
+    hypothesis.extra.numpy.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4),
+)
+
+
+@given(st.dictionaries(st.text("abc.0", min_size=1, max_size=9), ARRAYS, max_size=4), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_any_arrays_come_back_from_a_file_bit_for_bit(tmp_path_factory, arrays, turned):
+    if turned:  # the same numbers, laid out in memory the other way round
+        arrays = {name: np.asfortranarray(array) for name, array in arrays.items()}
+    path = tmp_path_factory.getbasetemp() / "any.safetensors"
+    save_safetensors(path, arrays)
+    found = load_safetensors(path)
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+        assert found[name].tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda w, n: w | {n: w[n][..., :1]}, "has the shape"),
+        (lambda w, n: w | {"other.weight": w[n]}, "unexpected other.weight"),
+        (lambda w, n: w | {n: "not an array"}, "no array of numbers"),
+        (lambda w, n: w | {n: [[1], [2, 3]]}, "cannot be read as an array"),
+        (lambda w, n: w | {n: w[n].astype(complex)}, "no array of numbers"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(change, told, trained):
+    gan, state = trained
+    weights = to_torch_state_dict(gan.generator, state.generator, shape=(100,))
+    name = next(name for name in weights if weights[name].ndim == 2)
+    with pytest.raises(UserError, match=told) as raised:
+        from_torch_state_dict(gan.generator, state.generator, change(weights, name), shape=(100,))
+    assert name in str(raised.value) or "unexpected" in told
+
+
+def test_too_few_names_of_layers_are_refused(trained):
+    gan, state = trained
+    with pytest.raises(UserError, match="layers must name each"):
+        to_torch_state_dict(gan.generator, state.generator, shape=(100,), layers=["0", "1"])
+
+
+def test_batches_that_pytorch_counted_are_passed_over(trained):
+    gan, state = trained
+    weights = to_torch_state_dict(gan.generator, state.generator, shape=(100,))
+    counted = weights | {"BatchNorm_0.num_batches_tracked": np.array(7)}
+    back = from_torch_state_dict(gan.generator, state.generator, counted, shape=(100,))
+    jax.tree.map(np.testing.assert_array_equal, back.params, state.generator.params)
 
 
 def test_a_missing_weight_is_named(trained):
