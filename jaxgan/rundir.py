@@ -25,12 +25,12 @@ from filelock import FileLock, Timeout
 from jax.sharding import Mesh
 
 from jaxgan import startup
+from jaxgan.checking import unsound
 from jaxgan.errors import UserError
 from jaxgan.files import write_atomically
-from jaxgan.recipes import Recipe, find_recipe
+from jaxgan.recipes import Recipe, find_recipe, recipes
 
 _PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-_NEEDED = {"recipe": str, "hyperparameters": dict, "seed": int, "shape": list}
 LOCK = "lock"  # the file that `locked` locks
 _LENGTH = ("steps", "epochs")  # the hyper-parameters that a resumed run may change
 
@@ -199,12 +199,15 @@ def read_config(run: Path) -> dict[str, Any]:
         config = json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{run} is no run directory: it has no config.json") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}") from None
-    found = config if isinstance(config, dict) else {}
-    wrong = [name for name, kind in _NEEDED.items() if not isinstance(found.get(name), kind)]
-    if wrong:
+    if wrong := unsound(config):
         raise UserError(f"{path} is damaged, or not of a run: it has no sound {', '.join(wrong)}")
+    kind = recipes().get(config["recipe"], Recipe)  # which may be one of another version
+    try:
+        kind.check_values(_as_tuples(config["hyperparameters"]))
+    except UserError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
     return config
 
 
@@ -217,17 +220,10 @@ def read_devices(config: Mapping[str, Any]) -> Devices:
     Returns:
         What is said there; one device where nothing is.
     """
-    said = config.get("device")
-    said = said if isinstance(said, dict) else {}
-
-    def number(name: str) -> int:
-        value = said.get(name)
-        return value if type(value) is int and value > 0 else 1
-
-    processes = number("processes")
-    return Devices(
-        max(1, number("count") // processes), processes, said.get("deterministic") is True
-    )
+    said = config.get("device") or {}
+    processes = max(1, said.get("processes") or 1)
+    count = max(1, (said.get("count") or 1) // processes)
+    return Devices(count, processes, bool(said.get("deterministic")))
 
 
 def read_recipe(config: Mapping[str, Any]) -> Recipe:
@@ -242,16 +238,17 @@ def read_recipe(config: Mapping[str, Any]) -> Recipe:
     Raises:
         UserError: if there is no such recipe, or it has other hyper-parameters now.
     """
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in config["hyperparameters"].items()
-    }
     try:
-        return find_recipe(config["recipe"])(**values)
+        return find_recipe(config["recipe"])(**_as_tuples(config["hyperparameters"]))
     except TypeError as error:
         raise UserError(
             f"this run was made by another version of {config['recipe']}: {error}"
         ) from None
+
+
+def _as_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyper-parameters as a recipe has them: JSON knows only lists."""
+    return {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
 
 
 def check_same(run: Path, recipe: Recipe, seed: int) -> None:

@@ -6,6 +6,7 @@ import jax
 
 from jaxgan.errors import UserError
 
+MOST_DEVICES = 128  # in one process; XLA takes long to think of many more, and then gives up
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
@@ -14,7 +15,12 @@ def use_devices(count: int) -> None:
 
     Args:
         count: devices of this process.
+
+    Raises:
+        UserError: if no process can have so many.
     """
+    if count > MOST_DEVICES:
+        raise UserError(f"devices is {count}; it must be at most {MOST_DEVICES}")
     try:
         jax.config.update("jax_num_cpu_devices", count)
     except RuntimeError:  # JAX runs already, with the devices it has

@@ -139,6 +139,8 @@ def test_info_names_versions_and_devices():
         ("train mnist_mlp --seed -1", r"seed must be from 0 to 4294967295, not -1"),
         ("train mnist_mlp --seed 4294967296", r"seed must be from 0 to 4294967295"),
         ("train mnist_mlp --seed x", r"Error parsing --seed: not whole: 'x'"),
+        ("train mnist_mlp --devices 0", r"devices is 0; it must be at least 1"),
+        ("train mnist_mlp --devices 1000000", r"devices is 1000000; it must be at most 128"),
         ("train mnist_mlp --preset slow", r"mnist_mlp has no preset 'slow'; it has: none"),
         ("train mnist_dcgan_bn --preset slo", r"no preset 'slo'; it has: fast, slow"),
         ("train pattern_1010 --epochs 3", r"draws its examples, so it has no epochs: give steps"),

@@ -11,12 +11,13 @@ ROOT = Path(jaxgan.__file__).parent
 
 # Lowest first. A room may import what stands on a line above its own; a package also itself.
 LAYERS = [
-    {"errors", "types", "files", "interruption"},
+    {"errors", "types", "files", "interruption", "checking"},
     {"keys", "options", "losses", "latents", "convolution", "digest", "startup", "parallel"},
     {"layers"},
     {"models"},
     {"gan"},
     {"updates"},
+    {"combinators"},
     {"steps"},
     {"data"},
     {"checkpoint", "interop"},
@@ -34,7 +35,7 @@ ONLY = {
     "data": {"types", "errors", "keys", "files"},
     "models": {"types", "layers", "convolution"},
     "losses": {"types"},
-    "__init__": {"gan", "losses", "steps", "updates"},
+    "__init__": {"combinators", "gan", "losses", "steps", "updates"},
 }
 # Libraries that only some rooms may know, and what none may import.
 KEPT = {

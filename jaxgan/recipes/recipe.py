@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from jaxgan.checking import in_words, is_a
 from jaxgan.data import Feed, load
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN
@@ -37,12 +38,25 @@ class Recipe(ABC):
     grid: tuple[int, int]  # rows and columns of a picture of samples
 
     def __post_init__(self):
-        for field in fields(self):
-            _check_value(field.name, field.type, getattr(self, field.name))
+        self.check_values(vars(self))
         if math.prod(self.grid) > MOST_SAMPLES:
             raise UserError(f"grid must have at most {MOST_SAMPLES} places, not {self.grid}")
         if self.steps is not None and self.epochs is not None:
             raise UserError("steps and epochs are two ways to say how long: give one of them")
+
+    @classmethod
+    def check_values(cls, values: Mapping[str, Any]) -> None:
+        """Checks hyper-parameters, each by itself.
+
+        Args:
+            values: by name; names that are no hyper-parameters are passed over.
+
+        Raises:
+            UserError: if a value is of a wrong type, or out of range.
+        """
+        for field in fields(cls):
+            if field.name in values:
+                _check_value(field.name, field.type, values[field.name])
 
     @property
     def examples_per_step(self) -> int:
@@ -135,7 +149,9 @@ class ImageRecipe(Recipe):
 
 
 def _check_value(name: str, kind: Any, value: Any) -> None:
-    """Checks a hyper-parameter: counts are at least 1, lists not empty, and numbers finite."""
+    """Checks a hyper-parameter's type; counts are at least 1, lists not empty, numbers finite."""
+    if not is_a(kind, value):
+        raise UserError(f"{name} must be {in_words(kind)}, not {value!r:.50}")
     if isinstance(value, tuple):
         if not value:
             raise UserError(f"{name} must not be empty")
@@ -146,7 +162,7 @@ def _check_value(name: str, kind: Any, value: Any) -> None:
             raise UserError(f"{name} must be a positive number, not {value}")
         if value >= 1 and name in BELOW_ONE:
             raise UserError(f"{name} must be less than 1, not {value}")
-    elif type(value) is int and not 1 <= value <= LARGEST:
+    elif is_a(int, value) and not 1 <= value <= LARGEST:
         raise UserError(f"{name} must be at least 1 and at most {LARGEST}, not {value}")
 
 

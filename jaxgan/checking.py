@@ -1,0 +1,106 @@
+"""Whether values that people write down are of the type that they must be of."""
+
+import sys
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
+
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    NoneType: "none",
+}
+
+
+def is_a(kind: Any, value: Any) -> bool:
+    """Tells whether a value is of a type, more strictly than Python does: true is no number.
+
+    Args:
+        kind: int, float (which whole numbers are, too), str, bool, None, a union of such, or a
+            tuple of them.
+        value: anything.
+
+    Returns:
+        Whether it is.
+    """
+    if isinstance(kind, UnionType):
+        return any(is_a(one, value) for one in get_args(kind))
+    if get_origin(kind) is tuple:
+        kinds = get_args(kind)
+        if not isinstance(value, tuple):
+            return False
+        if kinds[-1] is Ellipsis:
+            kinds = kinds[:1] * len(value)
+        return len(kinds) == len(value) and all(map(is_a, kinds, value))
+    if kind is float and is_a(int, value):
+        return abs(value) <= sys.float_info.max
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def in_words(kind: Any) -> str:
+    """Says what values of a type are, as in "it must be a whole number".
+
+    Args:
+        kind: as in `is_a`.
+    """
+    if isinstance(kind, UnionType):
+        return " or ".join(map(in_words, get_args(kind)))
+    if get_origin(kind) is tuple:
+        kinds = get_args(kind)
+        count = "" if kinds[-1] is Ellipsis else f"{len(kinds)} "
+        return f"a tuple of {count}{_WORDS[kinds[0]].removeprefix('a ')}s"
+    return _WORDS[kind]
+
+
+_CONFIG = {  # what config.json holds; what ends in None may be missing
+    "recipe": str,
+    "hyperparameters": dict,
+    "seed": int,
+    "shape": tuple[int, ...],
+    "description": str | None,
+    "steps": int | None,
+    "versions": dict | None,
+    "device": dict | None,
+    "created": str | None,
+}
+_DEVICE = {  # what its "device" holds
+    "platform": str | None,
+    "kind": str | None,
+    "count": int | None,
+    "processes": int | None,
+    "cores": int | None,
+    "deterministic": bool | None,
+}
+
+
+def unsound(config: Any) -> list[str]:
+    """Lists what is missing or makes no sense in a config.json.
+
+    Args:
+        config: whatever JSON can hold.
+
+    Returns:
+        Names, as in "shape" or "device.count".
+    """
+    wrong = _unlike(_CONFIG, config)
+    if wrong:
+        return wrong
+    device = config.get("device") or {}
+    none = [name for name, value in device.items() if is_a(int, value) and value < 1]
+    wrong = [f"device.{name}" for name in (*_unlike(_DEVICE, device), *none)]
+    if not all(isinstance(version, str) for version in (config.get("versions") or {}).values()):
+        wrong.append("versions")
+    if not config["shape"] or min(config["shape"]) < 1:
+        wrong.append("shape")
+    if not 0 <= config["seed"] < 2**32:  # see jaxgan.keys
+        wrong.append("seed")
+    return wrong
+
+
+def _unlike(kinds: Mapping[str, Any], found: Any) -> list[str]:
+    """Lists the names whose values are not of their kind."""
+    values = found if isinstance(found, dict) else {}
+    values = {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
+    return [name for name, kind in kinds.items() if not is_a(kind, values.get(name))]
