@@ -10,16 +10,14 @@ What a training step is made of:
 Whole runs are in `jaxgan.training`, ready systems in `jaxgan.recipes`.
 """
 
+from jaxgan.combinators import chain, every, on_part, repeat
 from jaxgan.gan import GAN, GANState, TrainState, generate, init, sample
 from jaxgan.losses import Loss
 from jaxgan.steps import Step, make_step, run_steps
 from jaxgan.updates import (
     Update,
-    chain,
-    every,
-    on_part,
-    repeat,
     update_average,
+    update_both,
     update_discriminator,
     update_generator,
 )
@@ -41,6 +39,7 @@ __all__ = [
     "run_steps",
     "sample",
     "update_average",
+    "update_both",
     "update_discriminator",
     "update_generator",
 ]

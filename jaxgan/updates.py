@@ -1,10 +1,11 @@
-"""Updates, pure functions that move part of a GAN's state, and ways to compose them.
+"""Updates, pure functions that move part of a GAN's state.
 
-A training step is a chain of updates:
+A training step is a chain of updates (see `jaxgan.combinators`):
 
     chain(update_discriminator(gan), update_generator(gan))
 """
 
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol, runtime_checkable
 
 import jax
@@ -14,7 +15,7 @@ from jax import lax
 
 from jaxgan.gan import GAN, GANState, TrainState, apply
 from jaxgan.keys import stream
-from jaxgan.types import Batch, Latents, Metrics, PRNGKey, PyTree, Scores
+from jaxgan.types import Batch, Images, Latents, Metrics, PerSample, PRNGKey, PyTree, Scores
 
 
 @runtime_checkable
@@ -70,40 +71,10 @@ def update_discriminator(
         if on != "fake":
             examples["real"] = batch["image"]
         if on != "real":
-            z = _draw_latents(gan, stream(key, latents), len(batch["image"]), axis_name)
-            net = state.generator
-            examples["fake"], _ = apply(
-                gan.generator,
-                net.params,
-                net.batch_stats,
-                z,
-                train=True,
-                key=stream(key, "dropout_generator"),
-                axis_name=axis_name,
+            examples["fake"], _ = _fakes(gan, state, batch, key, axis_name, latents)(
+                state.generator.params
             )
-
-        def loss(params: PyTree):
-            batch_stats = state.discriminator.batch_stats
-            scores: dict[str, Scores] = {}
-            for kind, images in examples.items():
-                scores[kind], batch_stats = apply(
-                    gan.discriminator,
-                    params,
-                    batch_stats,
-                    images,
-                    train=True,
-                    key=stream(key, f"dropout_discriminator_{kind}"),
-                    axis_name=axis_name,
-                )
-            return objective(*scores.values()).mean(), (scores, batch_stats)
-
-        moved, value, scores = _descend(
-            loss, state.discriminator, gan.discriminator_optimizer, axis_name
-        )
-        metrics = {"loss_d" if on == "both" else f"loss_d_{on}": value}
-        for kind in scores:
-            metrics[f"score_{kind}"] = _mean(scores[kind].mean(), axis_name)
-        return state.replace(discriminator=moved), metrics
+        return _step_discriminator(gan, state, examples, objective, key, axis_name)
 
     return update
 
@@ -124,37 +95,43 @@ def update_generator(gan: GAN, *, latents: str = "latents") -> Update:
     def update(
         state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
     ) -> tuple[GANState, Metrics]:
-        z = _draw_latents(gan, stream(key, latents), len(batch["image"]), axis_name)
+        generated = jax.vjp(
+            _fakes(gan, state, batch, key, axis_name, latents),
+            state.generator.params,
+            has_aux=True,
+        )
+        return _step_generator(gan, state, generated, batch, key, axis_name)
 
-        def score(images, kind: str) -> Scores:
-            net = state.discriminator
-            scores, _ = apply(
-                gan.discriminator,
-                net.params,
-                net.batch_stats,
-                images,
-                train=True,
-                key=stream(key, f"dropout_generator_{kind}"),
-                axis_name=axis_name,
-            )
-            return scores
+    return update
 
-        def loss(params: PyTree):
-            fakes, batch_stats = apply(
-                gan.generator,
-                params,
-                state.generator.batch_stats,
-                z,
-                train=True,
-                key=stream(key, "dropout_generator"),
-                axis_name=axis_name,
-            )
-            paired = gan.loss.real is None
-            real = score(batch["image"], "real") if paired else None
-            return gan.loss.generator(score(fakes, "fake"), real).mean(), ({}, batch_stats)
 
-        moved, value, _ = _descend(loss, state.generator, gan.generator_optimizer, axis_name)
-        return state.replace(generator=moved), {"loss_g": value}
+def update_both(gan: GAN, *, latents: str = "latents") -> Update:
+    """Makes the update that steps D and then G on the same latents, by one pass through G.
+
+    Computes what `chain(update_discriminator(gan), update_generator(gan))` does, which makes the
+    same fakes twice.
+
+    Args:
+        gan: the GAN.
+        latents: name of the key stream that the latents come from (see `update_discriminator`).
+
+    Returns:
+        An update with the metrics of both.
+    """
+
+    def update(
+        state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
+    ) -> tuple[GANState, Metrics]:
+        generated = jax.vjp(
+            _fakes(gan, state, batch, key, axis_name, latents),
+            state.generator.params,
+            has_aux=True,
+        )
+        examples = {"real": batch["image"], "fake": generated[0]}
+        objective = gan.loss.discriminator
+        state, of_d = _step_discriminator(gan, state, examples, objective, key, axis_name)
+        state, of_g = _step_generator(gan, state, generated, batch, key, axis_name)
+        return state, of_d | of_g
 
     return update
 
@@ -193,98 +170,6 @@ def update_average(gan: GAN) -> Update:
     return update
 
 
-def chain(*updates: Update) -> Update:
-    """Makes one update of several, done in order with the same batch and key.
-
-    Args:
-        *updates: the updates.
-
-    Returns:
-        An update with the metrics of all; where two give the same metric, the later one's.
-    """
-
-    def update(
-        state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
-    ) -> tuple[GANState, Metrics]:
-        metrics: Metrics = {}
-        for each in updates:
-            state, new = each(state, batch, key, axis_name)
-            metrics |= new
-        return state, metrics
-
-    return update
-
-
-def on_part(update: Update, part: int, parts: int) -> Update:
-    """Makes an update that sees only a part of the batch: every `parts`-th example.
-
-    Every `parts`-th, and not a block, so that the parts are the same however the batch is spread
-    over devices.
-
-    Args:
-        update: the update.
-        part: which part, 0 to parts - 1.
-        parts: how many parts the batch has.
-
-    Returns:
-        An update. It raises a ValueError when traced with a batch that `parts` does not divide.
-    """
-
-    def partial_update(
-        state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
-    ) -> tuple[GANState, Metrics]:
-        if len(batch["image"]) % parts:
-            raise ValueError(f"{parts} parts do not divide a batch of {len(batch['image'])}")
-        own = jax.tree.map(lambda x: x[part::parts], dict(batch))
-        return update(state, own, key, axis_name)
-
-    return partial_update
-
-
-def repeat(update: Update, times: int) -> Update:
-    """Makes an update that is done several times, each with its own part of the batch and key.
-
-    Args:
-        update: the update.
-        times: how often; it divides the batch size.
-
-    Returns:
-        An update with the metrics of the last time.
-    """
-
-    def fresh(index: int) -> Update:
-        def update_with_key(
-            state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
-        ) -> tuple[GANState, Metrics]:
-            return update(state, batch, jax.random.fold_in(key, index), axis_name)
-
-        return update_with_key
-
-    return chain(*(on_part(fresh(index), index, times) for index in range(times)))
-
-
-def every(period: int, update: Update) -> Update:
-    """Makes an update that is done in each step whose number is divisible by `period`.
-
-    Args:
-        period: steps from one time to the next.
-        update: the update.
-
-    Returns:
-        An update without metrics, for a step that leaves it out has none.
-    """
-
-    def lazy(
-        state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
-    ) -> tuple[GANState, Metrics]:
-        def act(state: GANState) -> GANState:
-            return update(state, batch, key, axis_name)[0]
-
-        return lax.cond(state.step % period == 0, act, lambda state: state, state), {}
-
-    return lazy
-
-
 def _mean(x: PyTree, axis_name: str | None) -> PyTree:
     return x if axis_name is None else lax.pmean(x, axis_name)
 
@@ -297,12 +182,107 @@ def _draw_latents(gan: GAN, key: PRNGKey, n: int, axis_name: str | None) -> Late
     return lax.dynamic_slice_in_dim(everyone, lax.axis_index(axis_name) * n, n)
 
 
+def _fakes(
+    gan: GAN, state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None, latents: str
+) -> Callable[[PyTree], tuple[Images, PyTree]]:
+    """Makes G's pass of a step: from G's parameters to fakes, and G's moved running averages."""
+    z = _draw_latents(gan, stream(key, latents), len(batch["image"]), axis_name)
+
+    def generate(params: PyTree) -> tuple[Images, PyTree]:
+        return apply(
+            gan.generator,
+            params,
+            state.generator.batch_stats,
+            z,
+            train=True,
+            key=stream(key, "dropout_generator"),
+            axis_name=axis_name,
+        )
+
+    return generate
+
+
+def _step_discriminator(
+    gan: GAN,
+    state: GANState,
+    examples: Mapping[str, Images],
+    objective: Callable[..., PerSample],
+    key: PRNGKey,
+    axis_name: str | None,
+) -> tuple[GANState, Metrics]:
+    """Steps D on examples by kind, "real" before "fake"."""
+
+    def loss(params: PyTree):
+        batch_stats = state.discriminator.batch_stats
+        scores: dict[str, Scores] = {}
+        for kind, images in examples.items():
+            scores[kind], batch_stats = apply(
+                gan.discriminator,
+                params,
+                batch_stats,
+                images,
+                train=True,
+                key=stream(key, f"dropout_discriminator_{kind}"),
+                axis_name=axis_name,
+            )
+        return objective(*scores.values()).mean(), (scores, batch_stats)
+
+    (value, (scores, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(
+        state.discriminator.params
+    )
+    moved = _descend(
+        state.discriminator, gan.discriminator_optimizer, gradients, batch_stats, axis_name
+    )
+    name = "loss_d" if len(examples) == 2 else f"loss_d_{next(iter(examples))}"
+    metrics = {name: _mean(value, axis_name)}
+    for kind in scores:
+        metrics[f"score_{kind}"] = _mean(scores[kind].mean(), axis_name)
+    return state.replace(discriminator=moved), metrics
+
+
+def _step_generator(
+    gan: GAN,
+    state: GANState,
+    generated: tuple[Images, Callable, PyTree],
+    batch: Batch,
+    key: PRNGKey,
+    axis_name: str | None,
+) -> tuple[GANState, Metrics]:
+    """Steps G, given its pass: the fakes, their pullback, and G's moved running averages."""
+    fakes, pullback, batch_stats = generated
+
+    def score(images: Images, kind: str) -> Scores:
+        net = state.discriminator
+        scores, _ = apply(
+            gan.discriminator,
+            net.params,
+            net.batch_stats,
+            images,
+            train=True,
+            key=stream(key, f"dropout_generator_{kind}"),
+            axis_name=axis_name,
+        )
+        return scores
+
+    def loss(fakes: Images):
+        paired = gan.loss.real is None
+        real = score(batch["image"], "real") if paired else None
+        return gan.loss.generator(score(fakes, "fake"), real).mean()
+
+    value, cotangent = jax.value_and_grad(loss)(fakes)
+    (gradients,) = pullback(cotangent)
+    moved = _descend(state.generator, gan.generator_optimizer, gradients, batch_stats, axis_name)
+    return state.replace(generator=moved), {"loss_g": _mean(value, axis_name)}
+
+
 def _descend(
-    loss, net: TrainState, optimizer: optax.GradientTransformation, axis_name: str | None
-) -> tuple[TrainState, jax.Array, dict[str, Scores]]:
-    """Steps one network down the gradient of `loss(params) -> value, (scores, batch_stats)`."""
-    (value, (scores, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(net.params)
-    value, gradients = _mean((value, gradients), axis_name)
+    net: TrainState,
+    optimizer: optax.GradientTransformation,
+    gradients: PyTree,
+    batch_stats: PyTree,
+    axis_name: str | None,
+) -> TrainState:
+    """Steps one network down its gradients, averaged over the devices."""
+    gradients = _mean(gradients, axis_name)
     changes, opt_state = optimizer.update(gradients, net.opt_state, net.params)
-    params = optax.apply_updates(net.params, changes)
-    return TrainState(params, batch_stats, opt_state), value, scores
+    return TrainState(optax.apply_updates(net.params, changes), batch_stats, opt_state)

@@ -38,7 +38,7 @@ def test_the_digest_is_the_one_that_runs_have_written_down():
 @pytest.mark.parametrize(
     "other",
     [
-        changed(a=TREE["a"] + np.float32([[0, 0, 0], [0, 0, 5e-7]])),
+        changed(a=TREE["a"] + 5e-7 * np.eye(2, 3, 1, dtype=np.float32)),
         changed(a=TREE["a"].T),
         changed(a=TREE["a"][::-1]),
         changed(a=TREE["a"].reshape(3, 2)),

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from tiny_systems import NAMES, small_gan, system
 
+from jaxgan.combinators import chain
 from jaxgan.gan import SAMPLE_BATCH, GANState, apply, generate, init, sample
-from jaxgan.updates import chain, update_average, update_discriminator, update_generator
+from jaxgan.updates import update_average, update_discriminator, update_generator
 
 KEY = jax.random.key(0)
 BATCH = {"image": np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)}

@@ -255,9 +255,9 @@ def test_losses():
 # often D and G are stepped. Equal letters are equal latents.
 STEPS = {
     "pattern_1010": ([("a", 4), ("a", 4)], 2, 1),  # D on reals draws none
-    "mnist_mlp": ([("a", 4), ("a", 4)], 1, 1),
+    "mnist_mlp": ([("a", 4)], 1, 1),  # one pass of G serves both
     "mnist_conv": ([("a", 4), ("b", 4)], 1, 1),
-    "mnist_dcgan": ([("a", 4), ("a", 4)], 1, 1),
+    "mnist_dcgan": ([("a", 4)], 1, 1),
     "mnist_dcgan_bn": ([("a", 4), ("b", 4), ("c", 4), ("c", 4)], 2, 2),
 }
 

@@ -11,16 +11,10 @@ from jax.sharding import PartitionSpec as P
 from tiny_systems import NAMES, System, small_gan, system, to_float64
 
 from jaxgan import losses
+from jaxgan.combinators import chain, every, repeat
 from jaxgan.gan import GANState, init
 from jaxgan.steps import make_step, run_steps
-from jaxgan.updates import (
-    chain,
-    every,
-    repeat,
-    update_average,
-    update_discriminator,
-    update_generator,
-)
+from jaxgan.updates import update_average, update_discriminator, update_generator
 
 TWO = jax.devices()[:2]
 KEY = jax.random.key(7)

@@ -12,7 +12,7 @@ from jaxgan import latents, losses
 from jaxgan.gan import GAN
 from jaxgan.models import mlp
 from jaxgan.recipes.recipe import ImageRecipe
-from jaxgan.updates import Update, chain, update_discriminator, update_generator
+from jaxgan.updates import Update, update_both
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,4 +60,4 @@ class MnistMlp(ImageRecipe):
 
     def update(self, gan: GAN) -> Update:
         """Makes D's step and G's step on the same latents (see `Recipe.update`)."""
-        return chain(update_discriminator(gan), update_generator(gan))
+        return update_both(gan)

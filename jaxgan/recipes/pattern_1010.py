@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan import losses
+from jaxgan.combinators import chain
 from jaxgan.data import Drawn, Feed
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN
 from jaxgan.models import sigmoid_mlp
 from jaxgan.recipes.recipe import Recipe
 from jaxgan.types import Images, Latents, PRNGKey
-from jaxgan.updates import Update, chain, update_discriminator, update_generator
+from jaxgan.updates import Update, update_discriminator, update_generator
 
 LOW = (0.8, 0.0, 0.8, 0.0)
 HIGH = (1.0, 0.2, 1.0, 0.2)

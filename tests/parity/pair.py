@@ -32,12 +32,12 @@ BATCH = {
     "mnist_dcgan": 8,
     "mnist_dcgan_bn": 24,
 }
-# Which of the latent batches of an iteration each optimizer step uses.
+# Which of the latent batches of an iteration each pass of G uses.
 LATENTS = {
     "pattern_1010": [0, 0],  # D on fakes, G
-    "mnist_mlp": [0, 0],  # D, G
+    "mnist_mlp": [0],  # D and G
     "mnist_conv": [0, 1],  # D, G
-    "mnist_dcgan": [0, 0],  # D, G
+    "mnist_dcgan": [0],  # D and G
     "mnist_dcgan_bn": [0, 1, 2, 2],  # D, D, G, G
 }
 MOMENTS = {"mu": "exp_avg", "nu": "exp_avg_sq"}  # of Adam, in optax and in PyTorch
