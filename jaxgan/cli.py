@@ -1,7 +1,7 @@
 """The command line: `jaxgan train | sample | report | verify | recipes | info`."""
 
+import io
 import logging
-import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("jaxgan").setLevel(logging.INFO)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # any path can be printed, also one in no encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.unraisablehook = partial(_tell_unraisable, sys.unraisablehook)
     for name in ("absl", "asyncio"):  # with which Orbax repeats, at length, what we tell
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -74,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _fail(status: int, message: str) -> None:
-    line = re.sub(r"\s*\n\s*", " ", message)
+    line = " ".join(part.strip() for part in message.splitlines())
+    line = "".join(x if x.isprintable() else ascii(x)[1:-1] for x in line)
     print(f"jaxgan: {line}", file=sys.stderr)
     sys.exit(status)
 
@@ -152,8 +155,9 @@ def _train(arguments: list[str]) -> None:
 
 def _sample(arguments: list[str]) -> None:
     options = parse(Sample, arguments, "jaxgan sample")
-    from jaxgan import sampling
+    from jaxgan import sampling, startup
 
+    startup.cache_compilations()
     trained = sampling.load(options.run, options.step)
     samples = sampling.draw(trained, options.num, options.seed)
     suffix = "npz" if samples.ndim == 2 else "png"
@@ -189,6 +193,7 @@ def _set_up(devices: int | None, deterministic: bool, processes: Processes) -> N
     """Tells JAX, before its first use, what was asked for on the command line."""
     from jaxgan import parallel, startup
 
+    startup.cache_compilations()
     if devices is not None and devices > 1:
         startup.use_devices(devices)
     if deterministic:

@@ -1,12 +1,16 @@
-"""What has to be set before JAX is first used: devices, processes, determinism."""
+"""What has to be set before JAX is first used: devices, processes, determinism, its cache."""
 
+import hashlib
 import os
+import platform
+from pathlib import Path
 
 import jax
 
 from jaxgan.errors import UserError
 
 MOST_DEVICES = 128  # in one process; XLA takes long to think of many more, and then gives up
+CACHE_BYTES = 1 << 30  # of compiled programs; the ones not used for longest go first
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
@@ -63,3 +67,35 @@ def be_deterministic() -> None:
 def is_deterministic() -> bool:
     """Whether XLA was told to use deterministic operations only."""
     return DETERMINISTIC in os.environ.get("XLA_FLAGS", "").split()
+
+
+def cache_compilations() -> None:
+    """Keeps compiled programs in the user's cache directory, so that a second start is quick.
+
+    Where JAX was told of a cache (JAX_COMPILATION_CACHE_DIR), it stays with that one. Where the
+    directory cannot be written, there is none.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    path = caches / "jaxgan" / "compiled" / _processor()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if not os.access(path, os.W_OK):
+        return
+    jax.config.update("jax_compilation_cache_dir", str(path))
+    jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _processor() -> str:
+    """Tells kinds of processors apart: JAX would load for one what was compiled for another."""
+    described = platform.machine() + platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        described += next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
