@@ -94,7 +94,10 @@ def train_in_stretches(
 
     # Ahead of time, so that the first rate measured is not that of the compiler.
     example = rows(step, step + 1)
-    advance = parallel.spread(_make_advance(recipe, gan, feed), mesh, example, arguments=4)
+    # A single device has nothing to average, and a tiny step would feel it.
+    axis_name = parallel.AXIS if mesh.size > 1 else None
+    advance = _make_advance(recipe, gan, feed, axis_name)
+    advance = parallel.spread(advance, mesh, example, arguments=4)
     advance = jax.jit(advance, donate_argnums=0)
     advance = advance.lower(state, example, arrays, key, last, np.int32(1)).compile()
 
@@ -125,14 +128,14 @@ def _is_log_point(step: Any, every: int, total: Any) -> Any:
     return (step % every == 0) | (step == total)
 
 
-def _make_advance(recipe: Recipe, gan: GAN, feed: Feed):
+def _make_advance(recipe: Recipe, gan: GAN, feed: Feed, axis_name: str | None):
     """Makes `(state, rows, arrays, key, total, count) -> (state, metrics [T])`, for any count."""
-    step = make_step(recipe.update(gan), axis_name=parallel.AXIS)
+    step = make_step(recipe.update(gan), axis_name=axis_name)
 
     def advance(state, rows, arrays, key, total, count):
         def step_on_row(state, row, key):
             data_key = stream(jax.random.fold_in(key, state.step), "data")
-            batch = feed.batch(arrays, row, data_key, parallel.AXIS)
+            batch = feed.batch(arrays, row, data_key, axis_name)
             state, metrics = step(state, batch, key)
             logged = _is_log_point(state.step, recipe.log_every, total)
             blank = lambda state: jnp.zeros(2, jnp.uint32)  # noqa: E731
