@@ -155,7 +155,7 @@ def _check_split(builder: Builder, name: str, split: str) -> None:
         raise UserError(
             f"{name} has no split {split!r}; it has {found}, and slices such as train[1000:]"
         ) from error
-    if size == 0:
+    if size <= 0:  # below 0 where a slice ends before it begins
         raise UserError(f"the split {split!r} of {name} is empty; choose a larger slice")
 
 
