@@ -12,7 +12,7 @@ import jax
 import orbax.checkpoint as ocp
 from jax.sharding import Sharding, SingleDeviceSharding
 
-from jaxgan.errors import UserError
+from jaxgan.errors import CannotSave, UserError
 from jaxgan.gan import GANState
 from jaxgan.parallel import leads, unanimous
 
@@ -76,7 +76,7 @@ class Checkpoints:
             state: the state; it may be donated as soon as this returns.
 
         Raises:
-            UserError: if this or the last checkpoint could not be written.
+            CannotSave: if this or the last checkpoint could not be written.
         """
         step = int(state.step)
         if step in self.steps():
@@ -123,7 +123,7 @@ class Checkpoints:
         """Waits until everything is saved.
 
         Raises:
-            UserError: if the last checkpoint could not be written.
+            CannotSave: if the last checkpoint could not be written.
         """
         if self._opened is None:
             return
@@ -139,6 +139,11 @@ class Checkpoints:
         folder = self._path / str(step)
         if (folder / SEAL).read_text() != _digest_of_files(folder / STATE):
             raise ValueError("its files are not as they were written")
+        # Orbax finds this out when it reads already, and leaves errors behind that no one catches.
+        with ocp.StandardCheckpointer() as reader:
+            stored: Any = reader.metadata((folder / STATE).absolute())
+        if _arrays(stored.item_metadata) != _arrays(self._like):
+            raise ValueError("it is of other networks than config.json describes")
         restored: Any = self._manager.restore(step, args=ocp.args.StandardRestore(self._like))
         return restored
 
@@ -147,14 +152,22 @@ class Checkpoints:
         for folder in self._path.glob("*.orbax-checkpoint-tmp"):
             (folder / SEAL).write_text(_digest_of_files(folder / STATE))
 
-    def _cannot_write(self, error: Exception) -> UserError:
+    def _cannot_write(self, error: Exception) -> CannotSave:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         if code := re.search(r"os_error_code='(\d+)'", str(error)):  # at the end of much else
             reason = os.strerror(int(code[1]))
-        return UserError(
+        return CannotSave(
             f"cannot write a checkpoint to {self._path} ({reason}): "
             "mend that, then go on with --resume"
         )
+
+
+def _arrays(tree: Any) -> dict[str, Any]:
+    """The shapes of all arrays; by paths that are the same for fields and for keys."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
+        for path, leaf in jax.tree.leaves_with_path(tree)
+    }
 
 
 def _digest_of_files(folder: Path) -> str:

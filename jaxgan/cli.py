@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jaxgan.errors import UserError
+from jaxgan.errors import CannotSave, UserError
 from jaxgan.options import Info, Processes, Recipes, Report, Sample, Train, Verify, parse
 
 # Imports that take seconds (JAX, Orbax) wait in the commands that need them.
@@ -62,7 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             commands[command](rest)
     except UserError as error:
-        _fail(2, str(error))
+        try:
+            _fail(2, str(error))
+        finally:
+            if isinstance(error, CannotSave) and arguments is None:
+                os._exit(2)  # Python would wait for the threads of Orbax, which take 20 minutes
     except (MemoryError, RuntimeError) as error:  # JAX raises a RuntimeError of its own
         if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise

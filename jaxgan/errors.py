@@ -7,3 +7,7 @@ class UserError(Exception):
     The message is one line that says what is wrong and what to do about it. The command line
     prints it and exits with status 2; a Python caller can catch it like any other exception.
     """
+
+
+class CannotSave(UserError):
+    """A checkpoint could not be written, and threads may still wait in vain for it to be done."""
