@@ -32,6 +32,7 @@ from jaxgan.recipes import Recipe, find_recipe, recipes
 
 _PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 LOCK = "lock"  # the file that `locked` locks
+_LEFT = re.compile(rf"{LOCK}|\.config\.json\.\d+\.tmp")  # by a run that was killed as it began
 _LENGTH = ("steps", "epochs")  # the hyper-parameters that a resumed run may change
 
 
@@ -132,7 +133,9 @@ def check_free(run: Path, *, overwrite: bool) -> None:
                 "it with --overwrite"
             )
         read_config(run)  # many a directory that is no run has a file of this name
-    elif run.exists() and (not run.is_dir() or any(path.name != LOCK for path in run.iterdir())):
+    elif run.exists() and not (
+        run.is_dir() and all(_LEFT.fullmatch(path.name) for path in run.iterdir())
+    ):
         raise UserError(f"{run} exists and is no run directory: choose another --out")
 
 
@@ -171,10 +174,10 @@ def create(run: Path, config: Mapping[str, Any]) -> None:
     """
     run.mkdir(parents=True, exist_ok=True)
     for path in run.iterdir():  # and not `run` itself, which may be a link or the working directory
-        if path.name != LOCK:
+        if path.name not in (LOCK, "config.json"):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    write_config(run, config)  # until then it is the old run, or none, if it should be killed here
     (run / "samples").mkdir()
-    write_config(run, config)
 
 
 def write_config(run: Path, config: Mapping[str, Any]) -> None:
@@ -340,6 +343,7 @@ def rewind(run: Path, step: int, recipe: Recipe) -> None:
     ]
     text = "".join(json.dumps(line) + "\n" for line in kept)
     write_atomically(run / "metrics.jsonl", text.encode())
+    (run / "samples").mkdir(exist_ok=True)  # missing if it was killed just as it began
     for suffix in ("png", "npy"):
         for sample in find_samples(run, suffix):
             if sample.step > step or sample.step % recipe.sample_every != 0:

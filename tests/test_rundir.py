@@ -67,6 +67,30 @@ def test_a_replaced_run_leaves_nothing_behind_but_what_links_point_to_stays(tmp_
     assert (tmp_path / "elsewhere" / "precious").exists()
 
 
+def test_a_run_that_is_killed_while_it_is_made_can_be_made_again(tmp_path, run, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    config = rundir.describe(RECIPE, 4, 40, (28, 28, 1), make_mesh(1))
+    new = tmp_path / "new"
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxgan.files.os.replace", stop)
+        patch.setattr("jaxgan.files.Path.unlink", lambda *_, **__: None)
+        for path in (new, run):
+            with pytest.raises(KeyboardInterrupt):
+                create(path, config)
+    assert [path.suffix for path in new.iterdir()] == [".tmp"]
+    check_free(new, overwrite=False)
+    check_free(run, overwrite=True)
+    assert read_config(run)["seed"] == 3
+    for path in (new, run):
+        create(path, config)
+        assert sorted(path.name for path in path.iterdir()) == ["config.json", "samples"]
+    (run / "samples").rmdir()
+    rundir.rewind(run, 0, RECIPE)
+    assert (run / "samples").is_dir()
+
+
 def test_a_run_may_go_into_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     create(rundir.Path("."), rundir.describe(RECIPE, 4, 40, (28, 28, 1), make_mesh(1)))
