@@ -4,7 +4,8 @@ from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
+from jaxtyping import Key
 
 from jaxgan.gan import GANState
 from jaxgan.types import Metrics, PRNGKey, PyTree
@@ -61,8 +62,8 @@ def run_steps(
     step: Step,
     state: GANState,
     batches: PyTree,
-    key: PRNGKey,
-    count: jax.Array | int | None = None,
+    key: Key[Array, "..."],
+    count: Array | int | None = None,
 ) -> tuple[GANState, Metrics]:
     """Does several steps in one loop that the device runs by itself.
 
@@ -70,12 +71,13 @@ def run_steps(
         step: the step.
         state: the state to start from.
         batches: one batch per step, stacked: leaves `[T, ...]`.
-        key: the key of the whole run.
+        key: the key of the whole run; of a population, the keys `[M]` of its members.
         count: how many of the batches to use, from the first; all if None. It may be a traced
             number, so that stretches of any length share one compilation.
 
     Returns:
-        The state after the steps, and each step's metrics, `[T]`; unused places hold zeros.
+        The state after the steps, and each step's metrics, `[T]` (`[T, M]` of a population); unused
+        places hold zeros.
     """
     length = jax.tree.leaves(batches)[0].shape[0]
 

@@ -19,6 +19,7 @@ LAYERS = [
     {"updates"},
     {"combinators"},
     {"steps"},
+    {"population"},
     {"data"},
     {"checkpoint", "interop"},
     {"recipes"},

@@ -1,0 +1,77 @@
+"""Many GANs in one program: members that differ in seed, and in any hyper-parameter one likes.
+
+GANs differ wildly from seed to seed; to say anything about a method, train many:
+
+    keys = jax.vmap(jax.random.key)(jnp.arange(32))
+    states = population.init(gan, keys, batch)
+    step = jax.jit(population.make_step(lambda: update), donate_argnums=0)
+    states, metrics = step(states, batches, keys)  # metrics: [32]
+
+or with a learning rate of its own for each:
+
+    def make_update(learning_rate):
+        adam = optax.adam(learning_rate)
+        own = replace(gan, generator_optimizer=adam, discriminator_optimizer=adam)
+        return update_both(own)
+
+    step = population.make_step(make_update, learning_rate=jnp.geomspace(1e-5, 1e-2, 32))
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from jax import Array
+from jaxtyping import Key, Shaped
+
+from jaxgan.gan import GAN, GANState
+from jaxgan.gan import init as init_member
+from jaxgan.steps import Step
+from jaxgan.steps import make_step as make_member_step
+from jaxgan.types import Metrics, PyTree
+from jaxgan.updates import Update
+
+
+def init(gan: GAN, keys: Key[Array, "M"], batch: Mapping[str, Any]) -> GANState:
+    """Draws the first states of a population's members.
+
+    Args:
+        gan: the GAN.
+        keys: a typed key for each member, `[M]`.
+        batch: an example batch of one member, or its shapes (see `jaxgan.init`).
+
+    Returns:
+        The states at step 0, stacked: leaves `[M, ...]`. Member m's is `jaxgan.init(gan, keys[m],
+        batch)`.
+    """
+    return jax.vmap(lambda key: init_member(gan, key, batch))(keys)
+
+
+def make_step(make_update: Callable[..., Update], **values: Shaped[Array, "M"]) -> Step:
+    """Makes the training step of a population.
+
+    Args:
+        make_update: makes the update of one member from its `values`, scalars by name. They are
+            traced: they may be numbers that are computed with, such as learning rates or slopes,
+            but not sizes, from which the program itself is made.
+        **values: for each hyper-parameter that members differ in, its value of each, `[M]`.
+
+    Returns:
+        A pure function, not yet jitted, of stacked states, of batches `[M, B, ...]` and of the
+        members' keys `[M]`. It gives stacked states, and metrics `[M]`. Member m goes as it would
+        alone (`jaxgan.make_step`), but for rounding: matrix products of many are summed in another
+        order than of one.
+    """
+
+    def step_member(state: GANState, batch: PyTree, key: Array, own: Mapping[str, Array]):
+        return make_member_step(make_update(**own))(state, batch, key)
+
+    def step(state: GANState, batch: PyTree, key: Array, /) -> tuple[GANState, Metrics]:
+        return jax.vmap(step_member)(state, batch, key, values)
+
+    return step
+
+
+def member(tree: PyTree, index: int) -> PyTree:
+    """Takes one member out of a population: its state of the states, its metrics of the metrics."""
+    return jax.tree.map(lambda x: x[index], tree)
