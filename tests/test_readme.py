@@ -11,15 +11,20 @@ README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 
 
 def test_the_code_for_ones_own_step_runs_as_printed():
-    own, mapped, recipe = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    own, many, mapped, recipe = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict[str, Any] = {}
     exec(own, names)
     assert names["images"].shape == (16, 28, 28, 1)
     assert names["state"].step == 1
     assert {"loss_d", "loss_g"} <= names["metrics"].keys()
 
+    state = names["state"]
+    exec(many, names)
+    assert names["states"].step.tolist() == [1] * 4
+    assert names["metrics"]["loss_d"].shape == (4,)
+
     exec(mapped, names)
-    both = jax.tree.map(lambda x: jnp.stack([x, x]), names["state"])
+    both = jax.tree.map(lambda x: jnp.stack([x, x]), state)
     halves = {"image": names["batch"]["image"].reshape(2, 64, 28, 28, 1)}
     after, _ = names["step"](both, halves, names["key"])
     assert after.step.tolist() == [2, 2]
