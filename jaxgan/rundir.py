@@ -156,9 +156,8 @@ def locked(run: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise UserError(
-            f"another process trains in {run}: wait for it, or choose another --out"
-        ) from None
+        told = f"another process trains in {run}: wait for it, or choose another --out"
+        raise UserError(told) from None
     try:
         yield
     finally:
