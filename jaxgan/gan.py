@@ -11,6 +11,7 @@ import optax
 from flax import linen as nn
 from flax import struct
 from jax import Array
+from jax.typing import DTypeLike
 
 from jaxgan.keys import stream
 from jaxgan.losses import Loss
@@ -35,6 +36,7 @@ class GAN:
     latents: Callable[[PRNGKey, int], Latents]  # draws this many latents, [n, Z]
     average_decay: float | None = None  # of G's moving average; None keeps no average
     sample_in_batches: bool = False  # sampling uses batch statistics, not the running averages
+    dtype: DTypeLike | None = None  # that the networks compute in; None: that of their parameters
 
 
 @no_type_check  # at run time: JAX and Orbax fill trees with all kinds of leaves
@@ -96,8 +98,13 @@ def apply(
     train: bool,
     key: PRNGKey | None = None,
     axis_name: str | None = None,
+    dtype: DTypeLike | None = None,
 ) -> tuple[Array, PyTree]:
     """Runs one of a GAN's networks.
+
+    With a `dtype` of few bits, such as bfloat16, parameters and inputs are rounded to it on the way
+    in, and the network computes in it, but for batch norm's statistics. All that comes out is
+    float32, as the parameters themselves are and so their gradients.
 
     Args:
         module: the generator or the discriminator.
@@ -107,10 +114,13 @@ def apply(
         train: whether batch norm uses the batch's statistics and dropout drops.
         key: the dropout key; needed by a module with dropout in training.
         axis_name: the mapped device axis over which the batch is spread, or None.
+        dtype: that the network computes in; None for that of its parameters.
 
     Returns:
         The outputs, images `[B, ...]` or scores `[B]`, and the moved running averages.
     """
+    if dtype is not None:
+        params, inputs = jax.tree.map(lambda x: x.astype(dtype), (params, inputs))
     outputs, moved = module.apply(
         {"params": params, "batch_stats": batch_stats},
         inputs,
@@ -119,6 +129,8 @@ def apply(
         rngs=None if key is None else {"dropout": key},
         mutable=["batch_stats"],
     )
+    if dtype is not None:
+        outputs = outputs.astype(jnp.float32)
     return outputs, moved.get("batch_stats", batch_stats)
 
 
@@ -137,7 +149,12 @@ def generate(gan: GAN, state: GANState, latents: Latents) -> Images:
     """
     net = state.generator if state.average is None else state.average
     images, _ = apply(
-        gan.generator, net.params, net.batch_stats, latents, train=gan.sample_in_batches
+        gan.generator,
+        net.params,
+        net.batch_stats,
+        latents,
+        train=gan.sample_in_batches,
+        dtype=gan.dtype,
     )
     return images
 

@@ -197,6 +197,7 @@ def _fakes(
             train=True,
             key=stream(key, "dropout_generator"),
             axis_name=axis_name,
+            dtype=gan.dtype,
         )
 
     return generate
@@ -224,6 +225,7 @@ def _step_discriminator(
                 train=True,
                 key=stream(key, f"dropout_discriminator_{kind}"),
                 axis_name=axis_name,
+                dtype=gan.dtype,
             )
         return objective(*scores.values()).mean(), (scores, batch_stats)
 
@@ -261,6 +263,7 @@ def _step_generator(
             train=True,
             key=stream(key, f"dropout_generator_{kind}"),
             axis_name=axis_name,
+            dtype=gan.dtype,
         )
         return scores
 

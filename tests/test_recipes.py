@@ -134,7 +134,8 @@ def test_the_recipes_are_known_by_their_names():
 def test_hyper_parameters(name):
     fields = dataclasses.asdict(make_recipe(name))
     image_fields = {} if name == "pattern_1010" else {"image_size": None}
-    assert fields == FIELDS[name] | {"steps": None, "epochs": None} | image_fields
+    length = {"steps": None, "epochs": None}
+    assert fields == FIELDS[name] | length | {"dtype": "float32"} | image_fields
 
 
 @pytest.mark.parametrize("name", recipes())

@@ -69,6 +69,7 @@ class MnistConv(ImageRecipe):
             loss=losses.non_saturating,
             latents=latents.uniform(self.latent_size),
             sample_in_batches=True,
+            dtype=self.compute_dtype,
         )
 
     def update(self, gan: GAN) -> Update:

@@ -67,6 +67,7 @@ class MnistDcgan(ImageRecipe):
             discriminator_optimizer=adam,
             loss=losses.non_saturating,
             latents=latents.normal(self.latent_size),
+            dtype=self.compute_dtype,
         )
 
     def update(self, gan: GAN) -> Update:

@@ -94,6 +94,7 @@ class MnistDcganBn(ImageRecipe):
             discriminator_optimizer=adam,
             loss=LOSS,
             latents=latents.uniform(self.latent_size),
+            dtype=self.compute_dtype,
         )
 
     def update(self, gan: GAN) -> Update:

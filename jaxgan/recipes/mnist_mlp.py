@@ -56,6 +56,7 @@ class MnistMlp(ImageRecipe):
             discriminator_optimizer=adam,
             loss=losses.binary_cross_entropy,
             latents=latents.normal(self.latent_size),
+            dtype=self.compute_dtype,
         )
 
     def update(self, gan: GAN) -> Update:

@@ -89,6 +89,7 @@ class Pattern1010(Recipe):
             discriminator_optimizer=optax.sgd(self.learning_rate),
             loss=losses.least_squares,
             latents=constant_latents,
+            dtype=self.compute_dtype,
         )
 
     def update(self, gan: GAN) -> Update:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
 from jaxgan.checking import in_words, is_a
 from jaxgan.data import Feed, load
 from jaxgan.errors import UserError
@@ -13,6 +16,7 @@ from jaxgan.gan import GAN
 from jaxgan.updates import Update
 
 LARGEST = 2**31 - 1  # of whole numbers: the training steps are counted in int32
+DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}  # None: the parameters' own
 MOST_SAMPLES = 10_000  # in a picture
 ABOVE_ZERO = {"learning_rate", "norm_time"}  # hyper-parameters that must not be 0
 BELOW_ONE = {"beta1", "beta2", "momentum", "dropout"}  # those that are shares of something
@@ -36,6 +40,7 @@ class Recipe(ABC):
     sample_every: int  # steps between two pictures of samples
     checkpoint_every: int  # steps between two checkpoints
     grid: tuple[int, int]  # rows and columns of a picture of samples
+    dtype: str = "float32"  # that the networks compute in: float32 or bfloat16
 
     def __post_init__(self):
         self.check_values(vars(self))
@@ -43,6 +48,13 @@ class Recipe(ABC):
             raise UserError(f"grid must have at most {MOST_SAMPLES} places, not {self.grid}")
         if self.steps is not None and self.epochs is not None:
             raise UserError("steps and epochs are two ways to say how long: give one of them")
+        if self.dtype not in DTYPES:
+            raise UserError(f"dtype must be {' or '.join(DTYPES)}, not {self.dtype}")
+
+    @property
+    def compute_dtype(self) -> DTypeLike | None:
+        """What `GAN.dtype` should be."""
+        return DTYPES[self.dtype]
 
     @classmethod
     def check_values(cls, values: Mapping[str, Any]) -> None:
