@@ -99,6 +99,22 @@ def unsound(config: Any) -> list[str]:
     return wrong
 
 
+def is_record(line: Any) -> bool:
+    """Tells whether a line of metrics.jsonl is one: a step, maybe a digest, and numbers.
+
+    Args:
+        line: whatever JSON can hold.
+
+    Returns:
+        Whether it is.
+    """
+    if not isinstance(line, dict) or not is_a(int, line.get("step")):
+        return False
+    numbers = [value for name, value in line.items() if name != "digest"]
+    is_digest = isinstance(line.get("digest", ""), str)
+    return is_digest and 0 < line["step"] < 2**31 and all(is_a(float, x) for x in numbers)
+
+
 def _unlike(kinds: Mapping[str, Any], found: Any) -> list[str]:
     """Lists the names whose values are not of their kind."""
     values = found if isinstance(found, dict) else {}

@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from jax.sharding import Mesh
 
 from jaxgan import startup
-from jaxgan.checking import unsound
+from jaxgan.checking import is_record, unsound
 from jaxgan.errors import UserError
 from jaxgan.files import write_atomically
 from jaxgan.recipes import Recipe, find_recipe, recipes
@@ -306,8 +306,10 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
+            if not is_record(record):
+                raise ValueError(line)
             records[record["step"]] = record
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, RecursionError):
             if number < len(lines):
                 raise UserError(f"{path} is damaged: line {number} is no record") from None
     return [records[step] for step in sorted(records)]

@@ -105,7 +105,7 @@ def train_in_stretches(
     while step < total:
         ends = [step - step % period + period for period in stops]
         count = max(1, int(SECONDS / seconds_per_step))
-        count = min(count, feed.stretch, min(total, *ends, total) - step)
+        count = min(count, feed.stretch, min([total, *ends]) - step)
         # All processes must do the same steps, however fast each of them is.
         count = -parallel.highest(-count)
         began = time.perf_counter()

@@ -81,7 +81,7 @@ def verify(
 
 def _differences(config: dict, here: dict) -> str:
     """Lists versions and devices of both trainings, a line each."""
-    there = {**config.get("versions", {}), **config.get("device", {})}
+    there = (config.get("versions") or {}) | (config.get("device") or {})
     now = {**rundir.versions(), **here}
     lines = [
         f"\n  {name:16} {there.get(name)} there, {now.get(name)} here"

@@ -10,7 +10,7 @@ from tiny_systems import make_recipe, small_gan
 
 from jaxgan import latents, losses
 from jaxgan.errors import UserError
-from jaxgan.gan import GAN, init
+from jaxgan.gan import GAN, apply, generate, init
 from jaxgan.recipes import ImageRecipe, Recipe, find_recipe, recipes
 from jaxgan.recipes.pattern_1010 import draw_real
 from jaxgan.steps import make_step, run_steps
@@ -399,7 +399,16 @@ def test_a_shape_that_the_networks_cannot_take_is_an_error(name, shape, words):
 @pytest.mark.parametrize(("name", "least"), [("mnist_conv", 16), ("mnist_dcgan_bn", 16)])
 def test_the_smallest_images_can_be_made_and_judged(name, least):
     gan = make_recipe(name).gan((least, least, 1))
-    jax.eval_shape(lambda: init(gan, KEY, {"image": jnp.zeros((1, least, least, 1))}))
+
+    def judge():
+        state = init(gan, KEY, {"image": jnp.zeros((1, least, least, 1))})
+        images = generate(gan, state, gan.latents(KEY, 2))
+        net = state.discriminator
+        scores, _ = apply(gan.discriminator, net.params, net.batch_stats, images, train=False)
+        return images, scores
+
+    images, scores = jax.eval_shape(judge)
+    assert (images.shape, scores.shape) == ((2, least, least, 1), (2,))
 
 
 def test_the_real_patterns():

@@ -65,3 +65,39 @@ def test_a_run_on_several_devices_is_repeated_on_as_many(here):
     assert again.status == 0, again.err
     assert json.loads((here / "run" / "config.json").read_text())["device"]["count"] == 4
     assert command("verify", "run").out == "reproduced: 3 of 3 points\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"step": "a", "digest": "x"},
+        {"step": None},
+        {"step": 2**31, "digest": "x"},
+        {"step": 0, "digest": "x"},
+        {"step": 4, "digest": 3},
+        {"step": 4, "loss_d": "low"},
+        {"step": 4, "loss_d": [1]},
+        {"step": True},
+        [4],
+        4,
+    ],
+)
+def test_a_line_that_is_no_record_is_named(line, here, whole_run):
+    run = copy(whole_run("pattern_1010"), here / "run")
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    (run / "metrics.jsonl").write_text("\n".join([lines[0], json.dumps(line), *lines[1:]]) + "\n")
+    for words in (["verify", "run"], ["report", "run"]):
+        done = command(*words)
+        assert (done.status, done.out) == (2, "")
+        (said,) = done.err.splitlines()
+        assert "metrics.jsonl is damaged: line 2 is no record" in said
+
+
+def test_a_run_without_versions_can_differ_too(here, whole_run):
+    run = copy(whole_run("pattern_1010"), here / "run")
+    config = json.loads((run / "config.json").read_text())
+    changed = config | {"seed": 1, "versions": None, "device": None}
+    (run / "config.json").write_text(json.dumps(changed))
+    done = command("verify", "run")
+    assert done.status == 1
+    assert "jax              None there" in done.out
