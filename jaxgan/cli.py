@@ -224,7 +224,7 @@ def _info(arguments: list[str]) -> None:
     parse(Info, arguments, "jaxgan info")
     import jax
 
-    from jaxgan.rundir import cores, versions
+    from jaxgan.surroundings import cores, versions
 
     for name, version in versions().items():
         print(f"{name:16} {version}")

@@ -9,10 +9,7 @@ final.png, losses.png, progress.gif or pattern.png, report.html
 """
 
 import datetime
-import importlib.metadata
 import json
-import os
-import platform
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,13 +21,12 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 from jax.sharding import Mesh
 
-from jaxgan import startup
+from jaxgan import surroundings
 from jaxgan.checking import is_record, unsound
 from jaxgan.errors import UserError
 from jaxgan.files import write_atomically
 from jaxgan.recipes import Recipe, find_recipe, recipes
 
-_PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 LOCK = "lock"  # the file that `locked` locks
 _LEFT = re.compile(rf"{LOCK}|\.config\.json\.\d+\.tmp")  # by a run that was killed as it began
 _LENGTH = ("steps", "epochs")  # the hyper-parameters that a resumed run may change
@@ -73,47 +69,10 @@ def describe(
         "seed": seed,
         "steps": steps,
         "shape": shape,
-        "versions": versions(),
-        "device": describe_devices(mesh),
+        "versions": surroundings.versions(),
+        "device": surroundings.devices(mesh),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-
-
-def describe_devices(mesh: Mesh) -> dict[str, Any]:
-    """Puts together what a run's numbers depend on besides versions.
-
-    Args:
-        mesh: the devices that the run uses.
-
-    Returns:
-        A dictionary that JSON can hold.
-    """
-    devices = list(mesh.devices.flat)
-    return {
-        "platform": devices[0].platform,
-        "kind": devices[0].device_kind,
-        "count": len(devices),
-        "processes": len({device.process_index for device in devices}),
-        "cores": cores(),
-        "deterministic": startup.is_deterministic(),
-    }
-
-
-def cores() -> int | None:
-    """Counts the processor cores that this process may use, or all where it cannot tell."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
-
-
-def versions() -> dict[str, str]:
-    """Looks up the versions that a run's numbers depend on.
-
-    Returns:
-        Versions by package, Python's among them.
-    """
-    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    return {"python": platform.python_version(), **found}
 
 
 def check_free(run: Path, *, overwrite: bool) -> None:

@@ -6,7 +6,7 @@ A training step is a chain of updates (see `jaxgan.combinators`):
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -71,9 +71,8 @@ def update_discriminator(
         if on != "fake":
             examples["real"] = batch["image"]
         if on != "real":
-            examples["fake"], _ = _fakes(gan, state, batch, key, axis_name, latents)(
-                state.generator.params
-            )
+            # What the fakes alone do not need is never computed: jit leaves it out.
+            examples["fake"], *_ = _generate(gan, state, batch, key, axis_name, latents)
         return _step_discriminator(gan, state, examples, objective, key, axis_name)
 
     return update
@@ -95,11 +94,7 @@ def update_generator(gan: GAN, *, latents: str = "latents") -> Update:
     def update(
         state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
     ) -> tuple[GANState, Metrics]:
-        generated = jax.vjp(
-            _fakes(gan, state, batch, key, axis_name, latents),
-            state.generator.params,
-            has_aux=True,
-        )
+        generated = _generate(gan, state, batch, key, axis_name, latents)
         return _step_generator(gan, state, generated, batch, key, axis_name)
 
     return update
@@ -122,12 +117,8 @@ def update_both(gan: GAN, *, latents: str = "latents") -> Update:
     def update(
         state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
     ) -> tuple[GANState, Metrics]:
-        generated = jax.vjp(
-            _fakes(gan, state, batch, key, axis_name, latents),
-            state.generator.params,
-            has_aux=True,
-        )
-        examples = {"real": batch["image"], "fake": generated[0]}
+        generated = _generate(gan, state, batch, key, axis_name, latents)
+        examples = {"real": batch["image"], "fake": generated.fakes}
         objective = gan.loss.discriminator
         state, of_d = _step_discriminator(gan, state, examples, objective, key, axis_name)
         state, of_g = _step_generator(gan, state, generated, batch, key, axis_name)
@@ -182,10 +173,18 @@ def _draw_latents(gan: GAN, key: PRNGKey, n: int, axis_name: str | None) -> Late
     return lax.dynamic_slice_in_dim(everyone, lax.axis_index(axis_name) * n, n)
 
 
-def _fakes(
+class _Generated(NamedTuple):
+    """G's pass of a step."""
+
+    fakes: Images
+    pullback: Callable[[Images], tuple[PyTree]]  # from the fakes' cotangents to those of G's params
+    batch_stats: PyTree  # G's moved running averages
+
+
+def _generate(
     gan: GAN, state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None, latents: str
-) -> Callable[[PyTree], tuple[Images, PyTree]]:
-    """Makes G's pass of a step: from G's parameters to fakes, and G's moved running averages."""
+) -> _Generated:
+    """Makes a fake for each example of the batch."""
     z = _draw_latents(gan, stream(key, latents), len(batch["image"]), axis_name)
 
     def generate(params: PyTree) -> tuple[Images, PyTree]:
@@ -200,7 +199,7 @@ def _fakes(
             dtype=gan.dtype,
         )
 
-    return generate
+    return _Generated(*jax.vjp(generate, state.generator.params, has_aux=True))
 
 
 def _step_discriminator(
@@ -245,13 +244,12 @@ def _step_discriminator(
 def _step_generator(
     gan: GAN,
     state: GANState,
-    generated: tuple[Images, Callable, PyTree],
+    generated: _Generated,
     batch: Batch,
     key: PRNGKey,
     axis_name: str | None,
 ) -> tuple[GANState, Metrics]:
-    """Steps G, given its pass: the fakes, their pullback, and G's moved running averages."""
-    fakes, pullback, batch_stats = generated
+    """Steps G, given its pass."""
 
     def score(images: Images, kind: str) -> Scores:
         net = state.discriminator
@@ -272,9 +270,10 @@ def _step_generator(
         real = score(batch["image"], "real") if paired else None
         return gan.loss.generator(score(fakes, "fake"), real).mean()
 
-    value, cotangent = jax.value_and_grad(loss)(fakes)
-    (gradients,) = pullback(cotangent)
-    moved = _descend(state.generator, gan.generator_optimizer, gradients, batch_stats, axis_name)
+    value, cotangent = jax.value_and_grad(loss)(generated.fakes)
+    (gradients,) = generated.pullback(cotangent)
+    net, batch_stats = state.generator, generated.batch_stats
+    moved = _descend(net, gan.generator_optimizer, gradients, batch_stats, axis_name)
     return state.replace(generator=moved), {"loss_g": _mean(value, axis_name)}
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxgan import parallel, rundir
+from jaxgan import parallel, rundir, surroundings
 from jaxgan.errors import UserError
 from jaxgan.keys import from_seed, stream
 from jaxgan.progress import Progress
@@ -58,7 +58,7 @@ def verify(
         raise UserError(f"{run} has no log point with a digest{where}: there is nothing to compare")
 
     mesh, feed = open_feed(recipe, seed, data_dir, devices)
-    here = rundir.describe_devices(mesh)
+    here = surroundings.devices(mesh)
     gan = recipe.gan(feed.shape)
     key = from_seed(seed)
     state = make_first(gan, feed, mesh)(stream(key, "init"))
@@ -82,7 +82,7 @@ def verify(
 def _differences(config: dict, here: dict) -> str:
     """Lists versions and devices of both trainings, a line each."""
     there = (config.get("versions") or {}) | (config.get("device") or {})
-    now = {**rundir.versions(), **here}
+    now = {**surroundings.versions(), **here}
     lines = [
         f"\n  {name:16} {there.get(name)} there, {now.get(name)} here"
         + ("" if there.get(name) == now.get(name) else "  <-")

@@ -24,7 +24,8 @@ from jaxgan.recipes import recipe as recipe_module
 from jaxgan.recipes import recipes
 from jaxgan.recipes.pattern_1010 import draw_real
 
-EXAMPLES = 1500  # of command lines, and of configurations
+# Of command lines, and of configurations.
+examples = pytest.mark.parametrize("examples", [250, pytest.param(2500, marks=pytest.mark.slow)])
 NAMES = sorted(recipes())
 COMMANDS = {"sample": Sample, "verify": Verify, "report": Report, "recipes": Recipes, "info": Info}
 
@@ -41,7 +42,6 @@ FLAGS = sorted({flag for found in OPTIONS.values() for flag in found})
 
 many = functools.partial(
     settings,
-    max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
     database=None,
@@ -258,10 +258,11 @@ def assert_ends_well(*words: str) -> None:
         assert line.startswith("jaxgan: ")
 
 
-def test_any_command_line_ends_well(quick):
+@examples
+def test_any_command_line_ends_well(quick, examples):
     seen = 0
 
-    @many()
+    @many(max_examples=examples)
     @given(lines())
     def check(words):
         nonlocal seen
@@ -269,10 +270,11 @@ def test_any_command_line_ends_well(quick):
         assert_ends_well(*words)
 
     check()
-    assert seen >= EXAMPLES
+    assert seen >= examples
 
 
-def test_any_config_ends_well(quick):
+@examples
+def test_any_config_ends_well(quick, examples):
     config = quick / "run" / "config.json"
     sound = json.loads(config.read_text())
     image = json.loads((quick / "images.json").read_text())
@@ -281,7 +283,7 @@ def test_any_config_ends_well(quick):
     ways = ["sample run", "report run", "verify run", *again, train, f"{train} --overwrite"]
     seen = 0
 
-    @many()
+    @many(max_examples=examples)
     @given(st.one_of(configs(sound), configs(image)), st.sampled_from(ways))
     def check(data, words):
         nonlocal seen
@@ -290,4 +292,4 @@ def test_any_config_ends_well(quick):
         assert_ends_well(*words.split())
 
     check()
-    assert seen >= EXAMPLES
+    assert seen >= examples

@@ -76,15 +76,23 @@ def test_shard_map(name, count):
     assert_same(name, numbers(by_shard_map(name, jax.devices()[:count])))
 
 
-def test_two_processes_of_two_devices(tmp_path):
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["mnist_mlp", "mnist_dcgan"],
+        pytest.param(["mnist_conv", "mnist_dcgan_bn", "pattern_1010"], marks=pytest.mark.slow),
+    ],
+    ids=" ".join,
+)
+def test_two_processes_of_two_devices(tmp_path, names):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
     program = [sys.executable, topologies.__file__, coordinator, "2"]
     start = partial(subprocess.Popen, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    children = [start([*program, str(index), str(tmp_path)]) for index in (0, 1)]
+    children = [start([*program, str(index), str(tmp_path), *names]) for index in (0, 1)]
     said = [child.communicate(timeout=300)[0] for child in children]
     assert [child.returncode for child in children] == [0, 0], said
-    for name in NAMES:
+    for name in names:
         for index in (0, 1):
             assert_same(name, load_file(tmp_path / f"{name}_{index}.safetensors"))

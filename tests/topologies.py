@@ -2,7 +2,7 @@
 
 As a program it is one of several processes that train together:
 
-    python topologies.py HOST:PORT PROCESSES INDEX OUT
+    python topologies.py HOST:PORT PROCESSES INDEX OUT NAME...
 """
 
 import sys
@@ -90,15 +90,15 @@ def numbers(result: Any) -> dict[str, np.ndarray]:
     }
 
 
-def main(coordinator: str, processes: int, index: int, out: Path) -> None:
+def main(coordinator: str, processes: int, index: int, out: Path, names: list[str]) -> None:
     jax.config.update("jax_num_cpu_devices", 2)
     jax.config.update("jax_enable_x64", True)
     jax.distributed.initialize(coordinator, processes, index)
     assert (jax.process_count(), jax.device_count()) == (processes, 2 * processes)
-    for name in FIELDS:
+    for name in names:
         result = numbers(by_shard_map(name, jax.devices()))
         save_file(result, out / f"{name}_{index}.safetensors")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]), sys.argv[5:])
