@@ -8,10 +8,9 @@ import jax.numpy as jnp
 from turns import SIZE, take_turns
 
 from jaxgan import parallel
-from jaxgan.keys import from_seed, stream
+from jaxgan.experiment import set_up
 from jaxgan.recipes import find_recipe
 from jaxgan.stretches import train_in_stretches
-from jaxgan.training import make_first, open_feed
 
 LONG = 2**31 - 1  # steps: it never ends by itself
 
@@ -19,21 +18,13 @@ LONG = 2**31 - 1  # steps: it never ends by itself
 def main(system: str) -> None:
     kind: Any = find_recipe(system)
     recipe = kind(steps=LONG)
-    mesh, feed = open_feed(recipe, 0, None, 1)
-    gan = recipe.gan(feed.shape)
-    key = from_seed(0)
-    state = make_first(gan, feed, mesh)(stream(key, "init"))
-    batch = {"image": jnp.zeros((recipe.examples_per_step, *feed.shape))}
-
-    def count_flops() -> float:
-        from jaxgan.steps import make_step
-
-        step = jax.jit(make_step(recipe.update(gan)))
-        costs: Any = step.lower(state, batch, key).compile().cost_analysis()
-        return costs["flops"]
-
-    flops = count_flops()
-    stretches = train_in_stretches(recipe, gan, feed, state, key, LONG, mesh)
+    experiment = set_up(recipe)
+    state = experiment.draw_first()
+    row = jax.tree.map(lambda x: x[0], experiment.rows(0, 1))
+    step = jax.jit(experiment.step).lower(state, experiment.key, row, experiment.arrays).compile()
+    costs: Any = step.cost_analysis()
+    flops = costs["flops"]
+    stretches = train_in_stretches(experiment, state)
     done = 0
 
     def train() -> int:

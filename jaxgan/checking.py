@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from math import prod
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
@@ -64,6 +65,7 @@ _CONFIG = {  # what config.json holds; what ends in None may be missing
     "versions": dict | None,
     "device": dict | None,
     "created": str | None,
+    "members": dict | None,
 }
 _DEVICE = {  # what its "device" holds
     "platform": str | None,
@@ -73,6 +75,9 @@ _DEVICE = {  # what its "device" holds
     "cores": int | None,
     "deterministic": bool | None,
 }
+
+
+_MEMBERS = {"count": int, "sweep": dict, "at_once": int}  # what its "members" holds
 
 
 def unsound(config: Any) -> list[str]:
@@ -96,23 +101,48 @@ def unsound(config: Any) -> list[str]:
         wrong.append("shape")
     if not 0 <= config["seed"] < 2**32:  # see jaxgan.keys
         wrong.append("seed")
+    if (members := config.get("members")) is not None and not _are_members(members):
+        wrong.append("members")
     return wrong
 
 
-def is_record(line: Any) -> bool:
+def is_record(line: Any, members: int | None = None) -> bool:
     """Tells whether a line of metrics.jsonl is one: a step, maybe a digest, and numbers.
 
     Args:
         line: whatever JSON can hold.
+        members: of a population, whose numbers are lists, with null for what is not finite.
 
     Returns:
         Whether it is.
     """
     if not isinstance(line, dict) or not is_a(int, line.get("step")):
         return False
-    numbers = [value for name, value in line.items() if name != "digest"]
-    is_digest = isinstance(line.get("digest", ""), str)
-    return is_digest and 0 < line["step"] < 2**31 and all(is_a(float, x) for x in numbers)
+    rates = {"step", "images_per_second"}
+    lists = {} if members is None else {name: x for name, x in line.items() if name not in rates}
+    one = {name: x for name, x in line.items() if name not in lists}
+    for name, values in lists.items():
+        kind = str if name == "digest" else float | None
+        if not isinstance(values, list) or len(values) != members:
+            return False
+        if not all(is_a(kind, value) for value in values):
+            return False
+    is_digest = isinstance(one.pop("digest", ""), str)
+    return is_digest and 0 < line["step"] < 2**31 and all(is_a(float, x) for x in one.values())
+
+
+def _are_members(found: Any) -> bool:
+    """Tells whether a config.json's "members" is sound, but for the names that it sweeps."""
+    if not isinstance(found, dict) or found.keys() != _MEMBERS.keys() or _unlike(_MEMBERS, found):
+        return False
+    values = list(found["sweep"].values())
+    if not all(isinstance(x, list) and x and is_a(tuple[float, ...], tuple(x)) for x in values):
+        return False
+    return (
+        found["count"] >= 1
+        and found["at_once"] >= 1
+        and found["count"] % prod(map(len, values)) == 0
+    )
 
 
 def _unlike(kinds: Mapping[str, Any], found: Any) -> list[str]:

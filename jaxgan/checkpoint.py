@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Sharding, SingleDeviceSharding
 
 from jaxgan.errors import CannotSave, UserError
-from jaxgan.gan import GANState
+from jaxgan.gan import GANState, steps_done
 from jaxgan.parallel import leads, unanimous
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Checkpoints:
         Raises:
             CannotSave: if this or the last checkpoint could not be written.
         """
-        step = int(state.step)
+        step = steps_done(state)
         if step in self.steps():
             return
         try:

@@ -1,4 +1,4 @@
-"""The command line: `jaxgan train | sample | report | verify | recipes | info`."""
+"""The command line: `jaxgan train | population | sample | report | verify | recipes | info`."""
 
 import io
 import logging
@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from jaxgan.errors import CannotSave, UserError
-from jaxgan.options import Info, Processes, Recipes, Report, Sample, Train, Verify, parse
+from jaxgan.members import choose
+from jaxgan.options import (
+    Info,
+    Population,
+    Processes,
+    Recipes,
+    Report,
+    Sample,
+    Train,
+    Verify,
+    parse,
+)
 
 # Imports that take seconds (JAX, Orbax) wait in the commands that need them.
 
@@ -20,6 +31,8 @@ USAGE = """\
 usage: jaxgan COMMAND ...
 
   jaxgan train RECIPE     train a GAN; every hyper-parameter is an option
+  jaxgan population RECIPE
+                          train many that differ in seed, and maybe hyper-parameters
   jaxgan sample RUN       draw images from a run
   jaxgan report RUN       make the pictures and the page of a run anew
   jaxgan verify RUN       train a run again, and compare
@@ -48,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     commands = {
         "train": _train,
+        "population": _population,
         "sample": _sample,
         "report": _report,
         "verify": _verify,
@@ -95,28 +109,39 @@ def _tell_unraisable(tell: Callable[[Any], None], unraisable: Any) -> None:
 
 
 def _train(arguments: list[str]) -> None:
+    _begin("train", Train, arguments)
+
+
+def _population(arguments: list[str]) -> None:
+    _begin("population", Population, arguments)
+
+
+def _begin(command: str, options_of: Any, arguments: list[str]) -> None:
+    """Trains, one GAN or many."""
     from jaxgan import parallel, rundir, training
     from jaxgan.recipes import find_recipe, recipes
 
     if not arguments or arguments[0].startswith("-"):
         if {"-h", "--help"} & set(arguments):
-            print("usage: jaxgan train RECIPE ...\n\nRecipes; add --help to see the options:\n")
-            print("\n".join(f"  jaxgan train {name}" for name in recipes()))
+            print(f"usage: jaxgan {command} RECIPE ...\n")
+            print("Recipes; add --help to see the options:\n")
+            print("\n".join(f"  jaxgan {command} {name}" for name in recipes()))
             return
-        raise UserError(f"jaxgan train needs the name of a recipe: {', '.join(recipes())}")
+        raise UserError(f"jaxgan {command} needs the name of a recipe: {', '.join(recipes())}")
     name, *rest = arguments
     kind: Any = find_recipe(name)
 
-    def parse_from(default: Train) -> Train:
-        return parse(Train[kind], rest, f"jaxgan train {name}", default)
+    def parse_from(default: Any) -> Any:
+        return parse(options_of[kind], rest, f"jaxgan {command} {name}", default)
 
     start = kind()
-    options = parse_from(Train(start))
-    seed = options.seed
-    run = options.out or Path("runs") / f"{name}-seed{seed}"
+    options = parse_from(options_of(start))
+    seed, before = options.seed, None
+    run = options.out or Path("runs") / options.name(name)
     devices, deterministic = options.devices, options.deterministic
     if options.resume:
         config = rundir.read_config(run)
+        before = rundir.read_members(config)
         if config["recipe"] == name:
             start, seed = rundir.read_recipe(config), config["seed"]
         used = rundir.read_devices(config)
@@ -131,7 +156,10 @@ def _train(arguments: list[str]) -> None:
         # What was not asked for is as in the run or the preset, which a length asked for replaces.
         if options.recipe.steps is not None or options.recipe.epochs is not None:
             start = replace(start, steps=None, epochs=None)
-        options = parse_from(Train(start, seed=seed))
+        options = parse_from(options_of(start, seed=seed))
+    members = None
+    if isinstance(options, Population):
+        members = choose(options.members, options.sweep, options.at_once, kind, before)
 
     if devices is None and not options.processes.distributed:
         devices = 1
@@ -141,6 +169,7 @@ def _train(arguments: list[str]) -> None:
             options.recipe,
             run,
             seed=options.seed,
+            members=members,
             resume=options.resume,
             overwrite=options.overwrite,
             data_dir=options.data_dir,
@@ -149,12 +178,14 @@ def _train(arguments: list[str]) -> None:
     except training.Diverged as error:
         _fail(1, str(error))
     except training.Interrupted as error:
-        again = ["jaxgan", "train", name, "--out", str(run), "--resume"]
+        again = ["jaxgan", command, name, "--out", str(run), "--resume"]
         if options.data_dir is not None:
             again += ["--data-dir", options.data_dir]
         again += options.processes.words()
         _fail(128 + error.signal, f"stopped at step {error.step}; go on with: {shlex.join(again)}")
     if parallel.leads():
+        if members is not None:
+            print((run / "summary.txt").read_text("utf-8"), end="")
         print(f"done: {run / 'report.html'}")
 
 
@@ -163,10 +194,11 @@ def _sample(arguments: list[str]) -> None:
     from jaxgan import sampling, startup
 
     startup.cache_compilations()
-    trained = sampling.load(options.run, options.step)
+    trained = sampling.load(options.run, options.step, options.member)
     samples = sampling.draw(trained, options.num, options.seed)
     suffix = "npz" if samples.ndim == 2 else "png"
-    name = f"sample_step{int(trained.state.step)}_seed{options.seed}.{suffix}"
+    of = "" if options.member is None else f"_member{options.member}"
+    name = f"sample_step{int(trained.state.step)}{of}_seed{options.seed}.{suffix}"
     out = options.out or options.run / name
     sampling.save(samples, out)
     print(out)

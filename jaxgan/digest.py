@@ -1,6 +1,7 @@
 """A digest of a state, computed on the device: equal states have equal digests, bit for bit."""
 
 import zlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,15 +40,17 @@ def digest(tree: PyTree) -> UInt32[Array, "2"]:
     return jnp.stack([jnp.sum(each, dtype=jnp.uint32) for each in scrambled])
 
 
-def hexadecimal(digest: UInt32[np.ndarray, "2"]) -> str:
+def hexadecimal(digest: UInt32[np.ndarray, "*M 2"]) -> Any:
     """Writes a digest as text.
 
     Args:
-        digest: what `digest` computed.
+        digest: what `digest` computed, or the digests of the members of a population.
 
     Returns:
-        16 hexadecimal digits.
+        16 hexadecimal digits, or a list of such.
     """
+    if digest.ndim > 1:
+        return [hexadecimal(one) for one in digest]
     return "".join(f"{int(word):08x}" for word in digest)
 
 

@@ -7,6 +7,7 @@ from typing import Any, no_type_check
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 from flax import struct
@@ -87,6 +88,11 @@ def init(gan: GAN, key: PRNGKey, batch: Mapping[str, Any]) -> GANState:
         # A copy: a state that holds the same buffer twice could not be donated.
         average = jax.tree.map(jnp.copy, generator.replace(opt_state=()))
     return GANState(jnp.zeros((), jnp.int32), generator, discriminator, average)
+
+
+def steps_done(state: GANState) -> int:
+    """Tells how many training steps a state, or the states of a population, has behind it."""
+    return int(np.ravel(state.step)[0])
 
 
 def apply(

@@ -86,7 +86,7 @@ class Dropout(nn.Module):
     @nn.compact
     def __call__(self, inputs: Array, train: bool, axis_name: str | None = None) -> Array:
         """Drops values of `[B, ...]` and scales the others by 1 / (1 - rate), if `train`."""
-        if not train or self.rate == 0:
+        if not train:
             return inputs
         key = self.make_rng("dropout")
         places = jnp.arange(inputs.shape[0])

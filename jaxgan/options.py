@@ -37,19 +37,47 @@ class Processes:
 
 
 @dataclass(frozen=True)
-class Train(Generic[T]):
-    """Options of `jaxgan train`, and those of the recipe."""
+class Training(Generic[T]):
+    """Options of all commands that train, and those of the recipe."""
 
     recipe: tyro.conf.OmitArgPrefixes[T]
     preset: str | None = None  # named set of hyper-parameters to start from
-    seed: int = 0  # of everything random
-    out: Path | None = None  # run directory; runs/RECIPE-seedN if not given
+    seed: int = 0  # of everything random; of a population the first member's
+    out: Path | None = None  # run directory; in runs/ if not given
     resume: bool = False  # go on with the run in --out from its newest sound checkpoint
     overwrite: bool = False  # replace the run in --out
     data_dir: str | None = None  # where TFDS keeps data sets; TFDS's own default if not given
     devices: int | None = None  # of this process to use; 1 if not given, all with --distributed
     deterministic: bool = False  # only operations that repeat bit for bit on a GPU; slower
+
+
+@dataclass(frozen=True)
+class Train(Training[T]):
+    """Options of `jaxgan train`, and those of the recipe."""
+
     processes: tyro.conf.OmitArgPrefixes[Processes] = Processes()
+
+    def name(self, recipe: str) -> str:
+        """Names a run."""
+        return f"{recipe}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Population(Training[T]):
+    """Options of `jaxgan population`, and those of the recipe."""
+
+    members: int | None = None  # GANs to train; 8 for each setting of the sweep if not given
+    sweep: tyro.conf.UseAppendAction[tuple[str, ...]] = ()  # such as learning_rate=1e-4,2e-4
+    at_once: int | None = None  # members computed together; as many as are quick if not given
+
+    @property
+    def processes(self) -> Processes:
+        """A population trains in this process alone."""
+        return Processes()
+
+    def name(self, recipe: str) -> str:
+        """Names a run."""
+        return f"{recipe}-population-seed{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -57,6 +85,7 @@ class Sample:
     """Draw images from a run."""
 
     run: tyro.conf.Positional[Path]  # run directory
+    member: int | None = None  # which GAN of a population, from 0
     num: int = 64  # images
     seed: int = 0  # of the latents
     step: int | None = None  # of the checkpoint; the newest if not given

@@ -1,12 +1,13 @@
 """One training step on many devices, in one process or several.
 
-The batch is spread over the devices, the state is the same on each. The step is the one that
-`jaxgan.steps.make_step` makes with `AXIS` for its axis_name, mapped over a mesh by `spread`.
+Of a single GAN, the batch is spread over the devices and the state is the same on each: the step is
+the one that `jaxgan.steps.make_step` makes with `AXIS` for its axis_name, mapped over a mesh by
+`spread`. Of a population, the members are spread, and each device trains its own.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,8 +17,19 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxgan.errors import UserError
 from jaxgan.types import PyTree
 
-AXIS = "batch"  # name of the axis over which examples are spread
+AXIS = "batch"  # name of the axis over which examples, or members, are spread
 SAME = PartitionSpec()  # the same on every device
+
+
+class Layout(NamedTuple):
+    """How the arrays of a training lie on a mesh."""
+
+    state: PartitionSpec  # and the key
+    metrics: PartitionSpec  # of some steps
+
+
+BY_EXAMPLE = Layout(SAME, SAME)
+BY_MEMBER = Layout(PartitionSpec(AXIS), PartitionSpec(None, AXIS))
 
 
 def make_mesh(devices_per_process: int | None) -> Mesh:
@@ -45,16 +57,19 @@ def make_mesh(devices_per_process: int | None) -> Mesh:
     return Mesh(np.array(chosen), (AXIS,), axis_types=(AxisType.Auto,))
 
 
-def spread(function: Callable, mesh: Mesh, rows: PyTree, arguments: int) -> Callable:
+def spread(
+    function: Callable, mesh: Mesh, layout: Layout, rows: PyTree, arguments: int
+) -> Callable:
     """Makes a function that does its work on every device, for the device's share of the rows.
 
     Args:
-        function: of `(state, rows, *rest) -> (state, metrics)`; `rows` are arrays `[T, B, ...]`, of
-            which it gets a share of the examples, or `[T]`, which it gets whole. It knows the axis
-            `AXIS`, and what it returns is the same on all devices.
+        function: of `(state, key, rows, *rest) -> (state, metrics)`; `rows` are arrays
+            `[T, B, ...]`, of which it gets a share of the examples (or members), or `[T]`, which it
+            gets whole. It knows the axis `AXIS`.
         mesh: the devices.
+        layout: of what goes in and comes out.
         rows: an example of the rows.
-        arguments: how many `rest` there are.
+        arguments: how many `rest` there are, the same on all devices.
 
     Returns:
         A function of the same arguments, to be jitted.
@@ -63,8 +78,8 @@ def spread(function: Callable, mesh: Mesh, rows: PyTree, arguments: int) -> Call
     return jax.shard_map(
         function,
         mesh=mesh,
-        in_specs=(SAME, by_row, *[SAME] * arguments),
-        out_specs=(SAME, SAME),
+        in_specs=(layout.state, layout.state, by_row, *[SAME] * arguments),
+        out_specs=(layout.state, layout.metrics),
         check_vma=False,  # the step takes its means by itself
     )
 
@@ -84,20 +99,18 @@ def put_rows(rows: PyTree, mesh: Mesh) -> PyTree:
     )
 
 
-def put_same(tree: PyTree, mesh: Mesh) -> PyTree:
-    """Copies arrays, the same in every process, to all devices of a mesh."""
+def put(tree: PyTree, mesh: Mesh, spec: PartitionSpec = SAME) -> PyTree:
+    """Puts arrays, the same in every process, on the devices of a mesh."""
     # By jit, as device_put does not take typed keys to the devices of other processes.
-    return jax.jit(lambda tree: tree, out_shardings=same(mesh))(tree)
-
-
-def same(mesh: Mesh) -> NamedSharding:
-    """How an array lies on a mesh that is the same on every device."""
-    return NamedSharding(mesh, SAME)
+    return jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, spec))(tree)
 
 
 def local(tree: PyTree) -> PyTree:
-    """Takes this process's first copy of arrays that are the same on every device."""
-    return jax.tree.map(lambda x: x.addressable_data(0), tree)
+    """Takes this process's first copy of arrays that are the same on every device.
+
+    Arrays that are spread stay as they are.
+    """
+    return jax.tree.map(lambda x: x.addressable_data(0) if x.is_fully_replicated else x, tree)
 
 
 def share(size: int, mesh: Mesh) -> slice:

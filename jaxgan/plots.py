@@ -32,10 +32,15 @@ LABELS_LENGTH = 66  # characters that fit below a heat map
 
 
 class Series(NamedTuple):
-    """One curve: steps int [T], values float [T] with NaN where a value was not finite."""
+    """One curve: steps int [T], values float [T] with NaN where a value was not finite.
+
+    Of a population, the values are the mean of the finite ones, and `spread` is their standard
+    deviation, float [T].
+    """
 
     steps: Int[np.ndarray, "T"]
     values: Float[np.ndarray, "T"]
+    spread: Float[np.ndarray, "T"] | None = None
 
 
 class Panel(NamedTuple):
@@ -53,7 +58,8 @@ def panels(metrics: Sequence[Mapping[str, Any]]) -> list[Panel]:
     each net gets its own.
 
     Args:
-        metrics: records with a "step" and any of loss_d..., loss_g..., score_real, score_fake.
+        metrics: records with a "step" and any of loss_d..., loss_g..., score_real, score_fake; of a
+            population, with a list of each.
 
     Returns:
         The panels that the records have values for, maybe none.
@@ -122,13 +128,18 @@ def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
 
 
 def heat_map(
-    patterns: Float[np.ndarray, "T D"], steps: Int[np.ndarray, "T"], *, dark: bool = False
+    patterns: Float[np.ndarray, "T D"],
+    steps: Int[np.ndarray, "T"],
+    *,
+    over: str = "step",
+    dark: bool = False,
 ) -> Figure:
     """Draw how a pattern evolves: a column per step, a row per entry.
 
     Args:
         patterns: float [T, D] in 0..1, T at least 1.
         steps: int [T], the steps at which the patterns were taken.
+        over: what `steps` counts.
         dark: whether the background will be dark.
     """
     ink = DARK_INK if dark else INK
@@ -151,7 +162,7 @@ def heat_map(
     axes.set_xticks(range(0, count, stride), labels[::stride])
     if size <= 16:
         axes.set_yticks(range(size), [str(row + 1) for row in range(size)])
-    axes.set_xlabel("step", color=ink, fontsize=9.5)
+    axes.set_xlabel(over, color=ink, fontsize=9.5)
     axes.set_ylabel("entry", color=ink, fontsize=9.5)
     bar = figure.colorbar(picture, fraction=0.05, pad=0.02)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
@@ -182,17 +193,34 @@ def _label(key: str) -> str:
 
 def _series(metrics: Sequence[Mapping[str, Any]], key: str) -> Series:
     points = [(record["step"], record[key]) for record in metrics if key in record]
+    steps = np.array([step for step, _ in points], int)
     values = np.array([value for _, value in points], float)  # null becomes NaN
     values[~np.isfinite(values)] = np.nan
-    return Series(np.array([step for step, _ in points], int), values)
+    if values.ndim < 2:
+        return Series(steps, values)
+    counts = np.isfinite(values).sum(axis=1)
+    mean = np.divide(np.nansum(values, axis=1), counts, out=_nans(counts), where=counts > 0)
+    squares = np.nansum((values - mean[:, None]) ** 2, axis=1)
+    variance = np.divide(squares, counts - 1, out=_nans(counts), where=counts > 1)
+    return Series(steps, mean, np.sqrt(variance))
+
+
+def _nans(like: np.ndarray) -> np.ndarray:
+    return np.full(len(like), np.nan)
 
 
 def _draw(axes: Axes, label: str, series: Series) -> None:
     color = COLORS.get(label, OTHER_COLOR)
-    steps, values = series
+    steps, values, spread = series
     if len(values) >= MANY:
-        axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.7)
+        if spread is None:
+            axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.7)
+        else:
+            spread = _moving_average(spread, len(values) // 40)
         values = _moving_average(values, len(values) // 40)
+    if spread is not None:
+        low, high = values - spread, values + spread
+        axes.fill_between(steps, low, high, color=color, alpha=0.2, linewidth=0)
     mark = "o" if len(values) <= FEW else None
     axes.plot(steps, values, color=color, linewidth=1.8, marker=mark, markersize=4, label=label)
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-from jax import Array
+from jax import Array, lax
 from jaxtyping import Key, Shaped
 
 from jaxgan.gan import GAN, GANState
@@ -47,29 +47,54 @@ def init(gan: GAN, keys: Key[Array, "M"], batch: Mapping[str, Any]) -> GANState:
     return jax.vmap(lambda key: init_member(gan, key, batch))(keys)
 
 
-def make_step(make_update: Callable[..., Update], **values: Shaped[Array, "M"]) -> Step:
+def make_step(
+    make_update: Callable[..., Update], *, at_once: int | None = None, **values: Shaped[Array, "M"]
+) -> Step:
     """Makes the training step of a population.
 
     Args:
         make_update: makes the update of one member from its `values`, scalars by name. They are
             traced: they may be numbers that are computed with, such as learning rates or slopes,
             but not sizes, from which the program itself is made.
+        at_once: how many members to compute together (see `over_members`).
         **values: for each hyper-parameter that members differ in, its value of each, `[M]`.
 
     Returns:
         A pure function, not yet jitted, of stacked states, of batches `[M, B, ...]` and of the
         members' keys `[M]`. It gives stacked states, and metrics `[M]`. Member m goes as it would
-        alone (`jaxgan.make_step`), but for rounding: matrix products of many are summed in another
-        order than of one.
+        alone (`jaxgan.make_step`), but for rounding: XLA sums in another order when it computes
+        many together, or compiles a loop over them.
     """
 
     def step_member(state: GANState, batch: PyTree, key: Array, own: Mapping[str, Array]):
         return make_member_step(make_update(**own))(state, batch, key)
 
     def step(state: GANState, batch: PyTree, key: Array, /) -> tuple[GANState, Metrics]:
-        return jax.vmap(step_member)(state, batch, key, values)
+        return over_members(step_member, at_once)(state, batch, key, values)
 
     return step
+
+
+def over_members(function: Callable, at_once: int | None = None) -> Callable:
+    """Makes a function of all members of a function of one.
+
+    Args:
+        function: of trees of one member.
+        at_once: how many members to compute together, by `jax.vmap`; the others wait for their
+            turn. None for all. It bounds the memory; and on a CPU large networks, those with
+            convolutions most of all, are quicker one by one.
+
+    Returns:
+        A function of trees with leaves `[M, ...]`; so is what it returns.
+    """
+
+    def of_all(*trees: PyTree):
+        if at_once is None or at_once >= jax.tree.leaves(trees)[0].shape[0]:
+            return jax.vmap(function)(*trees)
+        batch_size = None if at_once == 1 else at_once
+        return lax.map(lambda own: function(*own), trees, batch_size=batch_size)
+
+    return of_all
 
 
 def member(tree: PyTree, index: int) -> PyTree:

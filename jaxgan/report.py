@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 import jinja2
 import numpy as np
 
+from jaxgan import summary
 from jaxgan.files import write_atomically
+from jaxgan.members import Members
 from jaxgan.pictures import animate, evenly
-from jaxgan.rundir import Sample, find_samples, read_config, read_metrics
+from jaxgan.rundir import Sample, find_samples, read_config, read_members, read_metrics
 
 MAX_GRIDS = 24  # in the page
+MAX_COLUMNS = 64  # members in a heat map
 GRIDS_BYTES = 4_000_000  # of grids in the page, before base64 adds a third
 
 
@@ -30,6 +33,8 @@ class Picture(NamedTuple):
 
 def write_report(run: Path) -> Path:
     """Write a run's losses.png, progress.gif or pattern.png, and report.html.
+
+    Of a population also summary.txt and summary.json.
 
     A run that has no metrics or no samples yet gets a page that says so.
 
@@ -46,15 +51,22 @@ def write_report(run: Path) -> Path:
     from jaxgan import plots  # imports matplotlib, which takes longer than all the rest
 
     config = read_config(run)
-    metrics = read_metrics(run)
+    members = read_members(config)
+    metrics = read_metrics(run, None if members is None else members.count)
     vectors = find_samples(run, "npy")
     grids = [] if vectors else find_samples(run, "png")
 
-    panels = plots.panels(metrics)
+    panels = plots.panels(metrics) if members is None else _panels_of(metrics, members)
     if panels:
         write_atomically(run / "losses.png", plots.png(plots.curves(panels)))
+    groups = None
+    if members is not None and metrics:
+        groups = summary.summarize(metrics, members)
+        write_atomically(run / "summary.txt", summary.as_text(groups).encode())
+        told = json.dumps(summary.as_json(groups, metrics), indent=2) + "\n"
+        write_atomically(run / "summary.json", told.encode())
     pattern = None
-    if vectors:
+    if vectors and members is None:
         history = np.stack([np.load(s.path, allow_pickle=False)[0] for s in vectors])
         steps = np.array([sample.step for sample in vectors])
         write_atomically(run / "pattern.png", plots.png(plots.heat_map(history, steps)))
@@ -63,6 +75,11 @@ def write_report(run: Path) -> Path:
             f"Step {steps[-1]:,}: {', '.join(f'{v:.2f}' for v in history[-1])}.",
             partial(plots.heat_map, history, steps),
         )
+    elif vectors:
+        last = np.load(vectors[-1].path, allow_pickle=False)[:MAX_COLUMNS, 0]
+        draw = partial(plots.heat_map, last, np.arange(len(last)), over="member")
+        write_atomically(run / "pattern.png", plots.png(draw()))
+        pattern = _adaptive(f"Heat map of the last sample of each of {len(last)} members.", draw)
     if grids:
         captions = [f"step {sample.step:,}" for sample in grids]
         animate([sample.path for sample in grids], run / "progress.gif", captions)
@@ -70,6 +87,8 @@ def write_report(run: Path) -> Path:
     page = _page(
         config=config,
         facts=_facts(config, metrics, vectors or grids),
+        summary=None if groups is None else summary.table(groups),
+        members=None if groups is None or members is None else _members(config, metrics, members),
         curves=[_adaptive(plots.describe(p), partial(plots.curves, [p])) for p in panels],
         not_finite=_not_finite(metrics),
         pattern=pattern,
@@ -97,6 +116,38 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def _panels_of(metrics: Sequence[Mapping[str, Any]], members: Members) -> list[Any]:
+    """The curves of a population, setting by setting."""
+    from jaxgan import plots
+
+    panels = []
+    for index, setting in enumerate(members.settings):
+        part = slice(index * members.per_setting, (index + 1) * members.per_setting)
+        own = [
+            {name: x[part] if isinstance(x, list) else x for name, x in line.items()}
+            for line in metrics
+        ]
+        title = f", {summary.setting_in_words(setting)}" if setting else ""
+        panels += [panel._replace(title=panel.title + title) for panel in plots.panels(own)]
+    return panels
+
+
+def _members(
+    config: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], members: Members
+) -> tuple[list[str], list[list[str]]]:
+    """A table of a population's members: heads and rows."""
+    values = summary.values_of(metrics)
+    seeds = members.seeds(config["seed"])
+    heads = ["member", "seed", *members.sweep, *values]
+    rows = [
+        [str(k), str(seeds[k])]
+        + [f"{value:g}" for value in members.setting_of(k).values()]
+        + [f"{x[k]:.4g}" for x in values.values()]
+        for k in range(members.count)
+    ]
+    return heads, rows
+
+
 def _facts(
     config: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], samples: Sequence[Sample]
 ) -> dict[str, str]:
@@ -120,6 +171,7 @@ def _facts(
         "Steps": f"{done:,} of {planned:,}" if planned else f"{done:,}",
         "Data": config.get("hyperparameters", {}).get("data"),
         "Seed": config.get("seed"),
+        "Members": (config.get("members") or {}).get("count"),
         "Device": ", ".join(parts),
         "Speed": f"{_rounded(median(rates)):,} examples/s" if rates else None,
         "Started": str(config.get("created", "")).replace("T", " "),
@@ -138,7 +190,8 @@ def _not_finite(metrics: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
     first: dict[str, int] = {}
     for record in metrics:
         for name, value in record.items():
-            if isinstance(value, float) and not math.isfinite(value):
+            values = value if isinstance(value, list) else [value]
+            if any(x is None or (isinstance(x, float) and not math.isfinite(x)) for x in values):
                 first.setdefault(name, record["step"])
     return list(first.items())
 

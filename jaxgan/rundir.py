@@ -25,6 +25,7 @@ from jaxgan import surroundings
 from jaxgan.checking import is_record, unsound
 from jaxgan.errors import UserError
 from jaxgan.files import write_atomically
+from jaxgan.members import Members
 from jaxgan.recipes import Recipe, find_recipe, recipes
 
 LOCK = "lock"  # the file that `locked` locks
@@ -48,7 +49,12 @@ class Devices(NamedTuple):
 
 
 def describe(
-    recipe: Recipe, seed: int, steps: int, shape: Sequence[int], mesh: Mesh
+    recipe: Recipe,
+    seed: int,
+    steps: int,
+    shape: Sequence[int],
+    mesh: Mesh,
+    members: Members | None = None,
 ) -> dict[str, Any]:
     """Puts together what config.json holds.
 
@@ -58,6 +64,7 @@ def describe(
         steps: length of the run.
         shape: of one example.
         mesh: the devices that the run uses.
+        members: of a population.
 
     Returns:
         A dictionary that JSON can hold.
@@ -67,6 +74,7 @@ def describe(
         "description": (recipe.__doc__ or "").splitlines()[0],
         "hyperparameters": asdict(recipe),
         "seed": seed,
+        **({} if members is None else {"members": asdict(members)}),
         "steps": steps,
         "shape": shape,
         "versions": surroundings.versions(),
@@ -187,6 +195,19 @@ def read_devices(config: Mapping[str, Any]) -> Devices:
     return Devices(count, processes, bool(said.get("deterministic")))
 
 
+def read_members(config: Mapping[str, Any]) -> Members | None:
+    """Reads what the members of a population differ in.
+
+    Args:
+        config: what `read_config` read.
+
+    Returns:
+        The members; None if the run is of one GAN.
+    """
+    said = config.get("members")
+    return None if said is None else Members(**said | {"sweep": _as_tuples(said["sweep"])})
+
+
 def read_recipe(config: Mapping[str, Any]) -> Recipe:
     """Makes the recipe of a run again.
 
@@ -212,13 +233,14 @@ def _as_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
 
 
-def check_same(run: Path, recipe: Recipe, seed: int) -> None:
+def check_same(run: Path, recipe: Recipe, seed: int, members: Members | None = None) -> None:
     """Checks that a run can be resumed with a recipe: only its length may have changed.
 
     Args:
         run: the run directory.
         recipe: what it is to be resumed with.
         seed: what it is to be resumed with.
+        members: what it is to be resumed with.
 
     Raises:
         UserError: if something else differs; it names what, with both values.
@@ -226,6 +248,11 @@ def check_same(run: Path, recipe: Recipe, seed: int) -> None:
     config = read_config(run)
     before = {"recipe": config["recipe"], "seed": config["seed"]}
     after = {"recipe": recipe.name, "seed": seed}
+    for found, said in ((before, read_members(config)), (after, members)):
+        if said is not None:
+            found |= {"members": said.count, "sweep": dict(said.sweep)}
+            if members is None or members.at_once is not None:  # else it is as it was
+                found["at_once"] = said.at_once
     if before["recipe"] == after["recipe"]:
         before |= config["hyperparameters"]
         after |= json.loads(json.dumps(asdict(recipe)))  # as it was written: lists for tuples
@@ -247,11 +274,12 @@ def append_metrics(run: Path, lines: Sequence[Mapping[str, Any]]) -> None:
         file.write("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def read_metrics(run: Path) -> list[dict[str, Any]]:
+def read_metrics(run: Path, members: int | None = None) -> list[dict[str, Any]]:
     """Reads metrics.jsonl.
 
     Args:
         run: the run directory.
+        members: how many a population has; None if the run is of one GAN.
 
     Returns:
         A record per step, in the order of steps; a last line that a crash cut off is left out.
@@ -265,7 +293,7 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
-            if not is_record(record):
+            if not is_record(record, members):
                 raise ValueError(line)
             records[record["step"]] = record
         except (ValueError, RecursionError):
@@ -286,7 +314,7 @@ def find_samples(run: Path, suffix: str) -> list[Sample]:
     return sorted(Sample(int(match[1]), path) for match, path in found if match)
 
 
-def rewind(run: Path, step: int, recipe: Recipe) -> None:
+def rewind(run: Path, step: int, recipe: Recipe, members: int | None = None) -> None:
     """Takes back what a run wrote that an uninterrupted one would not have written by now.
 
     That is everything after the step it is resumed from, and what it wrote when it ended early.
@@ -295,10 +323,11 @@ def rewind(run: Path, step: int, recipe: Recipe) -> None:
         run: the run directory.
         step: that the run is resumed from.
         recipe: of the run.
+        members: how many a population has.
     """
     kept = [
         line
-        for line in read_metrics(run)
+        for line in read_metrics(run, members)
         if line["step"] <= step and line["step"] % recipe.log_every == 0
     ]
     text = "".join(json.dumps(line) + "\n" for line in kept)

@@ -1,5 +1,6 @@
 """Images from a finished run: everything that is needed lies in its directory."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxgan import pictures, rundir
+from jaxgan import pictures, population, rundir
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.data import unscale
 from jaxgan.errors import UserError
@@ -26,27 +27,40 @@ class Trained(NamedTuple):
     state: GANState
 
 
-def load(run: Path, step: int | None = None) -> Trained:
+def load(run: Path, step: int | None = None, member: int | None = None) -> Trained:
     """Loads a run's GAN.
 
     Args:
         run: the run directory.
         step: of the checkpoint; None for the newest sound one.
+        member: which GAN of a population, from 0; None if the run is of one GAN.
 
     Returns:
         The recipe, the GAN and its state.
 
     Raises:
-        UserError: if `run` is no run directory, or has no such checkpoint.
+        UserError: if `run` is no run directory, or has no such checkpoint or member.
     """
     config = rundir.read_config(run)
     recipe = rundir.read_recipe(config)
     shape = tuple(config["shape"])
-    gan = recipe.gan(shape)
     example = {"image": jax.ShapeDtypeStruct((1, *shape), np.float32)}
-    like = jax.eval_shape(partial(init, gan, batch=example), jax.random.key(0))
-    with Checkpoints(run / "checkpoints", like) as checkpoints:
-        return Trained(recipe, gan, checkpoints.restore(step))
+    like = jax.eval_shape(partial(init, recipe.gan(shape), batch=example), jax.random.key(0))
+    members = rundir.read_members(config)
+    if members is None:
+        if member is not None:
+            raise UserError(f"{run} is of one GAN: leave out --member")
+        with Checkpoints(run / "checkpoints", like) as checkpoints:
+            return Trained(recipe, recipe.gan(shape), checkpoints.restore(step))
+    if member is None or not 0 <= member < members.count:
+        raise UserError(
+            f"{run} is of {members.count} GANs: choose --member 0 to {members.count - 1}"
+        )
+    recipe = replace(recipe, **members.setting_of(member))
+    stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((members.count, *x.shape), x.dtype), like)
+    with Checkpoints(run / "checkpoints", stacked) as checkpoints:
+        states = checkpoints.restore(step)
+    return Trained(recipe, recipe.gan(shape), population.member(states, member))
 
 
 def draw(trained: Trained, num: int, seed: int) -> np.ndarray:

@@ -2,22 +2,20 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import Mesh
 
 from jaxgan import parallel
-from jaxgan.data import Feed
-from jaxgan.digest import digest, hexadecimal
-from jaxgan.gan import GAN, GANState
-from jaxgan.keys import stream
-from jaxgan.recipes import Recipe
-from jaxgan.steps import make_step, run_steps
-from jaxgan.types import PRNGKey, PyTree
+from jaxgan.digest import hexadecimal
+from jaxgan.experiment import Experiment
+from jaxgan.gan import GANState, steps_done
+from jaxgan.steps import run_steps
+from jaxgan.types import PyTree
 
 SECONDS = 1.0  # of training between two looks
 
@@ -25,22 +23,33 @@ SECONDS = 1.0  # of training between two looks
 class Stretch(NamedTuple):
     """Some steps that were done."""
 
-    state: GANState  # after them, the same on all devices; the next stretch consumes it
+    state: GANState  # after them; the next stretch consumes it
     step: int  # how many steps are done in all
-    history: dict[str, np.ndarray]  # metrics of each of its steps, float32 [T]
-    digests: dict[int, str]  # of the state, at the log points among its steps
+    history: dict[str, np.ndarray]  # metrics of each of its steps, float32 [T] or [T, M]
+    digests: dict[int, Any]  # of the state, or of each member's, at the log points among its steps
     examples_per_second: float  # real ones that training took in
 
     @property
+    def last(self) -> dict[str, float]:
+        """The metrics of the last step, averaged over the members whose are finite."""
+        return {
+            name: float(np.mean(values[-1], where=np.isfinite(values[-1])))
+            for name, values in self.history.items()
+        }
+
+    @property
     def records(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl: the log points' metrics, up to one that is not finite."""
+        """The lines of metrics.jsonl: the log points' metrics.
+
+        One GAN's end at a metric that is not finite; a member's are None then, and others go on.
+        """
         lines = []
         first = self.step - len(next(iter(self.history.values()))) + 1
         for step, values in enumerate(zip(*self.history.values(), strict=True), start=first):
-            if not np.isfinite(values).all():
+            if np.ndim(values) == 1 and not np.isfinite(values).all():
                 break
             if step in self.digests:
-                metrics = dict(zip(self.history, map(float, values), strict=True))
+                metrics = dict(zip(self.history, map(_plain, values), strict=True))
                 rate = round(self.examples_per_second, 1)
                 lines.append(
                     {
@@ -54,93 +63,81 @@ class Stretch(NamedTuple):
 
 
 def train_in_stretches(
-    recipe: Recipe,
-    gan: GAN,
-    feed: Feed,
-    state: GANState,
-    key: PRNGKey,
-    total: int,
-    mesh: Mesh,
-    stops: Sequence[int] = (),
+    experiment: Experiment, state: GANState, stops: Sequence[int] = ()
 ) -> Iterator[Stretch]:
     """Trains from the state's step to the last.
 
     Args:
-        recipe: the recipe.
-        gan: the GAN that it made.
-        feed: its real examples.
-        state: where to start, the same on all devices of the mesh; it is donated.
-        key: of the run.
-        total: steps of the whole run.
-        mesh: the devices.
+        experiment: what to train.
+        state: where to start, on the experiment's devices; it is donated.
         stops: periods; at each step that one of them divides, a stretch ends.
 
     Yields:
         Stretches of about `SECONDS`. Their lengths change nothing of the results.
     """
-    share = parallel.share(feed.batch_size, mesh)
-    arrays = parallel.put_same(feed.arrays, mesh)
-    key, last = parallel.put_same((key, np.int32(total)), mesh)
-    step = int(state.step)
+    mesh, total = experiment.mesh, experiment.total
+    key = parallel.put(experiment.key, mesh, experiment.layout.state)
+    arrays, last = parallel.put((experiment.arrays, np.int32(total)), mesh)
+    step = steps_done(state)
 
     def rows(start: int, stop: int) -> PyTree:
         """The rows of some steps, padded to the longest stretch, to share one compilation."""
-        missing = feed.stretch - (stop - start)
+        missing = experiment.longest - (stop - start)
         padded = jax.tree.map(
             lambda rows: np.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1)),
-            feed.rows(start, stop, share),
+            experiment.rows(start, stop),
         )
         return parallel.put_rows(padded, mesh)
 
     # Ahead of time, so that the first rate measured is not that of the compiler.
     example = rows(step, step + 1)
-    # A single device has nothing to average, and a tiny step would feel it.
-    axis_name = parallel.AXIS if mesh.size > 1 else None
-    advance = _make_advance(recipe, gan, feed, axis_name)
-    advance = parallel.spread(advance, mesh, example, arguments=4)
+    advance = partial(_advance, experiment)
+    advance = parallel.spread(advance, mesh, experiment.layout, example, arguments=3)
     advance = jax.jit(advance, donate_argnums=0)
-    advance = advance.lower(state, example, arrays, key, last, np.int32(1)).compile()
+    advance = advance.lower(state, key, example, arrays, last, np.int32(1)).compile()
 
     seconds_per_step = SECONDS  # not known yet: begin with a single step
     while step < total:
         ends = [step - step % period + period for period in stops]
         count = max(1, int(SECONDS / seconds_per_step))
-        count = min(count, feed.stretch, min([total, *ends]) - step)
+        count = min(count, experiment.longest, min([total, *ends]) - step)
         # All processes must do the same steps, however fast each of them is.
         count = -parallel.highest(-count)
         began = time.perf_counter()
         state, history = advance(
-            state, rows(step, step + count), arrays, key, last, np.int32(count)
+            state, key, rows(step, step + count), arrays, last, np.int32(count)
         )
         history = {name: np.asarray(values)[:count] for name, values in history.items()}
         seconds_per_step = (time.perf_counter() - began) / count
         digests = {
             step + index + 1: hexadecimal(words)
             for index, words in enumerate(history.pop("digest"))
-            if _is_log_point(step + index + 1, recipe.log_every, total)
+            if _is_log_point(step + index + 1, experiment.recipe.log_every, total)
         }
         step += count
-        rate = recipe.examples_per_step / seconds_per_step
+        rate = experiment.examples_per_step / seconds_per_step
         yield Stretch(state, step, history, digests, rate)
+
+
+def _plain(values: Any) -> Any:
+    """Numbers as JSON has them."""
+    if values.ndim:
+        return [_plain(value) for value in values]
+    return float(values) if np.isfinite(values) else None
 
 
 def _is_log_point(step: Any, every: int, total: Any) -> Any:
     return (step % every == 0) | (step == total)
 
 
-def _make_advance(recipe: Recipe, gan: GAN, feed: Feed, axis_name: str | None):
-    """Makes `(state, rows, arrays, key, total, count) -> (state, metrics [T])`, for any count."""
-    step = make_step(recipe.update(gan), axis_name=axis_name)
+def _advance(experiment: Experiment, state, key, rows, arrays, total, count):
+    """Does `count` steps; returns the state and the metrics of each step."""
 
-    def advance(state, rows, arrays, key, total, count):
-        def step_on_row(state, row, key):
-            data_key = stream(jax.random.fold_in(key, state.step), "data")
-            batch = feed.batch(arrays, row, data_key, axis_name)
-            state, metrics = step(state, batch, key)
-            logged = _is_log_point(state.step, recipe.log_every, total)
-            blank = lambda state: jnp.zeros(2, jnp.uint32)  # noqa: E731
-            return state, metrics | {"digest": lax.cond(logged, digest, blank, state)}
+    def step(state, row, key):
+        state, metrics = experiment.step(state, key, row, arrays)
+        logged = _is_log_point(state.step.ravel()[0], experiment.recipe.log_every, total)
+        shape = jax.eval_shape(experiment.digest, state)
+        blank = lambda state: jnp.zeros(shape.shape, shape.dtype)  # noqa: E731
+        return state, metrics | {"digest": lax.cond(logged, experiment.digest, blank, state)}
 
-        return run_steps(step_on_row, state, rows, key, count)
-
-    return advance
+    return run_steps(step, state, rows, key, count)

@@ -1,7 +1,7 @@
 """The training loop, the one impure loop: it writes down what the stretches of training give."""
 
 import logging
-import math
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -9,23 +9,24 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from PIL.Image import Image
 
 from jaxgan import parallel, pictures, rundir
 from jaxgan.checkpoint import Checkpoints
-from jaxgan.data import Feed, unscale
+from jaxgan.data import unscale
 from jaxgan.errors import UserError
-from jaxgan.gan import GAN, GANState, init, sample
+from jaxgan.experiment import Experiment, set_up
+from jaxgan.gan import GANState, steps_done
 from jaxgan.interruption import Interruption
-from jaxgan.keys import from_seed, stream
+from jaxgan.members import Members
 from jaxgan.progress import Progress
 from jaxgan.recipes import ImageRecipe, Recipe
 from jaxgan.report import write_report
 from jaxgan.stretches import train_in_stretches
-from jaxgan.types import PRNGKey
 
 logger = logging.getLogger(__name__)
+
+MOST_ROWS = 64  # members in a picture
 
 
 class Interrupted(Exception):
@@ -46,12 +47,13 @@ def train(
     run: Path,
     *,
     seed: int = 0,
+    members: Members | None = None,
     resume: bool = False,
     overwrite: bool = False,
     data_dir: str | None = None,
     devices: int | None = 1,
 ) -> GANState:
-    """Trains a recipe's GAN and writes the run directory (see `jaxgan.rundir`).
+    """Trains a recipe's GAN, or many, and writes the run directory (see `jaxgan.rundir`).
 
     Where `jax.distributed` joined several processes, all of them call this together: each trains
     on its share of every batch, and the first one writes down what happens.
@@ -60,134 +62,88 @@ def train(
         recipe: the recipe.
         run: path of the run directory, which all processes see.
         seed: of everything random: first parameters, order of the data, latents, dropout.
+        members: of a population; None for one GAN.
         resume: go on with the run that is there from its newest sound checkpoint, bit for bit as
             if it had never stopped.
         overwrite: delete a run that is there and start anew.
         data_dir: where TFDS keeps data sets; None for its own default.
-        devices: how many of each process to spread every batch over; None for all. The numbers
-            depend on it by no more than rounding.
+        devices: how many of each process to spread every batch, or the members, over; None for
+            all. The numbers depend on it by no more than rounding.
 
     Returns:
-        The trained state.
+        The trained state; of a population stacked, leaves `[M, ...]`.
 
     Raises:
         UserError: if something that was asked for cannot be done; then nothing was written.
         Interrupted: after SIGINT or SIGTERM; then all is saved.
         Diverged: when a metric becomes NaN or infinite; then the last checkpoint before stays.
+            (In a population the other members go on.)
     """
     if resume and overwrite:
         raise UserError("resume and overwrite exclude each other: give one of them")
-    key = from_seed(seed)
 
     def check() -> None:
         if resume:
-            rundir.check_same(run, recipe, seed)
+            rundir.check_same(run, recipe, seed, members)
         else:
             rundir.check_free(run, overwrite=overwrite)
 
     with parallel.unanimous():
         if parallel.leads():
             check()
-    mesh, feed = open_feed(recipe, seed, data_dir, devices)
-    gan = recipe.gan(feed.shape)
-    total = recipe.total_steps(feed.size)
-    config = rundir.describe(recipe, seed, total, feed.shape, mesh)
-    first = make_first(gan, feed, mesh)
-    like = jax.eval_shape(first, stream(key, "init"))
+    experiment = set_up(recipe, seed, members=members, data_dir=data_dir, devices=devices)
+    total = experiment.total
+    config = rundir.describe(
+        recipe, seed, total, experiment.shape, experiment.mesh, experiment.members
+    )
+    like = experiment.state_like()
 
     with ExitStack() as until_done:
         with parallel.unanimous():
             if parallel.leads():
                 until_done.enter_context(rundir.locked(run))
                 check()  # again, now that no other process can change what is there
-        with Checkpoints(run / "checkpoints", like, parallel.same(mesh)) as checkpoints:
-            state = _resume(run, recipe, checkpoints, total) if resume else None
+        with Checkpoints(run / "checkpoints", like, experiment.sharding) as checkpoints:
+            state = _resume(run, experiment, checkpoints) if resume else None
             if state is None:
-                state = first(stream(key, "init"))
+                state = experiment.draw_first()
             if parallel.leads():
                 rundir.write_config(run, config) if resume else rundir.create(run, config)
-            state = _loop(recipe, gan, feed, state, key, total, run, checkpoints, mesh)
+            state = _loop(experiment, state, run, checkpoints)
 
-        with Checkpoints(run / "checkpoints", like, parallel.same(mesh)) as checkpoints:
+        with Checkpoints(run / "checkpoints", like, experiment.sharding) as checkpoints:
             state = checkpoints.restore(total)
         if parallel.leads():
             if isinstance(recipe, ImageRecipe):
-                key = stream(key, "final")
-                images = sample(gan, parallel.local(state), key, math.prod(recipe.grid))
-                pictures.save_png(_grid(recipe, np.asarray(images)), run / "final.png")
+                images = _drawer(experiment, "final")(parallel.local(state))
+                pictures.save_png(_grid(experiment, images), run / "final.png")
             write_report(run)
     return state
 
 
-def open_feed(
-    recipe: Recipe, seed: int, data_dir: str | None, devices: int | None
-) -> tuple[Mesh, Feed]:
-    """Finds the devices and the real examples of a run.
-
-    Args:
-        recipe: the recipe.
-        seed: of the run.
-        data_dir: where TFDS keeps data sets; None for its own default.
-        devices: how many of each process; None for all.
-
-    Returns:
-        The mesh of all devices, and the feed.
-
-    Raises:
-        UserError: if the one or the other is not to be had, or they do not fit each other.
-    """
-    with parallel.unanimous():
-        mesh = parallel.make_mesh(devices)
-        feed = recipe.feed(seed, data_dir) if parallel.leads() else None
-    with parallel.unanimous():  # after the first process, so that only it prepares the data set
-        feed = feed or recipe.feed(seed, data_dir)
-        parallel.share(feed.batch_size, mesh)
-    return mesh, feed
-
-
-def make_first(gan: GAN, feed: Feed, mesh: Mesh):
-    """Makes the jitted function that draws a run's first state, the same on all devices, of a key.
-
-    Args:
-        gan: the GAN.
-        feed: of its real examples.
-        mesh: the devices.
-    """
-    example = {"image": np.empty((1, *feed.shape), np.float32)}
-    return jax.jit(partial(init, gan, batch=example), out_shardings=parallel.same(mesh))
-
-
-def _resume(run: Path, recipe: Recipe, checkpoints: Checkpoints, total: int) -> GANState | None:
+def _resume(run: Path, experiment: Experiment, checkpoints: Checkpoints) -> GANState | None:
     """Goes back to the newest sound checkpoint; None where a run ended before its first."""
+    total = experiment.total
     state = checkpoints.restore() if checkpoints.steps() else None
-    step = 0 if state is None else int(state.step)
+    step = 0 if state is None else steps_done(state)
     if step > total:
         raise UserError(f"{run} is at step {step} already, beyond the {total} that were asked for")
     if state is not None:
         checkpoints.delete_after(step)
     if parallel.leads():
-        rundir.rewind(run, step, recipe)
+        rundir.rewind(run, step, experiment.recipe, experiment.count)
     logger.info("resuming from step %d", step)
     return state
 
 
-def _loop(
-    recipe: Recipe,
-    gan: GAN,
-    feed: Feed,
-    state: GANState,
-    key: PRNGKey,
-    total: int,
-    run: Path,
-    checkpoints: Checkpoints,
-    mesh: Mesh,
-) -> GANState:
+def _loop(experiment: Experiment, state: GANState, run: Path, checkpoints: Checkpoints) -> GANState:
     """Trains from the state's step to the last, and writes down what happens."""
-    step = int(state.step)
+    recipe, total, solo = experiment.recipe, experiment.total, experiment.members is None
+    step = steps_done(state)
     if step == total:
         logger.info("%s has all of its %d steps already", run, total)
         return state
-    draw = jax.jit(lambda state: sample(gan, state, stream(key, "samples"), math.prod(recipe.grid)))
+    draw = _drawer(experiment, "samples")
     all_finite = jax.jit(
         lambda state: jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(state)]).all()
     )
@@ -195,14 +151,14 @@ def _loop(
     def save_samples(state: GANState, step: int) -> None:
         if not parallel.leads():
             return
-        samples = np.asarray(draw(parallel.local(state)))
+        samples = draw(parallel.local(state))
         if isinstance(recipe, ImageRecipe):
-            pictures.save_png(_grid(recipe, samples), rundir.sample_path(run, step, "png"))
+            pictures.save_png(_grid(experiment, samples), rundir.sample_path(run, step, "png"))
         else:
             np.save(rundir.sample_path(run, step, "npy"), samples)
 
     def save_state(state: GANState, step: int) -> None:
-        if not all_finite(parallel.local(state)):
+        if solo and not all_finite(parallel.local(state)):
             raise _diverged("a parameter", "NaN or infinite", step, run, checkpoints)
         checkpoints.save(state)
 
@@ -211,11 +167,11 @@ def _loop(
         if step == 0:
             save_samples(state, 0)
         stops = (recipe.sample_every, recipe.checkpoint_every)
-        for stretch in train_in_stretches(recipe, gan, feed, state, key, total, mesh, stops):
+        for stretch in train_in_stretches(experiment, state, stops):
             state, step = stretch.state, stretch.step
             if parallel.leads():
                 rundir.append_metrics(run, stretch.records)
-            for name, values in stretch.history.items():
+            for name, values in stretch.history.items() if solo else ():
                 if not np.isfinite(values).all():
                     bad = int(np.isfinite(values).argmin())
                     at = step - len(values) + bad + 1
@@ -225,13 +181,20 @@ def _loop(
             if step % recipe.checkpoint_every == 0 or step == total:
                 save_state(state, step)
             if parallel.leads():
-                losses = {name: float(values[-1]) for name, values in stretch.history.items()}
-                progress.update(step, losses, stretch.examples_per_second)
+                progress.update(step, stretch.last, stretch.examples_per_second)
             signal = parallel.highest(interruption.signal or 0)
             if signal and step < total:
                 save_state(state, step)
                 raise Interrupted(signal, step)
     return state
+
+
+def _drawer(experiment: Experiment, name: str) -> Callable[[GANState], np.ndarray]:
+    """Makes the function that draws a picture's samples, with latents from a key stream."""
+    rows, columns = experiment.recipe.grid
+    n = rows * columns if experiment.members is None else columns  # of each member
+    draw = jax.jit(partial(experiment.draw, name=name, n=n))
+    return lambda state: np.asarray(draw(state, experiment.key))
 
 
 def _diverged(what: str, value: object, step: int, run: Path, checkpoints: Checkpoints) -> Diverged:
@@ -243,5 +206,12 @@ def _diverged(what: str, value: object, step: int, run: Path, checkpoints: Check
     )
 
 
-def _grid(recipe: ImageRecipe, images: np.ndarray) -> Image:
-    return pictures.grid(np.asarray(unscale(images, *recipe.value_range)), *recipe.grid)
+def _grid(experiment: Experiment, images: np.ndarray) -> Image:
+    """The picture of a run's samples; of a population, with a row for each member."""
+    recipe = experiment.recipe
+    assert isinstance(recipe, ImageRecipe)
+    rows, columns = recipe.grid
+    if experiment.members is not None:
+        images = images[:MOST_ROWS]
+        rows, images = len(images), images.reshape(-1, *images.shape[2:])
+    return pictures.grid(np.asarray(unscale(images, *recipe.value_range)), rows, columns)

@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 from jaxgan import parallel, rundir, surroundings
 from jaxgan.errors import UserError
-from jaxgan.keys import from_seed, stream
+from jaxgan.experiment import set_up
 from jaxgan.progress import Progress
 from jaxgan.stretches import train_in_stretches
-from jaxgan.training import make_first, open_feed
 
 
 class Verdict(NamedTuple):
@@ -47,7 +46,8 @@ def verify(
     recipe, seed = rundir.read_recipe(config), config["seed"]
     if steps is not None and steps < 1:
         raise UserError(f"steps is {steps}; it must be at least 1")
-    records = rundir.read_metrics(run)
+    members = rundir.read_members(config)
+    records = rundir.read_metrics(run, None if members is None else members.count)
     expected = {
         record["step"]: record["digest"]
         for record in records
@@ -57,26 +57,31 @@ def verify(
         where = "" if steps is None else f" in its first {steps} steps"
         raise UserError(f"{run} has no log point with a digest{where}: there is nothing to compare")
 
-    mesh, feed = open_feed(recipe, seed, data_dir, devices)
-    here = surroundings.devices(mesh)
-    gan = recipe.gan(feed.shape)
-    key = from_seed(seed)
-    state = make_first(gan, feed, mesh)(stream(key, "init"))
+    experiment = set_up(recipe, seed, members=members, data_dir=data_dir, devices=devices)
+    here = surroundings.devices(experiment.mesh)
     points = 0
-    total = max(expected)
-    with Progress(total, 0) as progress:
-        for stretch in train_in_stretches(recipe, gan, feed, state, key, total, mesh):
+    experiment = experiment._replace(total=max(expected))
+    with Progress(experiment.total, 0) as progress:
+        for stretch in train_in_stretches(experiment, experiment.draw_first()):
             for step, found in stretch.digests.items():
                 if step not in expected:
                     continue
                 points += 1
                 if found != expected[step]:
-                    details = f": {expected[step]} there, {found} here"
+                    details = f": {_both(expected[step], found)}"
                     return Verdict(points, step, details + _differences(config, here))
             if parallel.leads():
-                losses = {name: float(values[-1]) for name, values in stretch.history.items()}
-                progress.update(stretch.step, losses, stretch.examples_per_second)
+                progress.update(stretch.step, stretch.last, stretch.examples_per_second)
     return Verdict(points, None, "")
+
+
+def _both(there: str | list[str], here: str | list[str]) -> str:
+    """Names two digests, of a population those of the first member that has two."""
+    if isinstance(there, str) or isinstance(here, str):
+        return f"{there} there, {here} here"
+    pairs = enumerate(zip(there, here, strict=True))
+    member, pair = next((member, pair) for member, pair in pairs if pair[0] != pair[1])
+    return f"member {member}: {pair[0]} there, {pair[1]} here"
 
 
 def _differences(config: dict, here: dict) -> str:

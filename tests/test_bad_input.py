@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from runs import command, copy
 
-from jaxgan import sampling, startup, training, verifying
+from jaxgan import sampling, startup
 from jaxgan.data import Drawn, loading
+from jaxgan.experiment import Experiment
 from jaxgan.options import Info, Processes, Recipes, Report, Sample, Train, Verify
 from jaxgan.recipes import recipe as recipe_module
 from jaxgan.recipes import recipes
@@ -228,8 +229,7 @@ def quick(here, monkeypatch, whole_run):
         made.size = len(source)
         return made
 
-    monkeypatch.setattr(training, "make_first", end)
-    monkeypatch.setattr(verifying, "make_first", end)
+    monkeypatch.setattr(Experiment, "draw_first", end)
     monkeypatch.setattr(startup, "connect", lambda *_: None)
     monkeypatch.setattr(startup, "use_devices", lambda count: None)
     monkeypatch.setattr(startup, "be_deterministic", lambda: None)

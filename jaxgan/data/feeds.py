@@ -5,6 +5,7 @@ A feed has two halves. On the host, `rows` names or reads what some steps need. 
 """
 
 from collections.abc import Callable
+from copy import copy
 from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
@@ -46,6 +47,10 @@ class Feed(Protocol):
     @property
     def stretch(self) -> int:
         """The most steps that one call of `rows` may ask for."""
+        ...
+
+    def with_seed(self, seed: int) -> "Feed":
+        """Makes a feed of the same examples, which it shares, in the order of another seed."""
         ...
 
     def rows(self, start: int, stop: int, share: slice = ALL) -> PyTree:
@@ -112,6 +117,12 @@ class Resident:
             self.arrays["label"] = jnp.asarray(labels)
         self._seed, self._low, self._high = seed, low, high
 
+    def with_seed(self, seed: int) -> "Resident":
+        """Gives the pictures in another order; see `Feed`."""
+        other = copy(self)
+        other._seed = seed
+        return other
+
     def rows(self, start: int, stop: int, share: slice = ALL) -> Int32[np.ndarray, "T b"]:
         """Names the examples of some steps; see `Feed`."""
         steps = range(start, stop)
@@ -146,6 +157,11 @@ class Drawn:
         self.shape = shape
         self.batch_size = batch_size
         self._draw = draw
+
+    def with_seed(self, seed: int) -> "Drawn":
+        """Gives itself: what is drawn depends on the keys that `batch` gets; see `Feed`."""
+        del seed
+        return self
 
     def rows(self, start: int, stop: int, share: slice = ALL) -> Int32[np.ndarray, "T"]:
         """Numbers the steps; see `Feed`."""

@@ -45,6 +45,10 @@ class Stream:
         self._share = ALL  # which part of each batch it reads
         self._batches: Any = None  # a grain.DatasetIterator
 
+    def with_seed(self, seed: int) -> "Stream":
+        """Reads in another order, with threads of its own; see `jaxgan.data.feeds.Feed`."""
+        return Stream(self._source, self.batch_size, seed, self._low, self._high)
+
     def rows(self, start: int, stop: int, share: slice = ALL) -> PyTree:
         """Reads the uint8 pictures, and labels, of some steps; see `jaxgan.data.feeds.Feed`.
 

@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -69,6 +70,13 @@ class Recipe(ABC):
         for field in fields(cls):
             if field.name in values:
                 _check_value(field.name, field.type, values[field.name])
+
+    def with_values(self, values: Mapping[str, Any]) -> "Recipe":
+        """Makes a recipe with other values, such as traced ones, that are not checked."""
+        other = copy(self)
+        for name, value in values.items():
+            object.__setattr__(other, name, value)
+        return other
 
     @property
     def examples_per_step(self) -> int:

@@ -1,0 +1,160 @@
+"""What came of a population: each metric's mean over the members, and how sure it is."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from jaxgan.members import Members
+
+LEVEL = 0.95  # of the confidence intervals
+TAIL = 0.1  # share of the log points, the last ones, that a member's value is the mean of
+NO_METRICS = ("step", "digest", "images_per_second")
+
+
+class Spread(NamedTuple):
+    """A number that several members have."""
+
+    mean: float
+    deviation: float  # of the members, NaN of one
+    low: float  # confidence interval of the mean, NaN of one
+    high: float
+
+
+class Group(NamedTuple):
+    """The members of one setting."""
+
+    setting: dict[str, float]  # swept hyper-parameters; empty without a sweep
+    members: int
+    diverged: int  # of them, those with a value that is not finite; they are left out
+    metrics: dict[str, Spread]
+
+
+def spread(values: Float[np.ndarray, "N"]) -> Spread:
+    """Computes mean, deviation and confidence interval.
+
+    Args:
+        values: one or more finite numbers, independent of each other.
+
+    Returns:
+        The interval is Student's, for the mean of numbers that are normal or many.
+    """
+    mean = float(np.mean(values))
+    if len(values) == 1:
+        return Spread(mean, math.nan, math.nan, math.nan)
+    deviation = float(np.std(values, ddof=1))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * deviation / len(values) ** 0.5
+    return Spread(mean, deviation, mean - half, mean + half)
+
+
+def values_of(metrics: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Computes what each member came to: the mean of the last tenth of its log points.
+
+    Args:
+        metrics: records of a population, at least one.
+
+    Returns:
+        float64 `[M]` by name of the metric, NaN where one of the points was not finite.
+    """
+    tail = metrics[-math.ceil(TAIL * len(metrics)) :]
+    names = [name for name in tail[-1] if name not in NO_METRICS]
+    return {name: np.array([line[name] for line in tail], float).mean(axis=0) for name in names}
+
+
+def summarize(metrics: Sequence[Mapping[str, Any]], members: Members) -> list[Group]:
+    """Summarizes a population, setting by setting.
+
+    Args:
+        metrics: its records, at least one.
+        members: what they differ in.
+
+    Returns:
+        A group for each setting.
+    """
+    values = values_of(metrics)
+    finite = np.all([np.isfinite(x) for x in values.values()], axis=0)
+    groups = []
+    for index, setting in enumerate(members.settings):
+        part = slice(index * members.per_setting, (index + 1) * members.per_setting)
+        sound = finite[part]
+        spreads = {name: spread(x[part][sound]) for name, x in values.items() if sound.any()}
+        groups.append(Group(setting, members.per_setting, int(np.sum(~sound)), spreads))
+    return groups
+
+
+def setting_in_words(setting: Mapping[str, float]) -> str:
+    """Writes a setting as a reader would type it."""
+    return ", ".join(f"{name}={value:g}" for name, value in setting.items())
+
+
+def table(groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
+    """Arranges a summary as a table.
+
+    Args:
+        groups: what `summarize` gave.
+
+    Returns:
+        The heads of the columns, and the rows: a line for each setting and metric.
+    """
+    swept = any(group.setting for group in groups)
+    heads = [
+        *(["setting"] if swept else []),
+        "metric",
+        "members",
+        "mean",
+        "deviation",
+        f"{LEVEL:.0%} interval",
+    ]
+    rows = []
+    for group in groups:
+        start = [setting_in_words(group.setting)] if swept else []
+        count = f"{group.members - group.diverged} of {group.members}"
+        if not group.metrics:
+            rows.append([*start, "all diverged", count, "", "", ""])
+        for name, found in group.metrics.items():
+            rows.append(
+                [
+                    *start,
+                    name,
+                    count,
+                    f"{found.mean:.4g}",
+                    f"{found.deviation:.2g}",
+                    f"{found.low:.4g} to {found.high:.4g}",
+                ]
+            )
+    return heads, rows
+
+
+def as_text(groups: Sequence[Group]) -> str:
+    """Writes a summary as a table of text."""
+    heads, rows = table(groups)
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    lines = [heads, *rows]
+    return "".join("  ".join(map(str.ljust, line, widths)).rstrip() + "\n" for line in lines)
+
+
+def as_json(groups: Sequence[Group], metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Puts a summary together as JSON can hold it: what is not finite becomes None."""
+
+    def plain(x: float) -> float | None:
+        return float(x) if math.isfinite(x) else None
+
+    return {
+        "step": metrics[-1]["step"],
+        "groups": [
+            {
+                "setting": group.setting,
+                "members": group.members,
+                "diverged": group.diverged,
+                "metrics": {
+                    name: {key: plain(x) for key, x in found._asdict().items()}
+                    for name, found in group.metrics.items()
+                },
+            }
+            for group in groups
+        ],
+        "members": {name: list(map(plain, x)) for name, x in values_of(metrics).items()},
+    }
