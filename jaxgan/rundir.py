@@ -205,7 +205,10 @@ def read_members(config: Mapping[str, Any]) -> Members | None:
         The members; None if the run is of one GAN.
     """
     said = config.get("members")
-    return None if said is None else Members(**said | {"sweep": _as_tuples(said["sweep"])})
+    if said is None:
+        return None
+    sweep = {name: tuple(map(float, values)) for name, values in said["sweep"].items()}
+    return Members(**said | {"sweep": sweep})
 
 
 def read_recipe(config: Mapping[str, Any]) -> Recipe:

@@ -5,7 +5,6 @@ from typing import Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jaxtyping import Key
 
 from jaxgan.gan import GANState
 from jaxgan.types import Metrics, PRNGKey, PyTree
@@ -62,7 +61,7 @@ def run_steps(
     step: Step,
     state: GANState,
     batches: PyTree,
-    key: Key[Array, "..."],
+    key: PyTree,
     count: Array | int | None = None,
 ) -> tuple[GANState, Metrics]:
     """Does several steps in one loop that the device runs by itself.
@@ -71,7 +70,8 @@ def run_steps(
         step: the step.
         state: the state to start from.
         batches: one batch per step, stacked: leaves `[T, ...]`.
-        key: the key of the whole run; of a population, the keys `[M]` of its members.
+        key: the key of the whole run, or what the step takes for it; of a population, the keys
+            `[M]` of its members.
         count: how many of the batches to use, from the first; all if None. It may be a traced
             number, so that stretches of any length share one compilation.
 

@@ -20,7 +20,7 @@ from runs import command, copy
 from jaxgan import sampling, startup
 from jaxgan.data import Drawn, loading
 from jaxgan.experiment import Experiment
-from jaxgan.options import Info, Processes, Recipes, Report, Sample, Train, Verify
+from jaxgan.options import Info, Population, Processes, Recipes, Report, Sample, Train, Verify
 from jaxgan.recipes import recipe as recipe_module
 from jaxgan.recipes import recipes
 from jaxgan.recipes.pattern_1010 import draw_real
@@ -38,6 +38,7 @@ def types_of(*kinds: Any) -> dict[str, Any]:
 
 
 OPTIONS = {name: types_of(kind, Train, Processes) for name, kind in recipes().items()}
+OPTIONS |= {f"population {name}": types_of(kind, Population) for name, kind in recipes().items()}
 OPTIONS |= {name: types_of(kind) for name, kind in COMMANDS.items()}
 FLAGS = sorted({flag for found in OPTIONS.values() for flag in found})
 
@@ -135,7 +136,7 @@ wild = st.one_of(
 def lines(draw) -> list[str]:
     """A command line: a command, options that look right in any order, and maybe one that not."""
     name = draw(st.sampled_from([*OPTIONS, *recipes()]))
-    start = ["train", name] if name in recipes() else [name]
+    start = ["train", name] if name in recipes() else name.split()
     start += ["run"] if name in ("sample", "verify", "report") else []
     options = draw(st.lists(st.sampled_from(sorted(OPTIONS[name]) or ["-h"]), max_size=4))
     pairs = [(flag, *draw(typed(OPTIONS[name].get(flag, bool)))) for flag in options]

@@ -37,16 +37,22 @@ def test_the_first_states_are_those_of_the_members_bit_for_bit(name):
 
 
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if "mnist_" in n else []) for n in NAMES],
+    ("name", "at_once"),
+    [
+        ("pattern_1010", None),
+        ("mnist_mlp", 1),
+        ("mnist_mlp", 2),
+        *[pytest.param(n, None, marks=pytest.mark.slow) for n in NAMES if "mnist_" in n],
+        *[pytest.param(n, 1, marks=pytest.mark.slow) for n in NAMES if "mnist_" in n],
+    ],
 )
-def test_every_member_trains_as_it_would_alone(name):
+def test_every_member_trains_as_it_would_alone(name, at_once):
     one = system(name)
     with jax.enable_x64(True):
         first = one.batches["image"][0]
         states = to_float64(population.init(one.gan, KEYS, {"image": first}))
         images = np.random.default_rng(1).uniform(-1, 1, (3, MEMBERS, *first.shape))
-        step = jax.jit(population.make_step(lambda: one.update))
+        step = jax.jit(population.make_step(lambda: one.update, at_once=at_once))
         alone = jax.jit(jaxgan.make_step(one.update))
         solo = [population.member(states, index) for index in range(MEMBERS)]
         for batches in images:
