@@ -13,9 +13,11 @@ from flax import linen as nn
 from flax import struct
 from jax import Array
 from jax.typing import DTypeLike
+from jaxtyping import Float
 
 from jaxgan.keys import stream
 from jaxgan.losses import Loss
+from jaxgan.penalties import Penalty
 from jaxgan.types import Images, Latents, PRNGKey, PyTree
 
 SAMPLE_BATCH = 128  # images that `sample` makes at a time
@@ -30,13 +32,15 @@ class GAN:
     """
 
     generator: nn.Module  # latents [B, Z] -> images [B, ...]
-    discriminator: nn.Module  # images [B, ...] -> scores [B]
+    discriminator: nn.Module  # images [B, ...] -> scores [B]; packs of them (see `pack`) if packing
     generator_optimizer: optax.GradientTransformation
     discriminator_optimizer: optax.GradientTransformation
     loss: Loss  # of the scores
     latents: Callable[[PRNGKey, int], Latents]  # draws this many latents, [n, Z]
     average_decay: float | None = None  # of G's moving average; None keeps no average
     sample_in_batches: bool = False  # sampling uses batch statistics, not the running averages
+    penalty: Penalty | None = None  # that D pays besides its loss
+    packing: int = 1  # examples that D judges at once
     dtype: DTypeLike | None = None  # that the networks compute in; None: that of their parameters
 
 
@@ -72,7 +76,7 @@ def init(gan: GAN, key: PRNGKey, batch: Mapping[str, Any]) -> GANState:
         The state at step 0.
     """
     latents = gan.latents(stream(key, "init_latents"), 1)
-    image = jnp.zeros((1, *batch["image"].shape[1:]))
+    image = pack(jnp.zeros((gan.packing, *batch["image"].shape[1:])), gan.packing)
 
     def train_state(module: nn.Module, optimizer: optax.GradientTransformation, inputs, name: str):
         variables = module.init(stream(key, name), inputs, train=False)
@@ -93,6 +97,34 @@ def init(gan: GAN, key: PRNGKey, batch: Mapping[str, Any]) -> GANState:
 def steps_done(state: GANState) -> int:
     """Tells how many training steps a state, or the states of a population, has behind it."""
     return int(np.ravel(state.step)[0])
+
+
+def pack(images: Images, size: int) -> Float[Array, "P ..."]:
+    """Makes packs of images that follow one another, each as one image of more channels.
+
+    A discriminator that judges several examples at once sees when they are too much alike, and so
+    punishes a generator that makes only a part of what there is. Images that follow one another, so
+    that packs are the same however a batch is spread over devices.
+
+    Source: Lin et al., "PacGAN: The Power of Two Samples in Generative Adversarial Networks"
+    (2018), section 2.
+
+    Args:
+        images: `[B, ..., C]`; vectors `[B, D]`.
+        size: of a pack; 1 leaves the images as they are.
+
+    Returns:
+        `[B / size, ..., size * C]`; vectors `[B / size, size * D]`.
+
+    Raises:
+        ValueError: if `size` does not divide B.
+    """
+    if size == 1:
+        return images
+    if len(images) % size:
+        raise ValueError(f"packs of {size} do not divide a batch of {len(images)}")
+    packs = jnp.moveaxis(images.reshape(-1, size, *images.shape[1:]), 1, -2)
+    return packs.reshape(*packs.shape[:-2], -1)
 
 
 def apply(

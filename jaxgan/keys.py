@@ -3,6 +3,9 @@
 import zlib
 
 import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jaxtyping import Key
 
 from jaxgan.errors import UserError
 from jaxgan.types import PRNGKey
@@ -38,3 +41,22 @@ def stream(key: PRNGKey, name: str) -> PRNGKey:
         A typed key, scalar, that depends on `key` and `name` alone.
     """
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
+
+
+def per_example(key: PRNGKey, n: int, axis_name: str | None = None) -> Key[Array, "n"]:
+    """Derives a key for each example of a batch, from its place in the whole batch.
+
+    So n devices with a share each draw what one device with all of it draws.
+
+    Args:
+        key: a typed key, scalar, the same on all devices.
+        n: examples in the batch; under `axis_name`, in this device's share.
+        axis_name: the mapped axis over which the batch is spread, or None.
+
+    Returns:
+        Typed keys `[n]`.
+    """
+    places = jnp.arange(n)
+    if axis_name is not None:
+        places += lax.axis_index(axis_name) * n
+    return jax.vmap(lambda place: jax.random.fold_in(key, place))(places)

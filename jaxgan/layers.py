@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
-from jax import Array, lax
+from jax import Array
 
 from jaxgan.convolution import convolve, same_padding, transpose
+from jaxgan.keys import per_example
 
 Initializer = nn.initializers.Initializer
 
@@ -88,15 +89,10 @@ class Dropout(nn.Module):
         """Drops values of `[B, ...]` and scales the others by 1 / (1 - rate), if `train`."""
         if not train:
             return inputs
-        key = self.make_rng("dropout")
-        places = jnp.arange(inputs.shape[0])
-        if axis_name is not None:
-            places += lax.axis_index(axis_name) * inputs.shape[0]
-        keep = jax.vmap(
-            lambda place: jax.random.bernoulli(
-                jax.random.fold_in(key, place), 1 - self.rate, inputs.shape[1:]
-            )
-        )(places)
+        keys = per_example(self.make_rng("dropout"), inputs.shape[0], axis_name)
+        keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.rate, inputs.shape[1:]))(
+            keys
+        )
         return jnp.where(keep, inputs / (1 - self.rate), 0)
 
 

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from jaxgan.gan import GAN, GANState, TrainState, apply
-from jaxgan.keys import stream
+from jaxgan.gan import GAN, GANState, TrainState, apply, pack
+from jaxgan.keys import per_example, stream
 from jaxgan.types import Batch, Images, Latents, Metrics, PerSample, PRNGKey, PyTree, Scores
 
 
@@ -47,19 +47,28 @@ def update_discriminator(
     Reals and fakes pass through D separately, reals first; D's running averages follow both
     passes. G runs in training mode, but its running averages move in its own update only.
 
+    A penalty is computed with D in training mode, by passes of its own that leave D's running
+    averages alone and have dropout masks of their own, the same in all of them. With batch norm,
+    where a score depends on the other examples too, the slopes are those of the sum of all scores:
+    penalties of single examples want a D without it (Gulrajani et al., 2017, section 4).
+
     Args:
         gan: the GAN.
-        on: which examples the step learns from; "real" and "fake" need a separable loss.
+        on: which examples the step learns from; "real" and "fake" need a separable loss and no
+            penalty.
         latents: name of the key stream that the latents come from. Updates of one chain that name
             the same stream use the same latents.
 
     Returns:
         An update. Its metrics are D's mean loss `loss_d` (`loss_d_real`, `loss_d_fake` for a step
-        on one kind) and D's mean scores, `score_real` and `score_fake`.
+        on one kind), D's mean scores, `score_real` and `score_fake`, and, where there is one, the
+        mean `penalty`, which `loss_d` does not contain.
 
     Raises:
-        ValueError: if `on` is "real" or "fake" and the loss pairs reals with fakes.
+        ValueError: if `on` is "real" or "fake" and the loss or a penalty wants both.
     """
+    if gan.penalty is not None and on != "both":
+        raise ValueError(f"a penalty needs reals and fakes, not {on} examples alone")
     objective = {"both": gan.loss.discriminator, "real": gan.loss.real, "fake": gan.loss.fake}[on]
     if objective is None:
         raise ValueError(f"a loss that pairs reals with fakes has no part on {on} examples alone")
@@ -211,34 +220,47 @@ def _step_discriminator(
     axis_name: str | None,
 ) -> tuple[GANState, Metrics]:
     """Steps D on examples by kind, "real" before "fake"."""
+    judged = {kind: pack(images, gan.packing) for kind, images in examples.items()}
+
+    def score(params: PyTree, batch_stats: PyTree, images: Images, use: str):
+        return apply(
+            gan.discriminator,
+            params,
+            batch_stats,
+            images,
+            train=True,
+            key=stream(key, f"dropout_discriminator_{use}"),
+            axis_name=axis_name,
+            dtype=gan.dtype,
+        )
+
+    name = "loss_d" if len(judged) == 2 else f"loss_d_{next(iter(judged))}"
 
     def loss(params: PyTree):
         batch_stats = state.discriminator.batch_stats
-        scores: dict[str, Scores] = {}
-        for kind, images in examples.items():
-            scores[kind], batch_stats = apply(
-                gan.discriminator,
-                params,
-                batch_stats,
-                images,
-                train=True,
-                key=stream(key, f"dropout_discriminator_{kind}"),
-                axis_name=axis_name,
-                dtype=gan.dtype,
-            )
-        return objective(*scores.values()).mean(), (scores, batch_stats)
+        metrics: Metrics = {}
+        scores: list[Scores] = []
+        for kind, images in judged.items():
+            found, batch_stats = score(params, batch_stats, images, kind)
+            scores.append(found)
+            metrics[f"score_{kind}"] = found.mean()
+        value = metrics[name] = objective(*scores).mean()
+        if gan.penalty is not None:
 
-    (value, (scores, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(
-        state.discriminator.params
-    )
+            def critic(images: Images) -> Scores:
+                return score(params, state.discriminator.batch_stats, images, "penalty")[0]
+
+            real, fake = judged.values()
+            keys = per_example(stream(key, "penalty"), len(real), axis_name)
+            metrics["penalty"] = gan.penalty(critic, real, fake, keys).mean()
+            value += metrics["penalty"]
+        return value, (metrics, batch_stats)
+
+    gradients, (metrics, batch_stats) = jax.grad(loss, has_aux=True)(state.discriminator.params)
     moved = _descend(
         state.discriminator, gan.discriminator_optimizer, gradients, batch_stats, axis_name
     )
-    name = "loss_d" if len(examples) == 2 else f"loss_d_{next(iter(examples))}"
-    metrics = {name: _mean(value, axis_name)}
-    for kind in scores:
-        metrics[f"score_{kind}"] = _mean(scores[kind].mean(), axis_name)
-    return state.replace(discriminator=moved), metrics
+    return state.replace(discriminator=moved), _mean(metrics, axis_name)
 
 
 def _step_generator(
@@ -267,8 +289,8 @@ def _step_generator(
 
     def loss(fakes: Images):
         paired = gan.loss.real is None
-        real = score(batch["image"], "real") if paired else None
-        return gan.loss.generator(score(fakes, "fake"), real).mean()
+        real = score(pack(batch["image"], gan.packing), "real") if paired else None
+        return gan.loss.generator(score(pack(fakes, gan.packing), "fake"), real).mean()
 
     value, cotangent = jax.value_and_grad(loss)(generated.fakes)
     (gradients,) = generated.pullback(cotangent)

@@ -8,7 +8,7 @@ import pytest
 from tiny_systems import NAMES, small_gan, system
 
 from jaxgan.combinators import chain
-from jaxgan.gan import SAMPLE_BATCH, GANState, apply, generate, init, sample
+from jaxgan.gan import SAMPLE_BATCH, GANState, apply, generate, init, pack, sample
 from jaxgan.updates import update_average, update_discriminator, update_generator
 
 KEY = jax.random.key(0)
@@ -179,3 +179,33 @@ def test_every_system_can_be_sampled(name):
     full = GANState(jnp.zeros((), jnp.int32), state, state, None)
     images = jax.eval_shape(lambda: sample(gan, full, KEY, 6))
     assert images.shape == (6, *batches["image"].shape[2:])
+
+
+def test_packs_of_vectors_are_neighbours_in_a_row():
+    vectors = jnp.arange(12.0).reshape(6, 2)
+    assert pack(vectors, 3).tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+
+
+def test_packs_of_images_have_the_channels_of_each_image_in_a_row():
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4, 5, 3)))
+    packs = pack(images, 2)
+    assert packs.shape == (3, 4, 5, 6)
+    for index in range(3):
+        np.testing.assert_array_equal(packs[index, ..., :3], images[2 * index])
+        np.testing.assert_array_equal(packs[index, ..., 3:], images[2 * index + 1])
+
+
+def test_packs_of_one_are_the_images_themselves():
+    images = jnp.ones((3, 2))
+    assert pack(images, 1) is images
+
+
+def test_packs_that_do_not_come_out_even_are_an_error():
+    with pytest.raises(ValueError, match="packs of 3 .*8"):
+        pack(jnp.ones((8, 2)), 3)
+
+
+def test_a_discriminator_of_packs_starts_with_room_for_a_pack():
+    state = init(small_gan(packing=4), KEY, BATCH)
+    assert state.discriminator.params["Dense_0"]["kernel"].shape == (12, 4)
+    assert same(state.generator, init(small_gan(), KEY, BATCH).generator)

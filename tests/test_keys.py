@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxgan.errors import UserError
-from jaxgan.keys import from_seed, stream
+from jaxgan.keys import from_seed, per_example, stream
 
 KEY = jax.random.key(0)
 
@@ -63,3 +63,18 @@ def test_a_seed_makes_the_key_that_jax_makes_of_it(seed):
 def test_a_seed_out_of_range_is_an_error(seed):
     with pytest.raises(UserError, match=rf"seed .*{seed}"):
         from_seed(seed)
+
+
+def test_each_example_of_a_batch_has_a_key_of_its_own_wherever_the_batch_ends():
+    keys = [data(key) for key in per_example(KEY, 6)]
+    assert len(set(keys)) == 6
+    assert [data(key) for key in per_example(KEY, 4)] == keys[:4]
+
+
+def test_devices_with_a_share_each_have_the_keys_of_the_whole_batch():
+    def mine(_):
+        return jax.random.key_data(per_example(KEY, 3, "devices"))
+
+    shares = jax.pmap(mine, "devices", devices=jax.devices()[:2])(np.zeros(2))
+    expected = jax.random.key_data(per_example(KEY, 6))
+    np.testing.assert_array_equal(shares.reshape(expected.shape), expected)

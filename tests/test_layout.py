@@ -12,12 +12,12 @@ ROOT = Path(jaxgan.__file__).parent
 # Lowest first. A room may import what stands on a line above its own; a package also itself.
 LAYERS = [
     {"errors", "types", "files", "interruption", "checking"},
-    {"members"},
     {
         "members",
         "keys",
         "options",
         "losses",
+        "penalties",
         "latents",
         "convolution",
         "digest",
@@ -48,6 +48,7 @@ ONLY = {
     "data": {"types", "errors", "keys", "files"},
     "models": {"types", "layers", "convolution"},
     "losses": {"types"},
+    "penalties": {"types"},
     "__init__": {"combinators", "gan", "losses", "steps", "updates"},
 }
 # Libraries that only some rooms may know, and what none may import.

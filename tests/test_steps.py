@@ -6,15 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from tiny_systems import NAMES, System, small_gan, system, to_float64
 
-from jaxgan import losses
+from jaxgan import losses, penalties
 from jaxgan.combinators import chain, every, repeat
 from jaxgan.gan import GANState, init
+from jaxgan.layers import Dropout, batch_norm
 from jaxgan.steps import make_step, run_steps
-from jaxgan.updates import update_average, update_discriminator, update_generator
+from jaxgan.updates import update_average, update_both, update_discriminator, update_generator
 
 TWO = jax.devices()[:2]
 KEY = jax.random.key(7)
@@ -27,17 +29,39 @@ def some_slow(*quick: str) -> list:
     return [*quick, *(pytest.param(name, marks=pytest.mark.slow) for name in slow)]
 
 
+class Forgetful(nn.Module):
+    """A discriminator with all that makes its slopes depend on other examples, and on draws."""
+
+    @nn.compact
+    def __call__(self, inputs, train: bool, axis_name: str | None = None):
+        x = Dropout(0.4)(nn.Dense(16)(inputs), train, axis_name)
+        x = jnp.tanh(batch_norm(0.6, 1e-3, train, axis_name)()(x))
+        return nn.Dense(1)(x)[:, 0]
+
+
+SPREAD = ["study", pytest.param("packs", marks=pytest.mark.slow)]
+
+
 @cache
 def get(name: str) -> System:
-    """One of the five systems, or a study of everything that these do not do."""
-    if name != "study":
+    """One of the five systems, or a study of what these do not do."""
+    if name == "study":
+        gan = small_gan(average_decay=0.9, loss=losses.relativistic)
+        update = chain(
+            every(2, update_discriminator(gan)),
+            repeat(update_generator(gan), 2),
+            update_average(gan),
+        )
+    elif name == "packs":
+        gan = small_gan(
+            discriminator=Forgetful(),
+            loss=losses.relativistic,
+            penalty=penalties.total(penalties.gradient_penalty(), penalties.r1(2.0)),
+            packing=2,
+        )
+        update = update_both(gan)
+    else:
         return system(name)
-    gan = small_gan(average_decay=0.9, loss=losses.relativistic)
-    update = chain(
-        every(2, update_discriminator(gan)),
-        repeat(update_generator(gan), 2),
-        update_average(gan),
-    )
     images = np.random.default_rng(0).normal(1, 2, (3, 8, 3))
     state = init(gan, jax.random.key(0), {"image": images[0]})
     with jax.enable_x64(True):
@@ -152,7 +176,7 @@ def test_run_steps_is_a_loop_over_steps_bit_for_bit(name):
     jax.tree.map(np.testing.assert_array_equal, (state, stacked), solo(name))
 
 
-@pytest.mark.parametrize("name", ["study"])
+@pytest.mark.parametrize("name", ["study", "packs"])
 def test_pmap_over_two_devices_computes_what_one_does(name):
     _, _, update, state, batches = get(name)
     step = make_step(update, axis_name="devices")
@@ -168,7 +192,7 @@ def mesh():
     return jax.make_mesh((2,), ("devices",), axis_types=(AxisType.Auto,), devices=TWO)
 
 
-@pytest.mark.parametrize("name", ["study"])
+@pytest.mark.parametrize("name", SPREAD)
 def test_jit_over_sharded_batches_computes_what_one_device_does(name):
     _, _, update, state, batches = get(name)
     with jax.enable_x64(True):
@@ -179,7 +203,7 @@ def test_jit_over_sharded_batches_computes_what_one_device_does(name):
     check_as_solo(name, result)
 
 
-@pytest.mark.parametrize("name", ["study"])
+@pytest.mark.parametrize("name", SPREAD)
 def test_shard_map_without_its_check_computes_what_one_device_does(name):
     _, _, update, state, batches = get(name)
     step = make_step(update, axis_name="devices")

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 from tiny_systems import small_gan, to_float64
 
-from jaxgan import losses
-from jaxgan.combinators import chain, repeat
-from jaxgan.gan import GAN, GANState, init
+from jaxgan import losses, penalties
+from jaxgan.combinators import chain, on_part, repeat
+from jaxgan.gan import GAN, GANState, init, pack
 from jaxgan.keys import stream
 from jaxgan.updates import update_average, update_both, update_discriminator, update_generator
 
@@ -118,10 +119,11 @@ def by_hand(gan: GAN, state: GANState, images, key, *, names=("latents", "latent
     d, g = state.discriminator, state.generator
     z_d, z_g = (gan.latents(stream(key, name), len(images)) for name in names)
     fakes, _ = forward(gan.generator, g.params, g.batch_stats, z_d)
+    reals = pack(images, gan.packing)
 
     def loss_d(params):
-        real, stats = forward(gan.discriminator, params, d.batch_stats, images)
-        fake, stats = forward(gan.discriminator, params, stats, fakes)
+        real, stats = forward(gan.discriminator, params, d.batch_stats, reals)
+        fake, stats = forward(gan.discriminator, params, stats, pack(fakes, gan.packing))
         return gan.loss.discriminator(real, fake).mean(), stats
 
     gradients, stats = jax.grad(loss_d, has_aux=True)(d.params)
@@ -131,8 +133,8 @@ def by_hand(gan: GAN, state: GANState, images, key, *, names=("latents", "latent
 
     def loss_g(params):
         fakes, stats = forward(gan.generator, params, g.batch_stats, z_g)
-        fake, _ = forward(gan.discriminator, params_d, new_d.batch_stats, fakes)
-        real, _ = forward(gan.discriminator, params_d, new_d.batch_stats, images)
+        fake, _ = forward(gan.discriminator, params_d, new_d.batch_stats, pack(fakes, gan.packing))
+        real, _ = forward(gan.discriminator, params_d, new_d.batch_stats, reals)
         return gan.loss.generator(fake, real).mean(), stats
 
     gradients, stats = jax.grad(loss_g, has_aux=True)(g.params)
@@ -142,7 +144,9 @@ def by_hand(gan: GAN, state: GANState, images, key, *, names=("latents", "latent
     return state.replace(discriminator=new_d, generator=new_g)
 
 
-@pytest.mark.parametrize("changes", [{}, PAIRED], ids=["separable", "paired"])
+@pytest.mark.parametrize(
+    "changes", [{}, PAIRED, PAIRED | {"packing": 4}], ids=["separable", "paired", "packed"]
+)
 @pytest.mark.parametrize(
     "names", [("latents", "latents"), ("fresh_d", "fresh_g")], ids=["shared", "fresh"]
 )
@@ -294,3 +298,90 @@ def test_a_state_with_an_average_can_be_donated_again_and_again():
         state, _ = donating(state, BATCH, jax.random.key(step))
     equal(state, expected)
     assert kept.generator.params["Dense_0"]["kernel"].is_deleted()  # it was donated indeed
+
+
+class Linear(nn.Module):
+    """A critic whose slope is its kernel."""
+
+    @nn.compact
+    def __call__(self, inputs, train: bool, axis_name: str | None = None):
+        return nn.Dense(1, use_bias=False)(inputs)[:, 0]
+
+
+def test_a_discriminator_descends_its_loss_and_its_penalty():
+    gan = small_gan(
+        discriminator=Linear(),
+        discriminator_optimizer=optax.sgd(0.1),
+        loss=losses.wasserstein,
+        penalty=penalties.gradient_penalty(3.0),
+    )
+    state = first(gan)
+    w = np.asarray(state.discriminator.params["Dense_0"]["kernel"])[:, 0]
+    fakes, _ = forward(
+        gan.generator,
+        state.generator.params,
+        state.generator.batch_stats,
+        gan.latents(stream(KEY, "latents"), 8),
+    )
+    apart = np.asarray(fakes.mean(0) - IMAGES.mean(0))  # the slope of the Wasserstein loss
+    length = np.linalg.norm(w)
+    for make in (update_discriminator, update_both):
+        after, metrics = run(make(gan), state)
+        close(metrics["loss_d"], apart @ w, 1e-5)
+        close(metrics["penalty"], 3 * (length - 1) ** 2, 1e-5)
+        moved = w - 0.1 * (apart + 6 * (1 - 1 / length) * w)
+        close(after.discriminator.params["Dense_0"]["kernel"][:, 0], moved, 1e-5, 1e-6)
+
+
+def test_a_penalty_leaves_the_running_averages_and_the_other_metrics_alone():
+    plain = small_gan(**PAIRED)
+    paying = small_gan(**PAIRED, penalty=penalties.total(penalties.r1(1.0), penalties.r2(1.0)))
+    state = first(plain)
+    after, metrics = run(update_discriminator(plain), state)
+    paid, found = run(update_discriminator(paying), state)
+    assert found.pop("penalty") > 0
+    close(found, metrics)
+    close(paid.discriminator.batch_stats, after.discriminator.batch_stats)
+    moved = [s.discriminator.params["Dense_0"]["kernel"] for s in (after, paid)]
+    assert not np.allclose(*moved, atol=1e-3)
+    assert parts_moved(state, paid) == D
+
+
+def test_penalties_see_reals_and_fakes_and_a_key_for_each():
+    seen = []
+
+    def look(critic, real, fake, keys):
+        seen.append((real, fake, keys))
+        return critic(real)
+
+    gan = small_gan(penalty=look)
+    state = first(gan)
+    run(update_discriminator(gan), state)
+    ((real, fake, keys),) = seen
+    g = state.generator
+    z = gan.latents(stream(KEY, "latents"), 8)
+    equal(real, IMAGES)
+    close(fake, forward(gan.generator, g.params, g.batch_stats, z)[0])
+    assert len({tuple(row) for row in jax.random.key_data(keys).tolist()}) == 8
+
+
+@pytest.mark.parametrize("on", ["real", "fake"])
+def test_a_penalty_has_no_part_on_one_kind(on):
+    with pytest.raises(ValueError, match=f"penalty needs reals and fakes, not {on}"):
+        update_discriminator(small_gan(penalty=penalties.r1(1.0)), on=on)
+
+
+def test_penalties_of_packs_are_of_the_slope_by_a_whole_pack():
+    gan = small_gan(discriminator=Linear(), packing=4, penalty=penalties.r1(2.0))
+    state = first(gan)
+    _, metrics = run(update_discriminator(gan), state)
+    close(metrics["penalty"], (state.discriminator.params["Dense_0"]["kernel"] ** 2).sum(), 1e-5)
+
+
+def test_parts_of_a_batch_are_packed_by_themselves():
+    gan = small_gan(packing=2, loss=losses.wasserstein)
+    state = first(gan)
+    _, found = run(on_part(update_discriminator(gan), 1, 2), state)
+    d = state.discriminator
+    real, _ = forward(gan.discriminator, d.params, d.batch_stats, pack(IMAGES[1::2], 2))
+    close(found["score_real"], real.mean(), 1e-5)

@@ -1,0 +1,120 @@
+"""Gradient penalties, per sample: `[B]` penalties out; the updates take the mean.
+
+All of them measure how steep the discriminator is, `|| dD(x)/dx ||` by all numbers of one example
+(of one pack, where D judges packs), at places of their own.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Key
+
+from jaxgan.types import Images, PerSample, Scores
+
+Critic = Callable[[Images], Scores]
+
+
+@runtime_checkable
+class Penalty(Protocol):
+    """What the discriminator pays besides its loss."""
+
+    def __call__(
+        self, critic: Critic, real: Images, fake: Images, keys: Key[Array, "B"]
+    ) -> PerSample:
+        """Computes the penalty of each sample; differentiable by what `critic` closes over.
+
+        Args:
+            critic: the discriminator as a function of what it judges.
+            real: `[B, ...]`.
+            fake: `[B, ...]`, as many as `real`.
+            keys: one for each sample, so that what is drawn does not depend on how a batch is
+                spread over devices.
+
+        Returns:
+            Penalties `[B]`.
+        """
+        ...
+
+
+def gradient_penalty(weight: float = 10.0) -> Penalty:
+    """Makes the penalty of WGAN-GP: slopes other than 1 between reals and fakes.
+
+    `weight * (|| dD(x)/dx || - 1)^2` at `x = e * real + (1 - e) * fake` with e from U(0, 1).
+
+    Source: Gulrajani et al., "Improved Training of Wasserstein GANs" (2017), equation 3.
+
+    Args:
+        weight: lambda there.
+
+    Returns:
+        The penalty.
+    """
+
+    def penalty(critic: Critic, real: Images, fake: Images, keys: Key[Array, "B"]) -> PerSample:
+        shares = jax.vmap(lambda key: jax.random.uniform(key, dtype=real.dtype))(keys)
+        shares = shares.reshape(-1, *[1] * (real.ndim - 1))
+        squares = _squared_slopes(critic, shares * real + (1 - shares) * fake)
+        # The root has no gradient at 0, so what is flat gets 0, not NaN.
+        rising = squares > 0
+        norms = jnp.where(rising, jnp.sqrt(jnp.where(rising, squares, 1)), 0)
+        return weight * (norms - 1) ** 2
+
+    return penalty
+
+
+def r1(gamma: float) -> Penalty:
+    """Makes the zero-centred penalty on reals, `gamma / 2 * || dD(x)/dx ||^2`.
+
+    Source: Mescheder et al., "Which Training Methods for GANs do actually Converge?" (2018),
+    equation 9, a simplification of Roth et al., "Stabilizing Training of Generative Adversarial
+    Networks through Regularization" (2017).
+
+    Args:
+        gamma: twice the weight.
+
+    Returns:
+        The penalty.
+    """
+    return lambda critic, real, fake, keys: gamma / 2 * _squared_slopes(critic, real)
+
+
+def r2(gamma: float) -> Penalty:
+    """Makes the zero-centred penalty on fakes, `gamma / 2 * || dD(x)/dx ||^2`.
+
+    Source: Mescheder et al. (2018), equation 10 (see `r1`).
+
+    Args:
+        gamma: twice the weight.
+
+    Returns:
+        The penalty.
+    """
+    return lambda critic, real, fake, keys: gamma / 2 * _squared_slopes(critic, fake)
+
+
+def total(*penalties: Penalty) -> Penalty:
+    """Makes the sum of several penalties, such as `total(r1(1.0), r2(1.0))`.
+
+    R1 and R2 together are what Huang et al., "The GAN is dead; long live the GAN! A Modern GAN
+    Baseline" (2024), add to the relativistic loss.
+
+    Args:
+        *penalties: at least one. All get the same keys.
+
+    Returns:
+        The penalty.
+    """
+
+    def penalty(critic: Critic, real: Images, fake: Images, keys: Key[Array, "B"]) -> PerSample:
+        return jnp.stack([each(critic, real, fake, keys) for each in penalties]).sum(0)
+
+    return penalty
+
+
+def _squared_slopes(critic: Critic, images: Images) -> PerSample:
+    """Squared norms `[B]` of the gradients of scores by what they are scores of."""
+    slopes = jax.grad(lambda images: critic(images).sum())(images)
+    return (slopes**2).reshape(len(slopes), -1).sum(1)

@@ -1,0 +1,176 @@
+"""Penalties against what one works out on paper, and against Flax's networks."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxgan.layers import Conv, ConvTranspose
+from jaxgan.penalties import gradient_penalty, r1, r2, total
+
+KEYS = jax.random.split(jax.random.key(0), 5)
+SHAPES = [(3,), (4, 2, 3)]  # of a vector, of an image
+
+
+def examples(shape: tuple[int, ...], n: int = 5):
+    draw = np.random.default_rng(0).normal
+    return jnp.asarray(draw(size=(n, *shape))), jnp.asarray(draw(size=(n, *shape)))
+
+
+def linear(w):
+    return lambda x: x.reshape(len(x), -1) @ w.ravel() + 0.5
+
+
+def quadratic(matrix):
+    """Whose slope at x is `matrix @ x`."""
+    return lambda x: jnp.einsum("bi,ij,bj->b", x, matrix, x) / 2
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("length", [0.3, 1.0, 4.0])
+def test_penalties_of_a_linear_critic_and_their_gradients_are_those_of_its_slope(shape, length):
+    with jax.enable_x64(True):
+        real, fake = examples(shape)
+        w = jnp.asarray(np.random.default_rng(1).normal(size=shape))
+        w *= length / jnp.linalg.norm(w)
+        cases = [
+            (gradient_penalty(7.0), 7 * (length - 1) ** 2, 14 * (1 - 1 / length) * w),
+            (r1(3.0), 1.5 * length**2, 3 * w),
+            (r2(0.5), 0.25 * length**2, 0.5 * w),
+        ]
+        for penalty, value, slope in cases:
+
+            def mean(w, penalty=penalty):
+                found = penalty(linear(w), real, fake, KEYS)
+                return found.mean(), found
+
+            gradient, found = jax.grad(mean, has_aux=True)(w)
+            np.testing.assert_allclose(found, np.full(5, value), rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(gradient, slope, rtol=1e-9, atol=1e-12)
+
+
+@settings(derandomize=True, deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 10))
+def test_zero_centred_penalties_of_a_quadratic_critic(seed, gamma):
+    draw = np.random.default_rng(seed).normal
+    with jax.enable_x64(True):
+        half, real, fake = (jnp.asarray(draw(size=(n, 3))) for n in (3, 5, 5))
+        matrix = half + half.T
+        for penalty, at in ((r1(gamma), real), (r2(gamma), fake)):
+
+            def mean(matrix, penalty=penalty):
+                found = penalty(quadratic((matrix + matrix.T) / 2), real, fake, KEYS)
+                return found.mean(), found
+
+            gradient, found = jax.grad(mean, has_aux=True)(matrix)
+            slopes = np.asarray(at @ matrix)
+            np.testing.assert_allclose(found, gamma / 2 * (slopes**2).sum(1), rtol=1e-9)
+            outer = gamma / 5 * slopes.T @ np.asarray(at)
+            np.testing.assert_allclose(gradient, (outer + outer.T) / 2, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_gradient_penalty_looks_between_each_real_and_its_fake(shape):
+    with jax.enable_x64(True):
+        real, fake = examples(shape, 400)
+        keys = jax.random.split(jax.random.key(1), 400)
+        # A critic whose slope is where it looks: its penalty tells the length of that place.
+        penalty = gradient_penalty(1.0)
+        found = penalty(lambda x: (x**2).reshape(len(x), -1).sum(1) / 2, real, fake, keys)
+        shares = np.array([jax.random.uniform(key, dtype=float) for key in keys])
+        each = shares.reshape(-1, *[1] * len(shape))
+        places = (each * real + (1 - each) * fake).reshape(400, -1)
+        np.testing.assert_allclose(found, (np.linalg.norm(places, axis=1) - 1) ** 2, rtol=1e-9)
+        assert abs(shares.mean() - 0.5) < 0.05 and shares.min() < 0.02 and shares.max() > 0.98
+
+
+def test_what_is_drawn_for_a_sample_depends_on_its_key_alone():
+    real, fake = examples((3,))
+    critic = quadratic(jnp.diag(jnp.arange(1.0, 4.0)))
+    penalty = gradient_penalty()
+    whole = penalty(critic, real, fake, KEYS)
+    parts = [
+        penalty(critic, real[part], fake[part], KEYS[part]) for part in np.split(range(5), [2])
+    ]
+    np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-6)
+
+
+def test_a_flat_critic_pays_the_whole_weight_and_gets_no_gradient():
+    real, fake = examples((3,))
+
+    def mean(w):
+        found = gradient_penalty(10.0)(linear(w), real, fake, KEYS)
+        return found.mean(), found
+
+    gradient, found = jax.grad(mean, has_aux=True)(jnp.zeros(3))
+    assert found.tolist() == [10] * 5 and gradient.tolist() == [0] * 3
+
+
+def test_a_total_is_a_sum():
+    real, fake = examples((3,))
+    critic = quadratic(jnp.diag(jnp.arange(1.0, 4.0)))
+    parts = [gradient_penalty(2.0), r1(1.0), r2(3.0)]
+    found = total(*parts)(critic, real, fake, KEYS)
+    expected = sum(np.asarray(part(critic, real, fake, KEYS)) for part in parts)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_array_equal(
+        total(r1(1.0))(critic, real, fake, KEYS), r1(1.0)(critic, real, fake, KEYS)
+    )
+
+
+@pytest.mark.parametrize("penalty", [gradient_penalty(), r1(1.0), r2(1.0)])
+def test_penalties_are_per_sample_and_keep_the_type_of_numbers(penalty):
+    real, fake = (x.astype(jnp.float32) for x in examples((3,)))
+    found = penalty(linear(jnp.ones(3)), real, fake, KEYS)
+    assert (found.shape, found.dtype) == ((5,), jnp.float32)
+
+
+OURS = [Conv(3, 4, 2), ConvTranspose(2, 3, 2), Conv(2, 3, 1, "VALID")]
+FLAX = [
+    nn.Conv(3, (4, 4), (2, 2)),
+    nn.ConvTranspose(2, (3, 3), (2, 2), transpose_kernel=True),
+    nn.Conv(2, (3, 3), padding="VALID"),
+]
+
+
+def convolutional(layers, params):
+    """A critic of convolutions, down and up again."""
+
+    def critic(x):
+        for layer, own in zip(layers, params, strict=True):
+            x = jnp.tanh(layer.apply(own, x))
+        return x.reshape(len(x), -1).sum(1)
+
+    return critic
+
+
+@pytest.mark.parametrize("name", ["gradient_penalty", "r1", "r2"])
+def test_penalties_of_convolutional_critics_are_those_of_flax(name):
+    penalty = {"gradient_penalty": gradient_penalty(), "r1": r1(1.0), "r2": r2(1.0)}[name]
+    with jax.enable_x64(True):
+        real, fake = examples((6, 5, 2))
+        draw = np.random.default_rng(1).normal
+        x, params = real, []
+        for layer in FLAX:
+            shapes = jax.eval_shape(layer.init, KEYS[0], x)
+            params.append(jax.tree.map(lambda like: jnp.asarray(draw(size=like.shape)), shapes))
+            x = layer.apply(params[-1], x)
+
+        @partial(jax.jit, static_argnums=0)
+        def gradients(which, params):
+            layers = (OURS, FLAX)[which]
+
+            def mean(params):
+                found = penalty(convolutional(layers, params), real, fake, KEYS)
+                return found.mean(), found
+
+            return jax.grad(mean, has_aux=True)(params)
+
+        found, expected = gradients(0, params), gradients(1, params)
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-8, atol=1e-9), found, expected)
+        assert all(np.abs(leaf).max() > 1e-6 for leaf in jax.tree.leaves(expected[0][0]))
