@@ -135,6 +135,9 @@ def _functions(recipe: Recipe, feed: Feed, axis_name: str | None = None) -> _Fun
 
 def _solo(recipe: Recipe, seed: int, feed: Feed, mesh: Mesh) -> Experiment:
     share = parallel.share(feed.batch_size, mesh)
+    part = recipe.batch_size // mesh.size
+    if recipe.microbatch is not None and part > recipe.microbatch and part % recipe.microbatch:
+        raise UserError(f"a microbatch of {recipe.microbatch} does not divide a device's {part}")
     # A single device has nothing to average, and a tiny step would feel it.
     axis_name = parallel.AXIS if mesh.size > 1 else None
     return Experiment(

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 from flax import struct
-from jax import Array
+from jax import Array, lax
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
@@ -42,6 +42,7 @@ class GAN:
     penalty: Penalty | None = None  # that D pays besides its loss
     packing: int = 1  # examples that D judges at once
     dtype: DTypeLike | None = None  # that the networks compute in; None: that of their parameters
+    microbatch: int | None = None  # examples that a network trains on at a time; None: the batch
 
 
 @no_type_check  # at run time: JAX and Orbax fill trees with all kinds of leaves
@@ -137,12 +138,18 @@ def apply(
     key: PRNGKey | None = None,
     axis_name: str | None = None,
     dtype: DTypeLike | None = None,
+    microbatch: int | None = None,
 ) -> tuple[Array, PyTree]:
     """Runs one of a GAN's networks.
 
     With a `dtype` of few bits, such as bfloat16, parameters and inputs are rounded to it on the way
     in, and the network computes in it, but for batch norm's statistics. All that comes out is
     float32, as the parameters themselves are and so their gradients.
+
+    With a `microbatch`, the network sees so many of the inputs at a time, and for the gradient
+    computes them once more, so that a large batch fits a small memory. The outputs are the same but
+    for batch norm, whose statistics are those of a part then (the running averages take the mean of
+    them), and for dropout, which draws other masks.
 
     Args:
         module: the generator or the discriminator.
@@ -153,23 +160,41 @@ def apply(
         key: the dropout key; needed by a module with dropout in training.
         axis_name: the mapped device axis over which the batch is spread, or None.
         dtype: that the network computes in; None for that of its parameters.
+        microbatch: inputs to compute at a time; None, or B or more, for all.
 
     Returns:
         The outputs, images `[B, ...]` or scores `[B]`, and the moved running averages.
+
+    Raises:
+        ValueError: if `microbatch` does not divide B.
     """
     if dtype is not None:
         params, inputs = jax.tree.map(lambda x: x.astype(dtype), (params, inputs))
-    outputs, moved = module.apply(
-        {"params": params, "batch_stats": batch_stats},
-        inputs,
-        train=train,
-        axis_name=axis_name,
-        rngs=None if key is None else {"dropout": key},
-        mutable=["batch_stats"],
-    )
+
+    def run(inputs: Array, key: PRNGKey | None) -> tuple[Array, PyTree]:
+        outputs, moved = module.apply(
+            {"params": params, "batch_stats": batch_stats},
+            inputs,
+            train=train,
+            axis_name=axis_name,
+            rngs=None if key is None else {"dropout": key},
+            mutable=["batch_stats"],
+        )
+        return outputs, moved.get("batch_stats", batch_stats)
+
+    if microbatch is None or microbatch >= len(inputs):
+        outputs, moved = run(inputs, key)
+    else:
+        if len(inputs) % microbatch:
+            raise ValueError(f"microbatches of {microbatch} do not divide {len(inputs)} inputs")
+        parts = inputs.reshape(-1, microbatch, *inputs.shape[1:])
+        keys = None if key is None else jax.random.split(key, len(parts))
+        outputs, moved = lax.map(jax.checkpoint(lambda part: run(*part)), (parts, keys))
+        outputs = outputs.reshape(-1, *outputs.shape[2:])
+        moved = jax.tree.map(lambda x: x.mean(0), moved)
     if dtype is not None:
         outputs = outputs.astype(jnp.float32)
-    return outputs, moved.get("batch_stats", batch_stats)
+    return outputs, moved
 
 
 def generate(gan: GAN, state: GANState, latents: Latents) -> Images:
@@ -210,5 +235,5 @@ def sample(gan: GAN, state: GANState, key: PRNGKey, n: int) -> Images:
         Images `[n, ...]` in the range of the generator's outputs.
     """
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(math.ceil(n / SAMPLE_BATCH)))
-    batches = jax.lax.map(lambda k: generate(gan, state, gan.latents(k, SAMPLE_BATCH)), keys)
+    batches = lax.map(lambda k: generate(gan, state, gan.latents(k, SAMPLE_BATCH)), keys)
     return batches.reshape(-1, *batches.shape[2:])[:n]

@@ -182,6 +182,11 @@ def _draw_latents(gan: GAN, key: PRNGKey, n: int, axis_name: str | None) -> Late
     return lax.dynamic_slice_in_dim(everyone, lax.axis_index(axis_name) * n, n)
 
 
+def _packs(gan: GAN) -> int | None:
+    """How many inputs D gets of a microbatch."""
+    return None if gan.microbatch is None else max(1, gan.microbatch // gan.packing)
+
+
 class _Generated(NamedTuple):
     """G's pass of a step."""
 
@@ -206,6 +211,7 @@ def _generate(
             key=stream(key, "dropout_generator"),
             axis_name=axis_name,
             dtype=gan.dtype,
+            microbatch=gan.microbatch,
         )
 
     return _Generated(*jax.vjp(generate, state.generator.params, has_aux=True))
@@ -232,6 +238,7 @@ def _step_discriminator(
             key=stream(key, f"dropout_discriminator_{use}"),
             axis_name=axis_name,
             dtype=gan.dtype,
+            microbatch=_packs(gan),
         )
 
     name = "loss_d" if len(judged) == 2 else f"loss_d_{next(iter(judged))}"
@@ -284,6 +291,7 @@ def _step_generator(
             key=stream(key, f"dropout_generator_{kind}"),
             axis_name=axis_name,
             dtype=gan.dtype,
+            microbatch=_packs(gan),
         )
         return scores
 

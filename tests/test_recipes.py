@@ -135,7 +135,8 @@ def test_hyper_parameters(name):
     fields = dataclasses.asdict(make_recipe(name))
     image_fields = {} if name == "pattern_1010" else {"image_size": None}
     length = {"steps": None, "epochs": None}
-    assert fields == FIELDS[name] | length | {"dtype": "float32"} | image_fields
+    computing = {"dtype": "float32", "microbatch": None}
+    assert fields == FIELDS[name] | length | computing | image_fields
 
 
 @pytest.mark.parametrize("name", recipes())

@@ -70,6 +70,7 @@ class MnistConv(ImageRecipe):
             latents=latents.uniform(self.latent_size),
             sample_in_batches=True,
             dtype=self.compute_dtype,
+            microbatch=self.microbatch,
         )
 
     def update(self, gan: GAN) -> Update:

@@ -68,6 +68,7 @@ class MnistDcgan(ImageRecipe):
             loss=losses.non_saturating,
             latents=latents.normal(self.latent_size),
             dtype=self.compute_dtype,
+            microbatch=self.microbatch,
         )
 
     def update(self, gan: GAN) -> Update:

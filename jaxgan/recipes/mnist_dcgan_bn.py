@@ -95,6 +95,7 @@ class MnistDcganBn(ImageRecipe):
             loss=LOSS,
             latents=latents.uniform(self.latent_size),
             dtype=self.compute_dtype,
+            microbatch=self.microbatch,
         )
 
     def update(self, gan: GAN) -> Update:

@@ -57,6 +57,7 @@ class MnistMlp(ImageRecipe):
             loss=losses.binary_cross_entropy,
             latents=latents.normal(self.latent_size),
             dtype=self.compute_dtype,
+            microbatch=self.microbatch,
         )
 
     def update(self, gan: GAN) -> Update:

@@ -90,6 +90,7 @@ class Pattern1010(Recipe):
             loss=losses.least_squares,
             latents=constant_latents,
             dtype=self.compute_dtype,
+            microbatch=self.microbatch,
         )
 
     def update(self, gan: GAN) -> Update:

@@ -42,6 +42,7 @@ class Recipe(ABC):
     checkpoint_every: int  # steps between two checkpoints
     grid: tuple[int, int]  # rows and columns of a picture of samples
     dtype: str = "float32"  # that the networks compute in: float32 or bfloat16
+    microbatch: int | None = None  # examples of a batch to compute at a time, to save memory
 
     def __post_init__(self):
         self.check_values(vars(self))
@@ -49,6 +50,10 @@ class Recipe(ABC):
             raise UserError(f"grid must have at most {MOST_SAMPLES} places, not {self.grid}")
         if self.steps is not None and self.epochs is not None:
             raise UserError("steps and epochs are two ways to say how long: give one of them")
+        if self.microbatch is not None and self.batch_size % self.microbatch:
+            raise UserError(
+                f"microbatch must divide the batch size {self.batch_size}, not {self.microbatch}"
+            )
         if self.dtype not in DTYPES:
             raise UserError(f"dtype must be {' or '.join(DTYPES)}, not {self.dtype}")
 
