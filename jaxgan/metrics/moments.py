@@ -81,7 +81,7 @@ def update(state: Moments, features: Float[Array, "B D"]) -> Moments:
     """
     batch = len(features)
     features = features.astype(jnp.float32)
-    center = jnp.where(state.count > 0, state.center, jnp.mean(features, axis=0))
+    center = jnp.where(state.count > 0, state.center, _middle(features))
     rows = min(batch, _ROWS)
     padding = ((0, -batch % rows), (0, 0))
     deviations = jax.tree.map(  # exact; those of the padding are 0
@@ -162,6 +162,17 @@ def of(features: Numbers, name: str = "features") -> Statistics:
 
 
 _update = jax.jit(update)
+
+
+def _middle(features: Array) -> Array:
+    """The mean [D] of features [B, D], rounded to the last place of the largest in each column.
+
+    So deviations from it have no bits below those of the features. Else all of a column would have
+    the same there, and what `_cut` rounds off would not average out.
+    """
+    _, exponents = jnp.frexp(jnp.max(jnp.abs(features), axis=0))
+    places = exponents - 24
+    return jnp.ldexp(jnp.round(jnp.ldexp(features.mean(axis=0), -places)), places)
 
 
 def _add_block(total: Double, products: Double, block: Double) -> tuple[Double, Double]:
