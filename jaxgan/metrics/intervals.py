@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -106,15 +107,16 @@ def bootstrap(
         raise UserError(
             f"a bootstrap needs 2 samples and 1 resample or more, not {n} and {resamples}"
         )
-    array = jnp.asarray(samples)
-
-    @jax.jit
-    def resample(keys: Array) -> Array:
-        return lax.map(lambda key: statistic(array[jax.random.randint(key, (n,), 0, n)]), keys)
-
-    found = np.asarray(resample(jax.random.split(key, resamples)), np.float64)
+    keys = jax.random.split(key, resamples)
+    found = np.asarray(_of_resamples(statistic, jnp.asarray(samples), keys), np.float64)
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), level, f"bootstrap of {n} samples")
+
+
+@partial(jax.jit, static_argnames="statistic")
+def _of_resamples(statistic: Callable[[Array], Array], samples: Array, keys: Array) -> Array:
+    n = len(samples)
+    return lax.map(lambda key: statistic(samples[jax.random.randint(key, (n,), 0, n)]), keys)
 
 
 def _check_level(level: float) -> None:

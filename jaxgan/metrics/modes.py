@@ -52,9 +52,9 @@ def init(size: int) -> Counts:
 
 def update_points(
     state: Counts,
-    points: Float[Array, "B D"],
-    centers: Float[Array, "M D"],
-    deviation: float | Array,
+    points: Float[Array | np.ndarray, "B D"],
+    centers: Float[Array | np.ndarray, "M D"],
+    deviation: int | float | Array,
 ) -> Counts:
     """Takes in a batch of points, each of the mode it is nearest to. Can be jitted.
 
@@ -67,13 +67,14 @@ def update_points(
     Returns:
         The state that has seen them too.
     """
+    points, centers = jnp.asarray(points), jnp.asarray(centers)
     squares = ((points[:, None] - centers[None]) ** 2).sum(axis=2)
     nearest = jnp.argmin(squares, axis=1)
     good = squares.min(axis=1) <= (_NEAR * deviation) ** 2
     return _count(state, nearest, good, jnp.isfinite(points).all(axis=1))
 
 
-def update_labels(state: Counts, labels: Int[Array, "B"]) -> Counts:
+def update_labels(state: Counts, labels: Int[Array | np.ndarray, "B"]) -> Counts:
     """Takes in a batch of labels, as a classifier gives them. All count as of high quality.
 
     Can be jitted.
@@ -85,6 +86,7 @@ def update_labels(state: Counts, labels: Int[Array, "B"]) -> Counts:
     Returns:
         The state that has seen them too.
     """
+    labels = jnp.asarray(labels)
     known = (labels >= 0) & (labels < len(state.samples))
     return _count(state, labels, jnp.ones(len(labels), bool), known)
 
@@ -138,7 +140,7 @@ def result(state: Counts, truth: Numbers | None = None) -> Coverage:
 
 
 def of_points(
-    points: Numbers, centers: Numbers, deviation: float, truth: Numbers | None = None
+    points: Numbers, centers: Numbers, deviation: int | float, truth: Numbers | None = None
 ) -> Coverage:
     """Computes the coverage of points that are all at hand.
 

@@ -69,7 +69,7 @@ def init(size: int) -> Moments:
     )
 
 
-def update(state: Moments, features: Float[Array, "B D"]) -> Moments:
+def update(state: Moments, features: Float[Array | np.ndarray, "B D"]) -> Moments:
     """Takes in a batch of features. Can be jitted, mapped and scanned over.
 
     Args:
@@ -80,7 +80,7 @@ def update(state: Moments, features: Float[Array, "B D"]) -> Moments:
         The state that has seen them too.
     """
     batch = len(features)
-    features = features.astype(jnp.float32)
+    features = jnp.asarray(features, jnp.float32)
     center = jnp.where(state.count > 0, state.center, _middle(features))
     rows = min(batch, _ROWS)
     padding = ((0, -batch % rows), (0, 0))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jaxtyping import Float, Int
 
@@ -56,7 +57,7 @@ def prdc(real: Numbers, fake: Numbers, *, k_manifold: int = 3, k_density: int = 
         UserError: if the features are not such.
     """
     found = per_sample(real, fake, k_manifold=k_manifold, k_density=k_density)
-    return PRDC(*(float(each.mean()) for each in found))
+    return PRDC(*(float(np.asarray(each, np.float64).mean()) for each in found))
 
 
 def per_sample(

@@ -97,8 +97,10 @@ def from_dict(record: Any) -> Result:
         raise UserError("the settings in its protocol must be numbers or text")
     interval = fields["interval"]
     if interval is not None:
-        interval = Interval(**_fields(interval, "its interval", Interval))
-    return Result(fields["metric"], fields["value"], Protocol(**protocol), interval)
+        ends = _fields(interval, "its interval", Interval)
+        low, high, level = (float(ends[name]) for name in ("low", "high", "level"))
+        interval = Interval(low, high, level, ends["how"])
+    return Result(fields["metric"], float(fields["value"]), Protocol(**protocol), interval)
 
 
 def _fields(record: Any, name: str, kind: type, **written: Any) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def scales(height: int, width: int) -> int:
     return sum(side >= _WINDOW for side in sides)
 
 
-def ms_ssim(a: Numbers, b: Numbers, *, data_range: float) -> Float[Array, "N"]:
+def ms_ssim(a: Numbers, b: Numbers, *, data_range: int | float) -> Float[Array, "N"]:
     """Computes the similarity of images, pair by pair.
 
     Args:
@@ -61,7 +61,7 @@ def ms_ssim(a: Numbers, b: Numbers, *, data_range: float) -> Float[Array, "N"]:
 
 
 def pair_similarities(
-    images: Numbers, key: PRNGKey, *, data_range: float, pairs: int = 10_000
+    images: Numbers, key: PRNGKey, *, data_range: int | float, pairs: int = 10_000
 ) -> Float[Array, "pairs"]:
     """Computes the similarity of random pairs of a set's images; their mean tells its diversity.
 
@@ -88,7 +88,7 @@ def pair_similarities(
     return _similarities(images, images, (first, second), jnp.float32(data_range))
 
 
-def _check(images: Array, data_range: float) -> None:
+def _check(images: Array, data_range: int | float) -> None:
     if not data_range > 0:
         raise UserError(f"the data range is white minus black, more than 0, not {data_range}")
     if not scales(*images.shape[1:3]):
