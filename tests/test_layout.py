@@ -24,7 +24,7 @@ LAYERS = [
         "startup",
         "parallel",
     },
-    {"layers"},
+    {"layers", "metrics"},
     {"models"},
     {"gan"},
     {"updates"},
@@ -43,12 +43,13 @@ LAYERS = [
     {"__init__"},
 ]
 HEIGHT = {room: height for height, layer in enumerate(LAYERS) for room in layer}
-# The data only knows arrays, and networks know nothing of training.
+# The data and the metrics only know arrays, and networks know nothing of training.
 ONLY = {
     "data": {"types", "errors", "keys", "files"},
     "models": {"types", "layers", "convolution"},
     "losses": {"types"},
     "penalties": {"types"},
+    "metrics": {"types", "errors", "keys", "checking"},
     "__init__": {"combinators", "gan", "losses", "steps", "updates"},
 }
 # Libraries that only some rooms may know, and what none may import.

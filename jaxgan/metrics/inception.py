@@ -1,0 +1,47 @@
+"""Inception score: are single images clear, and are all together diverse?
+
+Salimans et al., "Improved techniques for training GANs" (2016), section 4. The classifier is
+Inception in papers; for digits a classifier of digits serves.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxgan.errors import UserError
+from jaxgan.metrics.inputs import Numbers, check_features
+from jaxgan.metrics.intervals import Estimate, estimate
+from jaxgan.types import PRNGKey
+
+
+def inception_score(logits: Numbers, key: PRNGKey, *, splits: int = 10) -> Estimate:
+    """Computes `exp(E KL(p(class | image) || p(class)))` on random splits of the samples.
+
+    Args:
+        logits: float32 [N, K], K classes, N at least `splits`: logarithms of probabilities up to a
+            constant per row, so logarithms of probabilities too. Of probabilities that may be 0
+            take the logarithm of something a little larger; all must be finite.
+        key: chooses the splits, so that the order of the samples means nothing.
+        splits: parts whose scores are averaged. N not a multiple of it leaves samples out, fewer
+            than `splits`. The score is biased downward, the more so the smaller the parts.
+
+    Returns:
+        Mean and standard deviation of the parts' scores, from 1 to K.
+
+    Raises:
+        UserError: if the logits are not such, or there are no splits.
+    """
+    if splits < 1:
+        raise UserError(f"the Inception score needs 1 split or more, not {splits}")
+    checked = check_features(logits, "logits", at_least=splits)
+    size = len(checked) // splits
+    order = jax.random.permutation(key, len(checked))[: splits * size]
+    return estimate(_score(checked[order].reshape(splits, size, -1)))
+
+
+@jax.jit
+def _score(logits: Array) -> Array:
+    """Scores parts, [S, N, K] to [S]."""
+    log_p = jax.nn.log_softmax(logits)
+    log_marginal = jax.nn.logsumexp(log_p, axis=1, keepdims=True) - jnp.log(logits.shape[1])
+    return jnp.exp((jnp.exp(log_p) * (log_p - log_marginal)).sum(axis=2).mean(axis=1))

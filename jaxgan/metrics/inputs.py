@@ -1,0 +1,86 @@
+"""What the metrics are given: arrays that a user made, checked before anything is computed."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float, Num
+
+from jaxgan.errors import UserError
+
+Numbers = Num[Array | np.ndarray, "..."]  # of any shape and type: the functions check it
+
+
+def check_features(features: Numbers, name: str, *, at_least: int) -> Float[Array, "N D"]:
+    """Checks features of samples, one row each.
+
+    Args:
+        features: what should be [N, D] and finite.
+        name: what the error calls them.
+        at_least: samples that the metric needs.
+
+    Returns:
+        The features, float32.
+
+    Raises:
+        UserError: if their shape is another, if they are too few, or if one is not finite.
+    """
+    return _check(features, name, at_least, 2, "[N, D], a row of features for each sample")
+
+
+def check_pair(real: Numbers, fake: Numbers, *, at_least: int) -> tuple[Array, Array]:
+    """Checks the features of reals and of fakes.
+
+    Args:
+        real: what should be [N, D] and finite.
+        fake: what should be [M, D] and finite.
+        at_least: samples of each that the metric needs.
+
+    Returns:
+        Both, float32.
+
+    Raises:
+        UserError: as in `check_features`, or if they differ in D.
+    """
+    checked = (
+        check_features(real, "real features", at_least=at_least),
+        check_features(fake, "generated features", at_least=at_least),
+    )
+    sizes = [len(features[0]) for features in checked]
+    if sizes[0] != sizes[1]:
+        raise UserError(
+            f"real features have size {sizes[0]} and generated ones {sizes[1]}; "
+            "take both from the same extractor"
+        )
+    return checked
+
+
+def check_images(images: Numbers, name: str, *, at_least: int) -> Float[Array, "N H W C"]:
+    """Checks images.
+
+    Args:
+        images: what should be [N, H, W, C] and finite.
+        name: what the error calls them.
+        at_least: images that the metric needs.
+
+    Returns:
+        The images, float32.
+
+    Raises:
+        UserError: if their shape is another, if they are too few, or if one is not finite.
+    """
+    return _check(images, name, at_least, 4, "[N, H, W, C]")
+
+
+def _check(array: Numbers, name: str, at_least: int, rank: int, shape: str) -> Array:
+    if array.ndim != rank or 0 in array.shape[1:]:
+        raise UserError(f"{name} must have the shape {shape}, not {list(array.shape)}")
+    if len(array) < at_least:
+        raise UserError(f"{len(array)} {name} are too few; the metric needs {at_least} or more")
+    numbers = jnp.asarray(array, jnp.float32)
+    bad = ~jnp.isfinite(numbers).all(axis=tuple(range(1, rank)))
+    if bad.any():
+        raise UserError(
+            f"{name} must be finite; of {len(array)} samples {int(bad.sum())} hold NaN or "
+            f"infinite numbers, number {int(bad.argmax())} the first"
+        )
+    return numbers

@@ -1,0 +1,158 @@
+"""MS-SSIM, and how diverse images are by it.
+
+Wang et al., "Multi-scale structural similarity for image quality assessment" (2003): a Gaussian
+window of 11 x 11 with deviation 1.5, K1 = 0.01, K2 = 0.03, no padding, halving by means of 2 x 2.
+The five published scales need images of 176 x 176. Smaller ones get as many scales as the window
+fits on (28 x 28: two), with the first of the published weights divided by their sum. Odena et al.,
+"Conditional image synthesis with auxiliary classifier GANs" (2017), section 4.2, take the mean of
+random pairs of generated images: the lower, the more diverse. Compare it with that of reals.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jaxtyping import Float
+
+from jaxgan.errors import UserError
+from jaxgan.keys import stream
+from jaxgan.metrics.inputs import Numbers, check_images
+from jaxgan.types import PRNGKey
+
+_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+_WINDOW = 11
+_DEVIATION = 1.5
+_PAIRS = 64  # in memory at once
+
+
+def scales(height: int, width: int) -> int:
+    """Counts the scales that images of a size have room for.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+
+    Returns:
+        0 (the images are smaller than the window) to 5.
+    """
+    sides = (min(height, width) >> i for i in range(len(_WEIGHTS)))
+    return sum(side >= _WINDOW for side in sides)
+
+
+def ms_ssim(a: Numbers, b: Numbers, *, data_range: int | float) -> Float[Array, "N"]:
+    """Computes the similarity of images, pair by pair.
+
+    Args:
+        a: float32 [N, H, W, C], H and W at least 11.
+        b: float32 [N, H, W, C].
+        data_range: white minus black, as in 2 for images in -1..1.
+
+    Returns:
+        [N], 0 to 1, the mean over the channels.
+
+    Raises:
+        UserError: if the images are not such.
+    """
+    a, b = (check_images(images, "images", at_least=1) for images in (a, b))
+    if a.shape != b.shape:
+        raise UserError(f"MS-SSIM compares images pair by pair, not {a.shape} with {b.shape}")
+    _check(a, data_range)
+    each = jnp.arange(len(a))
+    return _similarities(a, b, (each, each), jnp.float32(data_range))
+
+
+def pair_similarities(
+    images: Numbers, key: PRNGKey, *, data_range: int | float, pairs: int = 10_000
+) -> Float[Array, "pairs"]:
+    """Computes the similarity of random pairs of a set's images; their mean tells its diversity.
+
+    Args:
+        images: float32 [N, H, W, C], N at least 2, H and W at least 11.
+        key: draws the pairs.
+        data_range: white minus black, as in 2 for images in -1..1.
+        pairs: how many, each of two different samples.
+
+    Returns:
+        The similarities, 0 to 1.
+
+    Raises:
+        UserError: if the images are not such, or there are no pairs.
+    """
+    images = check_images(images, "images", at_least=2)
+    _check(images, data_range)
+    if pairs < 1:
+        raise UserError(f"the diversity of images needs 1 pair or more, not {pairs}")
+    n = len(images)
+    first = jax.random.randint(stream(key, "first"), (pairs,), 0, n)
+    # A step of 1 to n - 1 around the set leads to every other sample.
+    second = (first + jax.random.randint(stream(key, "step"), (pairs,), 1, n)) % n
+    return _similarities(images, images, (first, second), jnp.float32(data_range))
+
+
+def _check(images: Array, data_range: int | float) -> None:
+    if not data_range > 0:
+        raise UserError(f"the data range is white minus black, more than 0, not {data_range}")
+    if not scales(*images.shape[1:3]):
+        raise UserError(
+            f"MS-SSIM needs images of {_WINDOW} x {_WINDOW} or larger, not "
+            f"{images.shape[1]} x {images.shape[2]}"
+        )
+
+
+@jax.jit
+def _similarities(
+    a: Array, b: Array, pairs: tuple[Array, Array], data_range: Array
+) -> Float[Array, "pairs"]:
+    """Compares pairs of a number of an image in `a` and one in `b`."""
+
+    def compare(pair: tuple[Array, Array]) -> Array:
+        return _similarity(a[pair[0]], b[pair[1]], data_range)
+
+    return lax.map(compare, pairs, batch_size=_PAIRS)
+
+
+def _similarity(
+    a: Float[Array, "H W C"], b: Float[Array, "H W C"], data_range: Array
+) -> Float[Array, ""]:
+    count = scales(*a.shape[:2])
+    total = sum(_WEIGHTS[:count])
+    product = jnp.ones(a.shape[2])
+    for scale, weight in enumerate(_WEIGHTS[:count]):
+        luminance, contrast = _compare(a, b, data_range)
+        last = scale == count - 1
+        kept = (luminance * contrast if last else contrast).mean(axis=(0, 1))
+        # A negative number has no such power; images so unlike count as not similar at all.
+        product *= jax.nn.relu(kept) ** (weight / total)
+        a, b = _halve(a), _halve(b)
+    return product.mean()
+
+
+def _compare(a: Array, b: Array, data_range: Array) -> tuple[Array, Array]:
+    """The luminance and the contrast-structure term at every place of the window."""
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    mean_a, mean_b = _window(a), _window(b)
+    # About a common level, so that the squares below do not cancel.
+    level = (a.mean(axis=(0, 1), keepdims=True) + b.mean(axis=(0, 1), keepdims=True)) / 2
+    x, y = a - level, b - level
+    mean_x, mean_y = mean_a - level, mean_b - level
+    spread = _window(x * x + y * y) - mean_x**2 - mean_y**2
+    common = _window(x * y) - mean_x * mean_y
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return luminance, (2 * common + c2) / (spread + c2)
+
+
+def _window(image: Array) -> Array:
+    """The Gaussian mean about every place where the whole window fits."""
+    offsets = jnp.arange(_WINDOW) - _WINDOW // 2
+    bell = jnp.exp(-((offsets / _DEVIATION) ** 2) / 2)
+    weights = bell / bell.sum()
+    for axis in (0, 1):
+        size = image.shape[axis] - _WINDOW + 1
+        shifted = (lax.slice_in_dim(image, i, i + size, axis=axis) for i in range(_WINDOW))
+        image = jnp.stack([w * x for w, x in zip(weights, shifted, strict=True)]).sum(axis=0)
+    return image
+
+
+def _halve(image: Array) -> Array:
+    rows, columns, channels = image.shape[0] // 2, image.shape[1] // 2, image.shape[2]
+    even = image[: 2 * rows, : 2 * columns]
+    return even.reshape(rows, 2, columns, 2, channels).mean(axis=(1, 3))

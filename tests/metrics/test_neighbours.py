@@ -1,0 +1,136 @@
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import pairwise_distances
+from sklearn.neighbors import NearestNeighbors
+
+from jaxgan.errors import UserError
+from jaxgan.metrics import prdc
+from jaxgan.metrics.neighbours import per_sample
+
+RANDOM = np.random.default_rng(0)
+
+
+def draw(n: int, size: int, shift: float = 0, scale: float = 1) -> np.ndarray:
+    return (shift + scale * RANDOM.normal(size=(n, size))).astype(np.float32)
+
+
+def radii(x: np.ndarray, k: int) -> np.ndarray:
+    return NearestNeighbors(n_neighbors=k).fit(x).kneighbors()[0][:, -1]  # without the point itself
+
+
+def by_scikit_learn(real: np.ndarray, fake: np.ndarray, k: int, k_density: int):
+    distances = pairwise_distances(real.astype(np.float64), fake.astype(np.float64))
+    dense = distances <= radii(real, k_density)[:, None]
+    return (
+        (distances <= radii(real, k)[:, None]).any(0).mean(),
+        (distances <= radii(fake, k)[None]).any(1).mean(),
+        dense.sum(0).mean() / k_density,
+        dense.any(1).mean(),
+    )
+
+
+@settings(derandomize=True, deadline=None, max_examples=15)
+@given(
+    st.integers(0, 1000), st.sampled_from([(6, 9), (130, 65)]), st.just(40),
+    st.sampled_from([(1, 1), (5, 2)]),
+)  # fmt: skip
+def test_scikit_learn_agrees(seed, counts, size, ks):
+    random = np.random.default_rng(seed)
+    real = random.normal(size=(counts[0], size)).astype(np.float32)
+    fake = (0.3 + 0.8 * random.normal(size=(counts[1], size))).astype(np.float32)
+    found = prdc(real, fake, k_manifold=ks[0], k_density=ks[1])
+    np.testing.assert_allclose(found, by_scikit_learn(real, fake, *ks), rtol=1e-5)
+
+
+def test_clusters_far_from_the_origin_are_resolved():
+    # Here |x|^2 + |y|^2 - 2 x y in float32 is off by more than the squared distances.
+    real = np.concatenate([draw(60, 2, c, 1e-3) for c in (100, 101)])
+    fake = np.concatenate([draw(60, 2, c, 2e-3) for c in (100, 101)])
+    expected = by_scikit_learn(real, fake, 3, 5)
+    np.testing.assert_allclose(prdc(real, fake), expected, rtol=1e-5)
+
+
+def test_the_published_behaviour():
+    x = draw(200, 8)
+    same = prdc(x, x)
+    assert same.precision == same.recall == same.coverage == 1
+    # In a sample's own ball, and in those of the samples that it is a neighbour of: k on average.
+    np.testing.assert_allclose(same.density, (5 + 1) / 5, rtol=1e-5)
+    assert prdc(x, draw(200, 8, 100)) == (0, 0, 0, 0)
+    # Two sets of one law: density and coverage are about 1 and 1 - 2^-k.
+    fresh = prdc(draw(2000, 4), draw(2000, 4))
+    np.testing.assert_allclose(fresh.density, 1, atol=0.05)
+    np.testing.assert_allclose(fresh.coverage, 1 - 2**-5, atol=0.02)
+
+
+def test_few_modes_show_in_recall_and_coverage_and_noise_in_precision_and_density():
+    modes = np.repeat(np.eye(4, dtype=np.float32) * 10, 50, 0)
+    real = modes + draw(200, 4, 0, 0.5)
+    dropped = modes[:50].repeat(4, 0) + draw(200, 4, 0, 0.5)
+    noisy = modes + draw(200, 4, 0, 3)
+    assert prdc(real, dropped).precision > 0.7 and prdc(real, dropped).coverage < 0.3
+    assert prdc(real, dropped).recall < 0.3
+    assert prdc(real, noisy).precision < 0.3 and prdc(real, noisy).recall > 0.7
+    assert prdc(real, noisy).density < 0.3
+
+
+def test_an_outlier_among_the_reals_moves_precision_but_not_density():
+    # As in figure 2 of Naeem et al.: one ball that holds all fakes.
+    real = np.concatenate([draw(100, 2, 0, 0.1), [[8, 8]]]).astype(np.float32)
+    fake = draw(100, 2, 4, 0.1)
+    found = prdc(real, fake)
+    assert found.precision == 1 and found.density < 0.25 and found.coverage < 0.05
+
+
+def test_swapping_sets_swaps_precision_and_recall():
+    x, y = draw(80, 3), draw(80, 3, 0.5, 2)
+    there, back = prdc(x, y), prdc(y, x)
+    assert (there.precision, there.recall) == (back.recall, back.precision)
+
+
+def test_order_does_not_matter():
+    x, y = draw(80, 3), draw(80, 3, 0.5, 2)
+    np.testing.assert_allclose(
+        prdc(RANDOM.permutation(x), RANDOM.permutation(y)), prdc(x, y), rtol=1e-6
+    )
+
+
+def test_collapsed_fakes_are_no_manifold():
+    x = draw(50, 3)
+    assert prdc(x, np.zeros_like(x)).recall == 0
+    assert prdc(x, x[:1].repeat(50, 0)).recall == 1 / 50  # that one alone
+
+
+def test_contributions_of_samples():
+    x, y = draw(60, 2), draw(40, 2, 1)
+    found = per_sample(x, y)
+    assert [len(each) for each in found] == [40, 60, 40, 60]
+    inside = pairwise_distances(y, x) <= radii(x, 3)[None]
+    np.testing.assert_array_equal(np.asarray(found.precision), inside.any(1))
+
+
+@pytest.mark.slow
+def test_50_000_by_50_000_in_bounded_memory():
+    x, y = draw(50_000, 8), draw(50_000, 8)
+    before = peak()
+    found = prdc(x, y)
+    assert peak() - before < 1 << 30  # the distances alone would take 10 GB
+    np.testing.assert_allclose(found.density, 1, atol=0.02)
+
+
+def peak() -> int:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def test_bad_input():
+    x = draw(5, 3)
+    with pytest.raises(UserError, match="5 real features are too few; the metric needs 6"):
+        prdc(x, x)
+    with pytest.raises(UserError, match="from the same extractor"):
+        prdc(draw(9, 3), draw(9, 2))
+    assert jax.numpy.isfinite(prdc(x, x, k_density=4).density)
