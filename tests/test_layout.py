@@ -22,6 +22,7 @@ LAYERS = [
     {"population"},
     {"data"},
     {"checkpoint", "interop"},
+    {"features"},
     {"recipes"},
     {"surroundings", "pictures", "plots", "progress"},
     {"rundir"},
@@ -49,7 +50,7 @@ KEPT = {
     "tyro": {"options"},
     "safetensors": {"interop"},
     "tensorflow": {"interop"},
-    "torch": {"interop"},
+    "torch": {"interop", "features"},
     "tests": set(),
     "experiments": set(),
 }
