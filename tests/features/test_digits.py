@@ -83,7 +83,7 @@ def test_the_training_script_learns_and_writes_its_weights(
 ):
     monkeypatch.setenv("TFDS_DATA_DIR", mnist_dir)
     training = script()
-    monkeypatch.setattr(training, "EPOCHS", 3)
+    monkeypatch.setattr(training, "EPOCHS", 20)
     settings = training.Settings(
         train="mnist@train[:2000]", test="mnist@train[2000:3000]", out=tmp_path / "w.safetensors"
     )

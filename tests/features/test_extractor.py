@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from jax.core import Tracer
 from jax.tree_util import Partial
 
 from jaxgan.errors import UserError
@@ -64,7 +65,7 @@ def test_arrays_of_a_partial_are_no_constants_of_the_program():
     traced = []
 
     def add(offset, images):
-        traced.append(isinstance(offset, jax.core.Tracer))
+        traced.append(isinstance(offset, Tracer))
         return flatten(images) + offset
 
     for offset in (1.0, 2.0):
@@ -107,6 +108,9 @@ def test_the_hash_is_of_the_numbers_and_their_places(net):
     state_dict["last.bias"][1] = np.nextafter(state_dict["last.bias"][1], np.float32(1))
     hashes.add(hash_weights(load_network(Tiny(), state_dict, (2, 3, 1))))
     assert len(hashes) == 3
+    numbers = np.arange(6, dtype=np.float32)
+    trees = {"a": numbers}, {"b": numbers}, {"a": numbers.reshape(2, 3)}
+    assert len({hash_weights(TrainState(tree, {}, ())) for tree in trees}) == 3
 
 
 def test_weights_of_another_network_are_refused(net):
