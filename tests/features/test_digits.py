@@ -83,7 +83,7 @@ def test_the_training_script_learns_and_writes_its_weights(
 ):
     monkeypatch.setenv("TFDS_DATA_DIR", mnist_dir)
     training = script()
-    monkeypatch.setattr(training, "EPOCHS", 20)
+    monkeypatch.setattr(training, "BATCH_SIZE", 32)  # many steps, for the running averages
     settings = training.Settings(
         train="mnist@train[:2000]", test="mnist@train[2000:3000]", out=tmp_path / "w.safetensors"
     )
