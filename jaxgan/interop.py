@@ -250,7 +250,7 @@ def _weights_by_layer(
     def record(call, arguments, settings, context):
         outputs = call(*arguments, **settings)
         seen = context.module
-        if isinstance(seen, nn.Dense | Conv | ConvTranspose | nn.BatchNorm):
+        if isinstance(seen, nn.Dense | nn.Conv | Conv | ConvTranspose | nn.BatchNorm):
             is_norm = isinstance(seen, nn.BatchNorm)
             layers[seen.path] = _Layer(is_norm, arguments[0].shape, outputs.shape)
         return outputs
@@ -296,7 +296,8 @@ def _groups(
     groups = [1] * len(given)
     for place, (before, after) in enumerate(zip(given, taken, strict=True)):
         if len(before) > 2 >= len(after):
-            groups[place] = before[-1]
+            # No multiple of its channels is not this map: several were joined and averaged.
+            groups[place] = before[-1] if after[-1] % before[-1] == 0 else 1
         elif len(after) > 2 >= len(before):
             groups[place] = after[-1]
     # A batch norm gives its numbers in the order in which it takes them.

@@ -33,6 +33,7 @@ LAYERS = [
     {"population"},
     {"data"},
     {"checkpoint", "interop"},
+    {"features"},
     {"recipes"},
     {"surroundings", "pictures", "plots", "progress"},
     {"rundir", "summary"},
@@ -62,7 +63,7 @@ KEPT = {
     "tyro": {"options"},
     "safetensors": {"interop"},
     "tensorflow": {"interop"},
-    "torch": {"interop"},
+    "torch": {"interop", "features"},
     "tests": set(),
     "experiments": set(),
 }

@@ -1,0 +1,146 @@
+"""What a feature extractor is, and how one is run over many images."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax.traverse_util import flatten_dict
+from jax.tree_util import Partial
+from jaxtyping import Array, Float, Float32, UInt8
+
+from jaxgan.data.scaling import scale
+from jaxgan.gan import TrainState
+from jaxgan.interop import from_torch_state_dict
+from jaxgan.types import Images
+
+Features = Float[Array, "B D"]
+Logits = Float[Array, "B K"]
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A pure function from images to features, and what tells it from all others.
+
+    Any such function can be made one: `Extractor("pixels", "as they are", None, flatten)`. One that
+    holds large arrays should be a `jax.tree_util.Partial` with these among its arguments, which
+    keeps them out of the compiled program.
+    """
+
+    name: str
+    size: str  # how images are resized before they are looked at, in words
+    weights_hash: str | None  # see `hash_weights`; None for a function without weights
+    features: Callable[[Images], Features]  # of images [B, H, W, C] in [0, 1]
+    logits: Callable[[Features], Logits] | None = None  # of the classes, where it knows any
+
+
+def extract(
+    extractor: Extractor, images: UInt8[np.ndarray, "N H W C"], batch_size: int = 128
+) -> Float32[np.ndarray, "N D"]:
+    """Runs an extractor over images, batch by batch, in one compiled program.
+
+    Args:
+        extractor: the extractor.
+        images: uint8 [N, H, W, C], at least one.
+        batch_size: how many of them to look at at a time.
+
+    Returns:
+        The features, float32 [N, D].
+
+    Raises:
+        UserError: if the extractor does not take images of this shape.
+    """
+    function = extractor.features
+    if not isinstance(function, Partial):
+        function = Partial(function)
+    batches = []
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
+        missing = batch_size - len(batch)
+        padded = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
+        batches.append(np.asarray(_extract(function, padded), np.float32)[: len(batch)])
+    return np.concatenate(batches)
+
+
+@jax.jit
+def _extract(function: Partial, images: UInt8[Array, "B H W C"]) -> Features:
+    return function(scale(images, 0.0, 1.0))
+
+
+def load_network(
+    module: nn.Module, state_dict: Mapping[str, Any], shape: tuple[int, int, int]
+) -> TrainState:
+    """Makes a trained network of its weights in PyTorch's form.
+
+    Args:
+        module: the network, called as `module(images, train=False)`.
+        state_dict: arrays by name.
+        shape: of one image, (H, W, C).
+
+    Returns:
+        Its parameters and running averages, float32, without an optimizer's state.
+
+    Raises:
+        UserError: if a name is missing or unexpected, or a shape is another.
+    """
+    image = np.zeros((1, *shape), np.float32)
+    blank: Any = jax.eval_shape(module.init, jax.random.key(0), image)
+    net = TrainState(blank["params"], blank["batch_stats"], ())
+    return from_torch_state_dict(module, net, state_dict, shape=shape)
+
+
+def features_of(module: nn.Module, net: TrainState) -> Partial:
+    """Makes the function from images to features of a trained network.
+
+    It computes in full float32 also where JAX would round factors, on GPUs and TPUs.
+
+    Args:
+        module: a network with a method `features`.
+        net: its weights.
+
+    Returns:
+        A function of images `[B, H, W, C]` in [0, 1], with the weights as its leaves.
+    """
+
+    def features(variables: dict, images: Images) -> Features:
+        with jax.default_matmul_precision("highest"):
+            return cast(Features, module.apply(variables, images, method="features"))
+
+    return Partial(features, {"params": net.params, "batch_stats": net.batch_stats})
+
+
+def logits_of(kernel: Float[Array, "D K"], bias: Float[Array, "K"]) -> Partial:
+    """Makes the function from features to logits of a last, dense layer; see `features_of`.
+
+    Args:
+        kernel: of the layer.
+        bias: of the layer.
+
+    Returns:
+        A function of features `[B, D]`, with the weights as its leaves.
+    """
+    return Partial(_dense, kernel, bias)
+
+
+def _dense(kernel: Array, bias: Array, features: Features) -> Logits:
+    return jnp.dot(features, kernel, precision="highest") + bias.reshape(1, -1)
+
+
+def hash_weights(net: TrainState) -> str:
+    """Computes the SHA-256 of weights: of names, shapes and numbers, whatever file they were in.
+
+    Args:
+        net: the network's parameters and running averages.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    leaves = flatten_dict({"params": net.params, "batch_stats": net.batch_stats}, sep="/")
+    for name, leaf in sorted(leaves.items()):
+        digest.update(f"{name} {leaf.shape} ".encode() + np.asarray(leaf, "<f4").tobytes())
+    return digest.hexdigest()

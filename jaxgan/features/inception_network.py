@@ -1,0 +1,229 @@
+"""InceptionV3 as the Frechet Inception distance uses it: TensorFlow's graph of 2015-12-05.
+
+It differs from the network of the paper, and of torchvision, in this: its average pooling leaves
+the padding out of the average, its last block pools by the maximum, it has 1,008 classes, and it
+resizes images in a way of its own. The layers have the names of the widely used port to PyTorch.
+
+Sources: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision" (2015); Heusel
+et al., "GANs Trained by a Two Time-Scale Update Rule" (2017), for the graph.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from jaxgan.errors import UserError
+
+SIZE = 299  # height and width of what the network sees
+SHAPE = (SIZE, SIZE, 3)
+CLASSES = 1008
+
+Maps = Float[Array, "B _ _ _"]  # [B, H, W, C]
+
+
+class Inception(nn.Module):
+    """The network, for inference only: batch norm always uses the running averages."""
+
+    def setup(self):
+        """Declares the layer that the features pass last."""
+        self.fc = nn.Dense(CLASSES)
+
+    @nn.compact
+    def features(self, images: Maps) -> Float[Array, "B 2048"]:
+        """Maps images `[B, H, W, C]` in [0, 1], C being 1 or 3, to features `[B, 2048]`."""
+        x = prepare(images)
+        x = ConvUnit(32, 3, 3, 2, "VALID", name="Conv2d_1a_3x3")(x)  # [B, 149, 149, 32]
+        x = ConvUnit(32, 3, 3, 1, "VALID", name="Conv2d_2a_3x3")(x)
+        x = _halve(ConvUnit(64, 3, 3, name="Conv2d_2b_3x3")(x))  # [B, 73, 73, 64]
+        x = ConvUnit(80, 1, 1, name="Conv2d_3b_1x1")(x)
+        x = _halve(ConvUnit(192, 3, 3, 1, "VALID", name="Conv2d_4a_3x3")(x))  # [B, 35, 35, 192]
+        x = BlockA(32, name="Mixed_5b")(x)
+        x = BlockA(64, name="Mixed_5c")(x)
+        x = BlockA(64, name="Mixed_5d")(x)
+        x = BlockB(name="Mixed_6a")(x)  # [B, 17, 17, 768]
+        x = BlockC(128, name="Mixed_6b")(x)
+        x = BlockC(160, name="Mixed_6c")(x)
+        x = BlockC(160, name="Mixed_6d")(x)
+        x = BlockC(192, name="Mixed_6e")(x)
+        x = BlockD(name="Mixed_7a")(x)  # [B, 8, 8, 1280]
+        x = BlockE(_average, name="Mixed_7b")(x)
+        x = BlockE(_maximum, name="Mixed_7c")(x)  # [B, 8, 8, 2048]
+        return x.mean((1, 2))
+
+    def __call__(self, images: Maps, train: Literal[False] = False) -> Float[Array, "B 1008"]:
+        """Maps images as above to logits `[B, 1008]`."""
+        del train  # all networks are called with it
+        return self.fc(self.features(images))
+
+
+def prepare(images: Maps) -> Float[Array, "B 299 299 3"]:
+    """Resizes images and maps their values as the graph does.
+
+    Args:
+        images: `[B, H, W, C]` in [0, 1]; C is 3, or 1 for gray, which becomes three equal channels.
+
+    Returns:
+        `[B, 299, 299, 3]` in [-1, 127/128].
+
+    Raises:
+        UserError: if C is another.
+    """
+    channels = images.shape[-1]
+    if channels not in (1, 3):
+        raise UserError(f"Inception looks at images of 1 or 3 channels, not of {channels}")
+    pixels = (resize(images * 255) - 128) / 128
+    return jnp.broadcast_to(pixels, (*pixels.shape[:-1], 3))
+
+
+def resize(images: Maps) -> Maps:
+    """Resizes images to 299x299 as `tf.image.resize_bilinear` of TensorFlow 1 does by default.
+
+    Output pixel i is taken at `i * H / 299`, not at `(i + 1/2) * H / 299 - 1/2` as newer libraries
+    do, between its two neighbours alone, also where the image shrinks.
+
+    Args:
+        images: `[B, H, W, C]`.
+
+    Returns:
+        `[B, 299, 299, C]`.
+    """
+    return _interpolate(_interpolate(images, 2), 1)
+
+
+def _interpolate(images: Maps, axis: int) -> Maps:
+    length = images.shape[axis]
+    # In float32, as in TensorFlow: which neighbours are taken may hang on its rounding.
+    places = np.arange(SIZE, dtype=np.float32) * np.float32(length / SIZE)
+    before = places.astype(int)
+    after = np.minimum(before + 1, length - 1)
+    shape = [1] * images.ndim
+    shape[axis] = SIZE
+    part = jnp.asarray(places - before.astype(np.float32), images.dtype).reshape(shape)
+    low, high = jnp.take(images, before, axis), jnp.take(images, after, axis)
+    return low + (high - low) * part
+
+
+class ConvUnit(nn.Module):
+    """A convolution without bias, batch norm, and ReLU."""
+
+    features: int
+    height: int  # of the kernel
+    width: int
+    stride: int = 1
+    padding: str = "SAME"
+
+    @nn.compact
+    def __call__(self, x: Maps) -> Maps:
+        """Maps `[B, H, W, C]` to `[B, P, Q, features]`."""
+        size, strides = (self.height, self.width), (self.stride, self.stride)
+        x = nn.Conv(self.features, size, strides, self.padding, use_bias=False, name="conv")(x)
+        return nn.relu(nn.BatchNorm(use_running_average=True, epsilon=1e-3, name="bn")(x))
+
+
+def _chain(x: Maps, name: str, *units: tuple) -> Maps:
+    """Applies the units `name_1`, `name_2`, ... one after the other."""
+    for number, settings in enumerate(units, 1):
+        x = ConvUnit(*settings, name=f"{name}_{number}")(x)
+    return x
+
+
+def _average(x: Maps) -> Maps:
+    """The average of each place and its neighbours, of those that there are."""
+    return nn.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)
+
+
+def _maximum(x: Maps) -> Maps:
+    return nn.max_pool(x, (3, 3), padding="SAME")
+
+
+def _halve(x: Maps) -> Maps:
+    return nn.max_pool(x, (3, 3), (2, 2))
+
+
+def _join(*branches: Maps) -> Maps:
+    return jnp.concatenate(branches, -1)
+
+
+class BlockA(nn.Module):
+    """Branches of 1x1, 5x5, and twice 3x3, and of average pooling."""
+
+    pool_features: int
+
+    @nn.compact
+    def __call__(self, x: Maps) -> Maps:
+        """Maps `[B, H, W, C]` to `[B, H, W, 224 + pool_features]`."""
+        return _join(
+            ConvUnit(64, 1, 1, name="branch1x1")(x),
+            _chain(x, "branch5x5", (48, 1, 1), (64, 5, 5)),
+            _chain(x, "branch3x3dbl", (64, 1, 1), (96, 3, 3), (96, 3, 3)),
+            ConvUnit(self.pool_features, 1, 1, name="branch_pool")(_average(x)),
+        )
+
+
+class BlockB(nn.Module):
+    """Branches of 3x3, of twice 3x3, and of max pooling, all of stride 2."""
+
+    @nn.compact
+    def __call__(self, x: Maps) -> Maps:
+        """Maps `[B, H, W, C]` to `[B, (H - 1) // 2, (W - 1) // 2, 480 + C]`."""
+        return _join(
+            ConvUnit(384, 3, 3, 2, "VALID", name="branch3x3")(x),
+            _chain(x, "branch3x3dbl", (64, 1, 1), (96, 3, 3), (96, 3, 3, 2, "VALID")),
+            _halve(x),
+        )
+
+
+class BlockC(nn.Module):
+    """Branches of 1x1, of 7x7 and twice 7x7 in factors, and of average pooling."""
+
+    narrow: int  # features within the branches
+
+    @nn.compact
+    def __call__(self, x: Maps) -> Maps:
+        """Maps `[B, H, W, C]` to `[B, H, W, 768]`."""
+        c = self.narrow
+        double = (c, 1, 1), (c, 7, 1), (c, 1, 7), (c, 7, 1), (192, 1, 7)
+        return _join(
+            ConvUnit(192, 1, 1, name="branch1x1")(x),
+            _chain(x, "branch7x7", (c, 1, 1), (c, 1, 7), (192, 7, 1)),
+            _chain(x, "branch7x7dbl", *double),
+            ConvUnit(192, 1, 1, name="branch_pool")(_average(x)),
+        )
+
+
+class BlockD(nn.Module):
+    """Branches of 3x3, of 7x7 in factors and then 3x3, and of max pooling, all of stride 2."""
+
+    @nn.compact
+    def __call__(self, x: Maps) -> Maps:
+        """Maps `[B, H, W, C]` to `[B, (H - 1) // 2, (W - 1) // 2, 512 + C]`."""
+        last = (192, 3, 3, 2, "VALID")
+        return _join(
+            _chain(x, "branch3x3", (192, 1, 1), (320, 3, 3, 2, "VALID")),
+            _chain(x, "branch7x7x3", (192, 1, 1), (192, 1, 7), (192, 7, 1), last),
+            _halve(x),
+        )
+
+
+class BlockE(nn.Module):
+    """Branches of 1x1, of 3x3 and twice 3x3, each split in two, and of pooling."""
+
+    pool: Callable[[Maps], Maps]
+
+    @nn.compact
+    def __call__(self, x: Maps) -> Maps:
+        """Maps `[B, H, W, C]` to `[B, H, W, 2048]`."""
+        single = _chain(x, "branch3x3", (384, 1, 1))
+        double = _chain(x, "branch3x3dbl", (448, 1, 1), (384, 3, 3))
+        return _join(
+            ConvUnit(320, 1, 1, name="branch1x1")(x),
+            ConvUnit(384, 1, 3, name="branch3x3_2a")(single),
+            ConvUnit(384, 3, 1, name="branch3x3_2b")(single),
+            ConvUnit(384, 1, 3, name="branch3x3dbl_3a")(double),
+            ConvUnit(384, 3, 1, name="branch3x3dbl_3b")(double),
+            ConvUnit(192, 1, 1, name="branch_pool")(self.pool(x)),
+        )

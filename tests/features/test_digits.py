@@ -1,0 +1,96 @@
+import importlib.util
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxgan import data
+from jaxgan.errors import UserError
+from jaxgan.features import digits, extract
+
+SCRIPT = Path(__file__).parents[2] / "experiments" / "train_digit_network.py"
+
+
+def script():
+    spec = importlib.util.spec_from_file_location("train_digit_network", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def test_split(mnist_dir):
+    feed = data.load(
+        "mnist@test", batch_size=1, seed=0, low=0.0, high=1.0, image_size=None, default_size=28,
+        data_dir=mnist_dir,
+    )  # fmt: skip
+    return np.asarray(feed.arrays["image"]), np.asarray(feed.arrays["label"])
+
+
+def test_the_shipped_weights_know_at_least_994_of_1000_test_images(test_split):
+    images, labels = test_split
+    extractor = digits.load()
+    assert extractor.logits is not None and images.shape == (10_000, 28, 28, 1)
+    features = extract(extractor, images, 500)
+    logits = np.asarray(extractor.logits(jnp.asarray(features)))
+    assert features.shape == (10_000, 128) and features.min() == 0
+    assert (logits.argmax(-1) == labels).mean() >= 0.994
+    # The features tell classes apart: the nearest mean of 100 images each does nearly as well.
+    means = np.stack([features[labels == digit][:100].mean(0) for digit in range(10)])
+    distances = ((features[:2000, None] - means) ** 2).sum(-1)
+    assert (distances.argmin(-1) == labels[:2000]).mean() > 0.98
+
+
+def test_features_do_not_depend_on_the_batch(test_split):
+    images = test_split[0][:5]
+    alone = extract(digits.load(), images, 1)
+    np.testing.assert_allclose(extract(digits.load(), images, 4), alone, atol=1e-5)
+
+
+def test_the_weights_are_a_small_file_loaded_once():
+    assert digits.WEIGHTS.stat().st_size < 3e6
+    assert digits.load() is digits.load()
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 32, 1), (1, 28, 28, 3)])
+def test_images_of_another_shape_are_refused(shape):
+    with pytest.raises(UserError, match=r"looks at images of \(28, 28, 1\), not of"):
+        extract(digits.load(), np.zeros(shape, np.uint8))
+
+
+def test_distortions_move_turn_and_stretch_but_a_little(monkeypatch):
+    training = script()
+    image = jnp.zeros((1, 28, 28, 1)).at[0, 10:18, 10:18].set(1.0)
+    images = jnp.tile(image, (64, 1, 1, 1))
+    distorted = np.asarray(training.distort(images, jax.random.key(0)))[..., 0]
+    weights = distorted / distorted.sum((1, 2), keepdims=True)
+    rows, columns = (weights * np.indices((28, 28))[:, None]).sum((2, 3)) - 13.5
+    for offsets in (rows, columns):
+        assert 2 < abs(offsets).max() < 3.2 and abs(offsets.mean()) < 0.7
+    areas = distorted.sum((1, 2))
+    assert 50 < areas.min() < 58 and 70 < areas.max() < 80
+    for name in ("SHIFT", "ANGLE", "STRETCH"):
+        monkeypatch.setattr(training, name, 0)
+    np.testing.assert_allclose(training.distort(images, jax.random.key(0)), images, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_training_script_learns_and_writes_its_weights(
+    tmp_path, mnist_dir, monkeypatch, capsys
+):
+    monkeypatch.setenv("TFDS_DATA_DIR", mnist_dir)
+    training = script()
+    monkeypatch.setattr(training, "BATCH_SIZE", 32)  # many steps, for the running averages
+    settings = training.Settings(
+        train="mnist@train[:2000]", test="mnist@train[2000:3000]", out=tmp_path / "w.safetensors"
+    )
+    training.main(settings)
+    accuracy = float(capsys.readouterr().out.split()[-1].rstrip("%"))
+    assert accuracy > 90
+    trained = digits.load_network(
+        digits.DigitNetwork(), digits.load_safetensors(tmp_path / "w.safetensors"), digits.SHAPE
+    )
+    assert digits.of_network(trained).weights_hash != digits.load().weights_hash

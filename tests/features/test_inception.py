@@ -1,0 +1,97 @@
+"""Inception's weights: where they are kept, what is refused. The network: tests/parity."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.tree_util import tree_map
+
+from jaxgan.errors import UserError
+from jaxgan.features import inception
+from jaxgan.features.inception_network import SHAPE, Inception, prepare
+from jaxgan.gan import TrainState
+from jaxgan.interop import load_safetensors, save_safetensors, to_torch_state_dict
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict[str, np.ndarray]:
+    shapes: Any = jax.eval_shape(Inception().init, jax.random.key(0), jnp.zeros((1, *SHAPE)))
+    ones = tree_map(lambda x: np.ones(x.shape, np.float32), shapes)
+    net = TrainState(ones["params"], ones["batch_stats"], ())
+    return to_torch_state_dict(Inception(), net, shape=SHAPE)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path
+
+
+def test_weights_are_kept_in_the_data_directory(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert inception.weights_path() == tmp_path / "jaxgan" / "inception.safetensors"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    expected = tmp_path / ".local" / "share" / "jaxgan" / "inception.safetensors"
+    assert inception.weights_path() == expected
+
+
+def test_without_weights_one_line_says_what_to_do(home):
+    with pytest.raises(UserError) as raised:
+        inception.load()
+    message = str(raised.value)
+    assert "\n" not in message and "https://" in message and str(home) in message
+    assert "jaxgan features import-inception FILE" in message
+
+
+def test_imported_weights_are_found_again(home, weights):
+    counted = weights | {"Mixed_5b.branch1x1.bn.num_batches_tracked": np.array(3)}
+    counted["fc.bias"] = np.arange(1008, dtype=np.float64)
+    save_safetensors(home / "given.safetensors", counted)
+    kept = inception.import_inception(home / "given.safetensors")
+    assert kept == inception.weights_path()
+    found = load_safetensors(kept)
+    assert found.keys() == weights.keys()
+    assert all(array.dtype == np.float32 for array in found.values())
+    np.testing.assert_array_equal(found["fc.bias"], np.arange(1008))
+    extractor = inception.load()
+    assert extractor.weights_hash == inception.from_state_dict(counted).weights_hash
+    assert "299x299" in extractor.size
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda w: {n: x for n, x in w.items() if n != "fc.weight"}, "lacks fc.weight"),
+        (lambda w: w | {"AuxLogits.fc.bias": w["fc.bias"]}, "unexpected AuxLogits.fc.bias"),
+        (lambda w: w | {"fc.weight": w["fc.weight"][:1000]}, r"fc.weight has the shape \(1000,"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_and_the_old_ones_stay(home, weights, change, told):
+    inception.weights_path().parent.mkdir(parents=True)
+    inception.weights_path().write_bytes(b"as it was")
+    save_safetensors(home / "given.safetensors", change(weights))
+    with pytest.raises(UserError, match=f"cannot import .*given.safetensors: .*{told}"):
+        inception.import_inception(home / "given.safetensors")
+    assert inception.weights_path().read_bytes() == b"as it was"
+
+
+def test_files_that_cannot_be_read_or_kept_are_named(home, weights):
+    with pytest.raises(UserError, match="cannot import .*absent.safetensors"):
+        inception.import_inception(home / "absent.safetensors")
+    (home / "data").write_text("a file where the directory should be")
+    save_safetensors(home / "given.safetensors", weights)
+    with pytest.raises(UserError, match="cannot write .*inception.safetensors"):
+        inception.import_inception(home / "given.safetensors")
+
+
+def test_gray_becomes_three_equal_channels():
+    gray = jnp.linspace(0, 1, 2 * 5 * 4).reshape(2, 5, 4, 1)
+    seen = prepare(gray)
+    assert seen.shape == (2, 299, 299, 3) and float(seen.min()) == -1
+    assert float(seen.max()) == 127 / 128
+    np.testing.assert_array_equal(seen, prepare(jnp.tile(gray, (1, 1, 1, 3))))
+    with pytest.raises(UserError, match="1 or 3 channels, not of 4"):
+        prepare(jnp.zeros((1, 5, 4, 4)))
