@@ -1,4 +1,4 @@
-"""The command line: `jaxgan train | population | sample | report | verify | recipes | info`."""
+"""The command line: `jaxgan train`, `jaxgan sample` and so on; see `USAGE`."""
 
 import io
 import logging
@@ -14,6 +14,8 @@ from typing import Any
 from jaxgan.errors import CannotSave, UserError
 from jaxgan.members import choose
 from jaxgan.options import (
+    Evaluate,
+    ImportInception,
     Info,
     Population,
     Processes,
@@ -34,8 +36,11 @@ usage: jaxgan COMMAND ...
   jaxgan population RECIPE
                           train many that differ in seed, and maybe hyper-parameters
   jaxgan sample RUN       draw images from a run
+  jaxgan evaluate RUN     measure how good its samples are
   jaxgan report RUN       make the pictures and the page of a run anew
   jaxgan verify RUN       train a run again, and compare
+  jaxgan features import-inception FILE
+                          keep the weights that FID needs
   jaxgan recipes          list the recipes
   jaxgan info             print versions and devices
 
@@ -63,8 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "train": _train,
         "population": _population,
         "sample": _sample,
+        "evaluate": _evaluate,
         "report": _report,
         "verify": _verify,
+        "features": _features,
         "recipes": _recipes,
         "info": _info,
     }
@@ -194,7 +201,7 @@ def _sample(arguments: list[str]) -> None:
     from jaxgan import sampling, startup
 
     startup.cache_compilations()
-    trained = sampling.load(options.run, options.step, options.member)
+    trained = sampling.load(options.run, options.step, options.member, best=options.best)
     samples = sampling.draw(trained, options.num, options.seed)
     suffix = "npz" if samples.ndim == 2 else "png"
     of = "" if options.member is None else f"_member{options.member}"
@@ -202,6 +209,47 @@ def _sample(arguments: list[str]) -> None:
     out = options.out or options.run / name
     sampling.save(samples, out)
     print(out)
+
+
+def _evaluate(arguments: list[str]) -> None:
+    options = parse(Evaluate, arguments, "jaxgan evaluate")
+    from jaxgan import evaluation, rundir, sampling, startup, tables
+    from jaxgan.gan import steps_done
+
+    startup.cache_compilations()
+    if not 1 <= options.draws <= evaluation.MOST_DRAWS:
+        most = evaluation.MOST_DRAWS
+        raise UserError(f"draws must be from 1 to {most}, not {options.draws}")
+    extractor = None
+    if options.features is not None:
+        if options.features not in evaluation.EXTRACTORS:
+            known = ", ".join(evaluation.EXTRACTORS)
+            raise UserError(f"no features {options.features!r}: choose of {known}")
+        extractor = evaluation.EXTRACTORS[options.features]()
+    trained = sampling.load(options.run, options.step, options.member, best=options.best)
+    evaluate = evaluation.Evaluator(
+        trained.recipe,
+        num=options.num,
+        names=None if options.metrics is None else options.metrics.split(","),
+        extractor=extractor,
+        seed=options.seed,
+        data_dir=options.data_dir,
+    )
+    seeds = range(options.seed, options.seed + options.draws)
+    found = evaluate([sampling.draw(trained, options.num, seed) for seed in seeds])
+    told = {"step": steps_done(trained.state), "member": options.member}
+    rundir.write_evaluation(options.run, told | {"results": evaluation.as_json(found)})
+    print(tables.as_text(*evaluation.table(found)), end="")
+    print(f"({found[0].result.protocol})")
+
+
+def _features(arguments: list[str]) -> None:
+    if arguments[:1] != ["import-inception"]:
+        raise UserError("there is one command for features: jaxgan features import-inception FILE")
+    options = parse(ImportInception, arguments[1:], "jaxgan features import-inception")
+    from jaxgan.features import inception
+
+    print(inception.import_inception(options.file))
 
 
 def _report(arguments: list[str]) -> None:

@@ -89,7 +89,31 @@ class Sample:
     num: int = 64  # images
     seed: int = 0  # of the latents
     step: int | None = None  # of the checkpoint; the newest if not given
+    best: bool = False  # take the best checkpoint by --eval-every instead
     out: Path | None = None  # a .png, a .npz or a folder; a file in RUN if not given
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure how good the samples of a run are."""
+
+    run: tyro.conf.Positional[Path]  # run directory
+    member: int | None = None  # which GAN of a population, from 0
+    step: int | None = None  # of the checkpoint; the newest if not given
+    best: bool = False  # take the best checkpoint by --eval-every instead
+    num: int = 10_000  # samples in a draw, and real examples beside them
+    draws: int = 5  # of samples, for a confidence interval
+    metrics: str | None = None  # such as fid,kid; all that apply if not given
+    features: str | None = None  # digits, inception or pixels; what suits the data if not given
+    seed: int = 0  # of the latents, and of the choice of real examples
+    data_dir: str | None = None  # where TFDS keeps data sets; TFDS's own default if not given
+
+
+@dataclass(frozen=True)
+class ImportInception:
+    """Keep Inception's weights where evaluations find them."""
+
+    file: tyro.conf.Positional[Path]  # PyTorch's .pth, or .safetensors
 
 
 @dataclass(frozen=True)

@@ -305,6 +305,11 @@ def read_metrics(run: Path, members: int | None = None) -> list[dict[str, Any]]:
     return [records[step] for step in sorted(records)]
 
 
+def write_evaluation(run: Path, evaluation: Mapping[str, Any]) -> None:
+    """Writes evaluation.json."""
+    write_atomically(run / "evaluation.json", (json.dumps(evaluation, indent=2) + "\n").encode())
+
+
 def sample_path(run: Path, step: int, suffix: str) -> Path:
     """Names the file of the samples taken at a step."""
     return run / "samples" / f"step_{step:09d}.{suffix}"

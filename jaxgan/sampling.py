@@ -17,6 +17,7 @@ from jaxgan.keys import from_seed, stream
 from jaxgan.recipes import ImageRecipe, Recipe
 
 MOST = 1_000_000  # images drawn at once
+BEST = "best"  # folder of the best checkpoint
 
 
 class Trained(NamedTuple):
@@ -27,13 +28,16 @@ class Trained(NamedTuple):
     state: GANState
 
 
-def load(run: Path, step: int | None = None, member: int | None = None) -> Trained:
+def load(
+    run: Path, step: int | None = None, member: int | None = None, *, best: bool = False
+) -> Trained:
     """Loads a run's GAN.
 
     Args:
         run: the run directory.
         step: of the checkpoint; None for the newest sound one.
         member: which GAN of a population, from 0; None if the run is of one GAN.
+        best: whether to look among the best checkpoints (see `jaxgan.rundir`) instead.
 
     Returns:
         The recipe, the GAN and its state.
@@ -50,7 +54,7 @@ def load(run: Path, step: int | None = None, member: int | None = None) -> Train
     if members is None:
         if member is not None:
             raise UserError(f"{run} is of one GAN: leave out --member")
-        with Checkpoints(run / "checkpoints", like) as checkpoints:
+        with Checkpoints(run / (BEST if best else "checkpoints"), like) as checkpoints:
             return Trained(recipe, recipe.gan(shape), checkpoints.restore(step))
     if member is None or not 0 <= member < members.count:
         raise UserError(
@@ -58,7 +62,7 @@ def load(run: Path, step: int | None = None, member: int | None = None) -> Train
         )
     recipe = replace(recipe, **members.setting_of(member))
     stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((members.count, *x.shape), x.dtype), like)
-    with Checkpoints(run / "checkpoints", stacked) as checkpoints:
+    with Checkpoints(run / (BEST if best else "checkpoints"), stacked) as checkpoints:
         states = checkpoints.restore(step)
     return Trained(recipe, recipe.gan(shape), population.member(states, member))
 

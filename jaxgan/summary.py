@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from jaxgan import tables
 from jaxgan.members import Members
 
 LEVEL = 0.95  # of the confidence intervals
@@ -130,10 +131,7 @@ def table(groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
 
 def as_text(groups: Sequence[Group]) -> str:
     """Writes a summary as a table of text."""
-    heads, rows = table(groups)
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    lines = [heads, *rows]
-    return "".join("  ".join(map(str.ljust, line, widths)).rstrip() + "\n" for line in lines)
+    return tables.as_text(*table(groups))
 
 
 def as_json(groups: Sequence[Group], metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

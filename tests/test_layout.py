@@ -11,7 +11,7 @@ ROOT = Path(jaxgan.__file__).parent
 
 # Lowest first. A room may import what stands on a line above its own; a package also itself.
 LAYERS = [
-    {"errors", "types", "files", "interruption", "checking"},
+    {"errors", "types", "files", "interruption", "checking", "tables"},
     {
         "members",
         "keys",
@@ -36,8 +36,8 @@ LAYERS = [
     {"features"},
     {"recipes"},
     {"surroundings", "pictures", "plots", "progress"},
-    {"rundir", "summary"},
-    {"experiment", "report", "sampling"},
+    {"measuring", "rundir", "summary"},
+    {"experiment", "evaluation", "report", "sampling"},
     {"stretches"},
     {"training", "verifying"},
     {"cli"},

@@ -8,12 +8,14 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from jaxgan.checking import in_words, is_a
 from jaxgan.data import Feed, load
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN
+from jaxgan.metrics.modes import Coverage
 from jaxgan.updates import Update
 
 LARGEST = 2**31 - 1  # of whole numbers: the training steps are counted in int32
@@ -135,6 +137,17 @@ class Recipe(ABC):
         Raises:
             UserError: if the networks cannot take that shape.
         """
+
+    def coverage(self, samples: np.ndarray) -> Coverage | None:
+        """Counts which modes of the data samples are of.
+
+        Args:
+            samples: uint8 images [N, H, W, C], or float32 vectors [N, D].
+
+        Returns:
+            The coverage; None where the modes are not known.
+        """
+        return None
 
     @abstractmethod
     def update(self, gan: GAN) -> Update:

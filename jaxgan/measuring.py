@@ -1,0 +1,108 @@
+"""The metrics that samples are evaluated by, all called alike."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxgan import metrics
+from jaxgan.features import digits
+from jaxgan.metrics.similarity import scales
+from jaxgan.recipes import Recipe
+from jaxgan.types import PRNGKey
+
+KID_BLOCK = 1000  # samples in a block of the kernel distance, or all if they are fewer
+NEIGHBOURS = {"k_manifold": 3, "k_density": 5}  # of precision and recall, density and coverage
+
+
+class Samples(NamedTuple):
+    """Examples, real or generated, as the metrics see them."""
+
+    examples: np.ndarray  # uint8 images [N, H, W, C], or float32 vectors [N, D]
+    features: np.ndarray  # float32 [N, F]
+    logits: np.ndarray | None  # float32 [N, K], of a classifier
+
+
+class Metric(NamedTuple):
+    """Some numbers that come together."""
+
+    measure: Callable[[Recipe, Samples, Samples, PRNGKey], Mapping[str, float]]  # real, fake
+    applies: Callable[[Recipe, Samples], bool]
+    settings: Mapping[str, int]
+
+
+def _fid(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    return {"fid": metrics.frechet_distance(real.features, fake.features)}
+
+
+def _kid(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    size = min(KID_BLOCK, len(fake.features), len(real.features))
+    found = metrics.kernel_distance(real.features, fake.features, key, block_size=size)
+    return {"kid": found.value}
+
+
+def _inception_score(
+    recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey
+) -> dict[str, float]:
+    assert fake.logits is not None
+    return {"is": metrics.inception_score(fake.logits, key).value}
+
+
+def _prdc(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    return metrics.prdc(real.features, fake.features, **NEIGHBOURS)._asdict()
+
+
+def _swd(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    count = min(len(real.examples), len(fake.examples))
+    a, b = (x.examples[:count].astype(np.float32) for x in (real, fake))
+    if a.ndim == 2:
+        return {"swd": metrics.sliced_wasserstein(a, b, key)}
+    levels = metrics.pyramid_distances(a, b, key)
+    return {f"swd_{height}": distance for height, distance in levels.items()}
+
+
+def _ms_ssim(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    images = fake.examples.astype(np.float32)
+    return {"ms_ssim": float(metrics.pair_similarities(images, key, data_range=255).mean())}
+
+
+def _classes(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    labels, true = (np.argmax(x.logits, axis=1) for x in (fake, real) if x.logits is not None)
+    truth = np.bincount(true, minlength=digits.CLASSES)
+    found = metrics.modes.of_labels(labels, digits.CLASSES, np.maximum(truth, 1))
+    return {"classes": found.found, "class_kl": found.reverse_kl}
+
+
+def _modes(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    found = recipe.coverage(fake.examples)
+    assert found is not None
+    numbers = {"modes": found.found, "high_quality": found.high_quality}
+    return numbers | {"mode_kl": found.reverse_kl}
+
+
+def _always(recipe: Recipe, real: Samples) -> bool:
+    return True
+
+
+METRICS = {
+    "fid": Metric(_fid, _always, {}),
+    "kid": Metric(_kid, _always, {"block": KID_BLOCK}),
+    "is": Metric(_inception_score, lambda _, real: real.logits is not None, {"splits": 10}),
+    "prdc": Metric(_prdc, _always, NEIGHBOURS),
+    "swd": Metric(
+        _swd, lambda _, real: real.examples.ndim == 2 or min(real.examples.shape[1:3]) >= 7, {}
+    ),
+    "ms_ssim": Metric(
+        _ms_ssim,
+        lambda _, real: real.examples.ndim == 4 and scales(*real.examples.shape[1:3]) > 0,
+        {},
+    ),
+    "classes": Metric(
+        _classes,
+        lambda _, real: real.logits is not None and real.logits.shape[1] == digits.CLASSES,
+        {},
+    ),
+    "modes": Metric(
+        _modes, lambda recipe, real: recipe.coverage(real.examples[:1]) is not None, {}
+    ),
+}
