@@ -12,6 +12,8 @@ from jaxgan.recipes import Recipe
 from jaxgan.types import PRNGKey
 
 KID_BLOCK = 1000  # samples in a block of the kernel distance, or all if they are fewer
+SLICES = {"directions": 128}  # of the sliced Wasserstein distance: sorting them takes the time
+PATCHES = {"patches": 4}  # of each image
 NEIGHBOURS = {"k_manifold": 3, "k_density": 5}  # of precision and recall, density and coverage
 
 
@@ -56,8 +58,8 @@ def _swd(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str
     count = min(len(real.examples), len(fake.examples))
     a, b = (x.examples[:count].astype(np.float32) for x in (real, fake))
     if a.ndim == 2:
-        return {"swd": metrics.sliced_wasserstein(a, b, key)}
-    levels = metrics.pyramid_distances(a, b, key)
+        return {"swd": metrics.sliced_wasserstein(a, b, key, **SLICES)}
+    levels = metrics.pyramid_distances(a, b, key, **PATCHES, **SLICES)
     return {f"swd_{height}": distance for height, distance in levels.items()}
 
 
@@ -90,7 +92,9 @@ METRICS = {
     "is": Metric(_inception_score, lambda _, real: real.logits is not None, {"splits": 10}),
     "prdc": Metric(_prdc, _always, NEIGHBOURS),
     "swd": Metric(
-        _swd, lambda _, real: real.examples.ndim == 2 or min(real.examples.shape[1:3]) >= 7, {}
+        _swd,
+        lambda _, real: real.examples.ndim == 2 or min(real.examples.shape[1:3]) >= 7,
+        PATCHES | SLICES,
     ),
     "ms_ssim": Metric(
         _ms_ssim,
