@@ -131,6 +131,23 @@ def is_record(line: Any, members: int | None = None) -> bool:
     return is_digest and 0 < line["step"] < 2**31 and all(is_a(float, x) for x in one.values())
 
 
+def is_evaluation(line: Any) -> bool:
+    """Tells whether a line of evaluations.jsonl is one: a step, metrics, their floors, a protocol.
+
+    Args:
+        line: whatever JSON can hold.
+
+    Returns:
+        Whether it is.
+    """
+    if not isinstance(line, dict) or line.keys() != {"step", "metrics", "floors", "protocol"}:
+        return False
+    numbers = [line["metrics"], line["floors"]]
+    if not all(isinstance(x, dict) and all(is_a(float, y) for y in x.values()) for x in numbers):
+        return False
+    return is_a(int, line["step"]) and 0 < line["step"] < 2**31 and is_a(str, line["protocol"])
+
+
 def _are_members(found: Any) -> bool:
     """Tells whether a config.json's "members" is sound, but for the names that it sweeps."""
     if not isinstance(found, dict) or found.keys() != _MEMBERS.keys() or _unlike(_MEMBERS, found):

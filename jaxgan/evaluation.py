@@ -80,6 +80,11 @@ class Evaluator:
         self._key = stream(from_seed(seed), "metrics")
         self._floor = self._measure(self._others)
 
+    @property
+    def floors(self) -> dict[str, float]:
+        """The floor of each number that is measured."""
+        return {name: x for numbers in self._floor.values() for name, x in numbers.items()}
+
     def __call__(self, draws: Sequence[np.ndarray]) -> list[Evaluated]:
         """Evaluates generated samples.
 

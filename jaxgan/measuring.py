@@ -17,6 +17,12 @@ PATCHES = {"patches": 4}  # of each image
 NEIGHBOURS = {"k_manifold": 3, "k_density": 5}  # of precision and recall, density and coverage
 
 
+HIGHER = {  # metrics of which more is better
+    *("is", "precision", "recall", "density", "coverage"),
+    *("classes", "modes", "high_quality"),
+}
+
+
 class Samples(NamedTuple):
     """Examples, real or generated, as the metrics see them."""
 

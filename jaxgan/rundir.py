@@ -2,8 +2,10 @@
 
 config.json      the recipe, every hyper-parameter, seed, length, versions and device
 metrics.jsonl    one line per log point
+evaluations.jsonl  one line per evaluation, if there are any
 samples/         a picture (or an array, for vectors) of fixed latents per sample point
 checkpoints/     see jaxgan.checkpoint
+best/            the best checkpoint of those evaluated
 lock             held by the process that trains
 final.png, losses.png, progress.gif or pattern.png, report.html
 """
@@ -21,13 +23,14 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 from jax.sharding import Mesh
 
-from jaxgan import surroundings
-from jaxgan.checking import is_record, unsound
+from jaxgan import records, surroundings
+from jaxgan.checking import unsound
 from jaxgan.errors import UserError
 from jaxgan.files import write_atomically
 from jaxgan.members import Members
 from jaxgan.recipes import Recipe, find_recipe, recipes
 
+BEST = "best"  # the folder of the best checkpoint
 LOCK = "lock"  # the file that `locked` locks
 _LEFT = re.compile(rf"{LOCK}|\.config\.json\.\d+\.tmp")  # by a run that was killed as it began
 _LENGTH = ("steps", "epochs")  # the hyper-parameters that a resumed run may change
@@ -271,40 +274,6 @@ def check_same(run: Path, recipe: Recipe, seed: int, members: Members | None = N
         )
 
 
-def append_metrics(run: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Adds lines to metrics.jsonl."""
-    with open(run / "metrics.jsonl", "a", encoding="utf-8") as file:
-        file.write("".join(json.dumps(line) + "\n" for line in lines))
-
-
-def read_metrics(run: Path, members: int | None = None) -> list[dict[str, Any]]:
-    """Reads metrics.jsonl.
-
-    Args:
-        run: the run directory.
-        members: how many a population has; None if the run is of one GAN.
-
-    Returns:
-        A record per step, in the order of steps; a last line that a crash cut off is left out.
-
-    Raises:
-        UserError: if a line before the last is damaged.
-    """
-    path = run / "metrics.jsonl"
-    lines = path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
-    records: dict[int, dict[str, Any]] = {}
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-            if not is_record(record, members):
-                raise ValueError(line)
-            records[record["step"]] = record
-        except (ValueError, RecursionError):
-            if number < len(lines):
-                raise UserError(f"{path} is damaged: line {number} is no record") from None
-    return [records[step] for step in sorted(records)]
-
-
 def write_evaluation(run: Path, evaluation: Mapping[str, Any]) -> None:
     """Writes evaluation.json."""
     write_atomically(run / "evaluation.json", (json.dumps(evaluation, indent=2) + "\n").encode())
@@ -335,11 +304,16 @@ def rewind(run: Path, step: int, recipe: Recipe, members: int | None = None) -> 
     """
     kept = [
         line
-        for line in read_metrics(run, members)
+        for line in records.read_metrics(run, members)
         if line["step"] <= step and line["step"] % recipe.log_every == 0
     ]
-    text = "".join(json.dumps(line) + "\n" for line in kept)
-    write_atomically(run / "metrics.jsonl", text.encode())
+    records.replace(run / records.METRICS, kept)
+    if recipe.eval_every is not None:
+        every = recipe.eval_every
+        done = [line for line in records.read_evaluations(run) if line["step"] <= step]
+        records.replace(
+            run / records.EVALUATIONS, [line for line in done if line["step"] % every == 0]
+        )
     (run / "samples").mkdir(exist_ok=True)  # missing if it was killed just as it began
     for suffix in ("png", "npy"):
         for sample in find_samples(run, suffix):

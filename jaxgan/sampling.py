@@ -17,7 +17,6 @@ from jaxgan.keys import from_seed, stream
 from jaxgan.recipes import ImageRecipe, Recipe
 
 MOST = 1_000_000  # images drawn at once
-BEST = "best"  # folder of the best checkpoint
 
 
 class Trained(NamedTuple):
@@ -54,7 +53,7 @@ def load(
     if members is None:
         if member is not None:
             raise UserError(f"{run} is of one GAN: leave out --member")
-        with Checkpoints(run / (BEST if best else "checkpoints"), like) as checkpoints:
+        with Checkpoints(run / (rundir.BEST if best else "checkpoints"), like) as checkpoints:
             return Trained(recipe, recipe.gan(shape), checkpoints.restore(step))
     if member is None or not 0 <= member < members.count:
         raise UserError(
@@ -62,7 +61,7 @@ def load(
         )
     recipe = replace(recipe, **members.setting_of(member))
     stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((members.count, *x.shape), x.dtype), like)
-    with Checkpoints(run / (BEST if best else "checkpoints"), stacked) as checkpoints:
+    with Checkpoints(run / (rundir.BEST if best else "checkpoints"), stacked) as checkpoints:
         states = checkpoints.restore(step)
     return Trained(recipe, recipe.gan(shape), population.member(states, member))
 

@@ -11,17 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 from PIL.Image import Image
 
-from jaxgan import parallel, pictures, rundir
+from jaxgan import parallel, pictures, records, rundir
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.data import unscale
 from jaxgan.errors import UserError
 from jaxgan.experiment import Experiment, set_up
 from jaxgan.gan import GANState, steps_done
 from jaxgan.interruption import Interruption
+from jaxgan.judging import Judge
 from jaxgan.members import Members
 from jaxgan.progress import Progress
 from jaxgan.recipes import ImageRecipe, Recipe
 from jaxgan.report import write_report
+from jaxgan.rundir import BEST
 from jaxgan.stretches import train_in_stretches
 
 logger = logging.getLogger(__name__)
@@ -103,13 +105,17 @@ def train(
             if parallel.leads():
                 until_done.enter_context(rundir.locked(run))
                 check()  # again, now that no other process can change what is there
-        with Checkpoints(run / "checkpoints", like, experiment.sharding) as checkpoints:
-            state = _resume(run, experiment, checkpoints) if resume else None
+        with (
+            Checkpoints(run / "checkpoints", like, experiment.sharding) as checkpoints,
+            Checkpoints(run / BEST, like, experiment.sharding, keep=1) as best,
+        ):
+            judge = Judge(experiment, run, best, data_dir) if recipe.eval_every else None
+            state = _resume(run, experiment, checkpoints, best) if resume else None
             if state is None:
                 state = experiment.draw_first()
             if parallel.leads():
                 rundir.write_config(run, config) if resume else rundir.create(run, config)
-            state = _loop(experiment, state, run, checkpoints)
+            state = _loop(experiment, state, run, checkpoints, judge)
 
         with Checkpoints(run / "checkpoints", like, experiment.sharding) as checkpoints:
             state = checkpoints.restore(total)
@@ -121,7 +127,9 @@ def train(
     return state
 
 
-def _resume(run: Path, experiment: Experiment, checkpoints: Checkpoints) -> GANState | None:
+def _resume(
+    run: Path, experiment: Experiment, checkpoints: Checkpoints, best: Checkpoints
+) -> GANState | None:
     """Goes back to the newest sound checkpoint; None where a run ended before its first."""
     total = experiment.total
     state = checkpoints.restore() if checkpoints.steps() else None
@@ -130,13 +138,20 @@ def _resume(run: Path, experiment: Experiment, checkpoints: Checkpoints) -> GANS
         raise UserError(f"{run} is at step {step} already, beyond the {total} that were asked for")
     if state is not None:
         checkpoints.delete_after(step)
+        best.delete_after(step)
     if parallel.leads():
         rundir.rewind(run, step, experiment.recipe, experiment.count)
     logger.info("resuming from step %d", step)
     return state
 
 
-def _loop(experiment: Experiment, state: GANState, run: Path, checkpoints: Checkpoints) -> GANState:
+def _loop(
+    experiment: Experiment,
+    state: GANState,
+    run: Path,
+    checkpoints: Checkpoints,
+    judge: Judge | None,
+) -> GANState:
     """Trains from the state's step to the last, and writes down what happens."""
     recipe, total, solo = experiment.recipe, experiment.total, experiment.members is None
     step = steps_done(state)
@@ -166,11 +181,13 @@ def _loop(experiment: Experiment, state: GANState, run: Path, checkpoints: Check
         logger.info("compiling %s", recipe.name)
         if step == 0:
             save_samples(state, 0)
-        stops = (recipe.sample_every, recipe.checkpoint_every)
+        stops = [recipe.sample_every, recipe.checkpoint_every]
+        if recipe.eval_every is not None:
+            stops.append(recipe.eval_every)
         for stretch in train_in_stretches(experiment, state, stops):
             state, step = stretch.state, stretch.step
             if parallel.leads():
-                rundir.append_metrics(run, stretch.records)
+                records.append(run / records.METRICS, stretch.records)
             for name, values in stretch.history.items() if solo else ():
                 if not np.isfinite(values).all():
                     bad = int(np.isfinite(values).argmin())
@@ -178,6 +195,8 @@ def _loop(experiment: Experiment, state: GANState, run: Path, checkpoints: Check
                     raise _diverged(name, values[bad], at, run, checkpoints)
             if step % recipe.sample_every == 0 or step == total:
                 save_samples(state, step)
+            if judge is not None and step % (recipe.eval_every or total) == 0:
+                judge(state, step)
             if step % recipe.checkpoint_every == 0 or step == total:
                 save_state(state, step)
             if parallel.leads():

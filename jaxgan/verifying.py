@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxgan import parallel, rundir, surroundings
+from jaxgan import parallel, records, rundir, surroundings
 from jaxgan.errors import UserError
 from jaxgan.experiment import set_up
 from jaxgan.progress import Progress
@@ -47,10 +47,10 @@ def verify(
     if steps is not None and steps < 1:
         raise UserError(f"steps is {steps}; it must be at least 1")
     members = rundir.read_members(config)
-    records = rundir.read_metrics(run, None if members is None else members.count)
+    lines = records.read_metrics(run, None if members is None else members.count)
     expected = {
         record["step"]: record["digest"]
-        for record in records
+        for record in lines
         if "digest" in record and (steps is None or record["step"] <= steps)
     }
     if not expected:

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxgan.cli import main
 from jaxgan.gan import GANState
-from jaxgan.rundir import read_metrics
+from jaxgan.records import read_metrics
 from jaxgan.sampling import load
 
 JAXGAN = [sys.executable, "-m", "jaxgan.cli"]

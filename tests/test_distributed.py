@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from runs import JAXGAN, TINY, command, contents, process, result_of
 
-from jaxgan.rundir import read_metrics
+from jaxgan.records import read_metrics
 
 OPTIONS = [*TINY["mnist_mlp"], "--out", "run", "--devices", "2"]
 

@@ -16,7 +16,7 @@ import jaxgan
 from jaxgan import losses, penalties
 from jaxgan.gan import apply, init
 from jaxgan.layers import Dropout, batch_norm
-from jaxgan.rundir import read_metrics
+from jaxgan.records import read_metrics
 from jaxgan.updates import update_both
 
 KEY = jax.random.key(3)

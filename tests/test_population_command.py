@@ -14,8 +14,8 @@ from jaxgan.gan import init
 from jaxgan.keys import from_seed, stream
 from jaxgan.members import Members
 from jaxgan.recipes.mnist_mlp import MnistMlp
+from jaxgan.records import read_metrics
 from jaxgan.report import write_report
-from jaxgan.rundir import read_metrics
 
 MEMBERS = 4
 MLP = [*TINY["mnist_mlp"], "--members", str(MEMBERS), "--sweep", "lr=1e-3,2e-3"]

@@ -13,7 +13,7 @@ from tiny_systems import FIELDS, NAMES, SHAPES, make_recipe
 
 import jaxgan
 from jaxgan.errors import UserError
-from jaxgan.rundir import read_metrics
+from jaxgan.records import read_metrics
 from jaxgan.sampling import load
 
 KEY = jax.random.key(3)

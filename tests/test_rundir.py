@@ -8,7 +8,7 @@ from jaxgan.errors import UserError
 from jaxgan.parallel import make_mesh
 from jaxgan.recipes.mnist_mlp import MnistMlp
 from jaxgan.recipes.pattern_1010 import Pattern1010
-from jaxgan.rundir import check_free, check_same, create, find_samples, read_config, read_metrics
+from jaxgan.rundir import check_free, check_same, create, find_samples, read_config
 
 RECIPE = MnistMlp(log_every=5, sample_every=10)
 
@@ -158,36 +158,6 @@ def test_what_differs_in_a_resumed_run_is_named(recipe, seed, told, run):
     with pytest.raises(UserError) as caught:
         check_same(run, recipe, seed)
     assert str(caught.value).split("as this one: ")[1] == ", ".join(told)
-
-
-def test_metrics_are_appended_and_read(run):
-    assert read_metrics(run) == []
-    first, second = {"step": 5, "loss": 0.1 + 0.2}, {"step": 10, "loss": 1e-30}
-    rundir.append_metrics(run, [first])
-    rundir.append_metrics(run, [])
-    rundir.append_metrics(run, [second])
-    assert read_metrics(run) == [first, second]
-
-
-@pytest.mark.parametrize("rest", ['{"step": 3, "lo', "{", '{"step"', ""])
-def test_half_a_last_record_is_left_out(run, rest):
-    whole = '{"step": 1, "loss_d": 1.5}\n{"step": 2, "loss_d": NaN}\n'
-    (run / "metrics.jsonl").write_text(whole + rest)
-    records = read_metrics(run)
-    assert [record["step"] for record in records] == [1, 2]
-    assert records[0]["loss_d"] == 1.5
-
-
-def test_damage_before_the_last_record_is_named(run):
-    (run / "metrics.jsonl").write_text('{"step": 1}\n{"st\n{"step": 3}\n')
-    with pytest.raises(UserError, match="line 2 is no record"):
-        read_metrics(run)
-
-
-def test_a_repeated_step_has_its_later_values(run):
-    records = [{"step": 1, "a": 1}, {"step": 2, "a": 2}, {"step": 1, "a": 3}, {"step": 2, "b": 4}]
-    write_metrics(run, records)
-    assert read_metrics(run) == [{"step": 1, "a": 3}, {"step": 2, "b": 4}]
 
 
 def test_samples_come_in_order_of_steps_and_other_files_do_not(run):

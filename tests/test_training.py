@@ -16,7 +16,8 @@ from jaxgan.data import Stream, load
 from jaxgan.digest import digest, hexadecimal
 from jaxgan.recipes import recipes
 from jaxgan.recipes.pattern_1010 import Pattern1010
-from jaxgan.rundir import find_samples, read_config, read_metrics
+from jaxgan.records import read_metrics
+from jaxgan.rundir import find_samples, read_config
 from jaxgan.sampling import load as load_run
 from jaxgan.training import Diverged, Interrupted, train
 

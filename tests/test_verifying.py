@@ -3,7 +3,7 @@ import json
 import pytest
 from runs import TINY, command, contents, copy
 
-from jaxgan.rundir import read_metrics
+from jaxgan.records import read_metrics
 from jaxgan.verifying import verify
 
 

@@ -42,6 +42,9 @@ class Recipe(ABC):
     log_every: int  # steps between two lines of metrics
     sample_every: int  # steps between two pictures of samples
     checkpoint_every: int  # steps between two checkpoints
+    eval_every: int | None = None  # steps between two evaluations of samples; none if not given
+    eval_num: int = 2000  # samples in such an evaluation
+    best_by: str = "fid"  # the metric by which the best checkpoint is kept
     grid: tuple[int, int]  # rows and columns of a picture of samples
     dtype: str = "float32"  # that the networks compute in: float32 or bfloat16
     microbatch: int | None = None  # examples of a batch to compute at a time, to save memory

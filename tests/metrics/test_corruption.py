@@ -85,7 +85,10 @@ def test_patches_get_farther(sides, corrupt: Corruption):
 
 # Not recall under noise: noisy fakes have balls so large that they hold the reals. Nor precision
 # under blur: blurred digits lie between the reals.
-FALLING = {noise: ("precision", "density", "coverage"), blur: ("recall",)}
+FALLING: dict[Corruption, tuple[str, ...]] = {
+    noise: ("precision", "density", "coverage"),
+    blur: ("recall",),
+}
 FALLING[dropping] = ("recall", "coverage")
 
 

@@ -1,0 +1,70 @@
+"""Evaluation of a run as it trains, and its best checkpoint."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxgan import parallel, records
+from jaxgan.checkpoint import Checkpoints
+from jaxgan.data import unscale
+from jaxgan.errors import UserError
+from jaxgan.evaluation import Evaluator
+from jaxgan.experiment import Experiment
+from jaxgan.gan import GANState
+from jaxgan.measuring import HIGHER
+from jaxgan.recipes import ImageRecipe
+
+
+class Judge:
+    """Evaluates states, writes evaluations.jsonl, and keeps the best state."""
+
+    def __init__(self, experiment: Experiment, run: Path, best: Checkpoints, data_dir: str | None):
+        """Looks at the real examples.
+
+        Args:
+            experiment: what is trained: one GAN.
+            run: the run directory.
+            best: where the best state is kept.
+            data_dir: where TFDS keeps data sets; None for its own default.
+
+        Raises:
+            UserError: if the samples cannot be evaluated.
+        """
+        recipe = experiment.recipe
+        if experiment.members is not None:
+            raise UserError("a population is evaluated afterwards, by `jaxgan evaluate --member K`")
+        self._experiment, self._run, self._best = experiment, run, best
+        self._by = recipe.best_by
+        self._evaluate = Evaluator(
+            recipe, num=recipe.eval_num, seed=experiment.seed, data_dir=data_dir
+        )
+        if self._by not in self._evaluate.floors:
+            known = ", ".join(self._evaluate.floors)
+            raise UserError(f"best_by {self._by!r} is not measured here: choose of {known}")
+        self._draw = jax.jit(
+            lambda state: experiment.draw(state, experiment.key, "evaluation", recipe.eval_num)
+        )
+
+    def __call__(self, state: GANState, step: int) -> None:
+        """Evaluates a state, the same in all processes, which call this together."""
+        better = False
+        if parallel.leads():
+            samples = self._draw(parallel.local(state))
+            recipe = self._experiment.recipe
+            if isinstance(recipe, ImageRecipe):
+                samples = unscale(samples, *recipe.value_range)
+            found = self._evaluate([np.asarray(samples)])
+            metrics = {result.metric: result.value for result, _ in found}
+            line = {
+                "step": step,
+                "metrics": metrics,
+                "floors": {result.metric: floor for result, floor in found},
+                "protocol": str(found[0].result.protocol),
+            }
+            sign = -1 if self._by in HIGHER else 1
+            before = [each["metrics"][self._by] for each in records.read_evaluations(self._run)]
+            better = all(sign * metrics[self._by] < sign * value for value in before)
+            records.append(self._run / records.EVALUATIONS, [line])
+        if parallel.highest(int(better)):
+            self._best.save(state)
