@@ -21,6 +21,8 @@ COLORS = {  # each stands out from white and from black, and from its neighbor t
     "generator": "#dd6b20",
     "real": "#159a80",
     "fake": "#b455c4",
+    "real examples": "#159a80",
+    "generated": "#b455c4",
 }
 OTHER_COLOR = "#808080"
 INK, DARK_INK = "#3a3936", "#c9c7c1"
@@ -84,6 +86,27 @@ def panels(metrics: Sequence[Mapping[str, Any]]) -> list[Panel]:
     bounds = None if logits else (0.0, 1.0)
     arranged.append(Panel("Mean output of the discriminator", scores, bounds))
     return [panel for panel in arranged if panel.series]
+
+
+def evaluations(lines: Sequence[Mapping[str, Any]]) -> list[Panel]:
+    """Arrange evaluations in panels, one for each metric, beside what it says of real examples.
+
+    Args:
+        lines: records with a "step", and "metrics" and "floors" by name.
+
+    Returns:
+        The panels, none without lines.
+    """
+    return [
+        Panel(
+            name,
+            {
+                "generated": _series([{"step": x["step"], **x["metrics"]} for x in lines], name),
+                "real examples": _series([{"step": x["step"], **x["floors"]} for x in lines], name),
+            },
+        )
+        for name in (lines[-1]["metrics"] if lines else ())
+    ]
 
 
 def describe(panel: Panel) -> str:

@@ -91,6 +91,10 @@ def write_report(run: Path) -> Path:
         summary=None if groups is None else summary.table(groups),
         members=None if groups is None or members is None else _members(config, metrics, members),
         curves=[_adaptive(plots.describe(p), partial(plots.curves, [p])) for p in panels],
+        evaluations=[
+            _adaptive(plots.describe(p), partial(plots.curves, [p]))
+            for p in plots.evaluations(read_evaluations(run))
+        ],
         not_finite=_not_finite(metrics),
         pattern=pattern,
         final=_file("Grid of new samples of the trained generator", run / "final.png"),

@@ -29,9 +29,9 @@ from jaxgan.metrics import double
 from jaxgan.metrics.double import Double
 from jaxgan.metrics.inputs import Numbers, check_features
 
-# Slices are whole numbers of up to 2^7 in size, which bfloat16 has too. 512 products of them sum to
-# 2^23 at most, and two such sums to 2^24, up to which float32 has every whole number.
-_ROWS = 512
+# Slices are whole numbers of up to 2^7 in size, which bfloat16 has too. 1024 products of them sum
+# to 2^24 at most, up to which float32 has every whole number.
+_ROWS = 1024
 _SLICES = 4
 
 
@@ -41,7 +41,7 @@ class Moments(NamedTuple):
     count: Int32[Array, ""]
     center: Float[Array, "D"]  # what the sums are taken about
     total: Double  # [D], the sum of the deviations from the center
-    products: Double  # [D, D], the sum of their outer products
+    products: Double  # [D, D], its symmetric part is the sum of their outer products
 
 
 class Statistics(NamedTuple):
@@ -109,9 +109,8 @@ def merge(a: Moments, b: Moments) -> Moments:
     center = jnp.where(a.count > 0, a.center, b.center)
     shift = double.sum_of(b.center, -center)
     total = double.add(b.total, double.multiply(double.from_int(b.count), shift))
-    # sum (d + s)(d + s)' = sum d d' + s (sum d)' + (sum (d + s)) s'
-    cross = double.add(_outer(shift, b.total), _outer(total, shift))
-    products = double.add(b.products, cross)
+    # The symmetric part of sum (d + s)(d + s)' is that of sum d d' + s (sum d + sum (d + s))'.
+    products = double.add(b.products, _outer(shift, double.add(b.total, total)))
     return Moments(
         a.count + b.count,
         center,
@@ -176,14 +175,13 @@ def _middle(features: Array) -> Array:
 
 
 def _add_block(total: Double, products: Double, block: Double) -> tuple[Double, Double]:
-    """Adds the deviations [R, D] of at most 512 samples to the sums."""
+    """Adds the deviations [R, D] of at most 1024 samples to the sums."""
     slices, units = _cut(block)
     zero = jnp.zeros((), jnp.float32)
     for i, j in combinations_with_replacement(range(_SLICES), 2):
         exact = slices[i].T @ slices[j]
-        if i < j:
-            exact += exact.T  # what j and i give
-        scaled = exact * units[i][:, None] * units[j][None]
+        times = 1 if i == j else 2  # j and i give the transpose
+        scaled = times * exact * units[i][:, None] * units[j][None]
         products = double.add(products, Double(scaled, zero))
     for numbers, unit in zip(slices, units, strict=True):
         total = double.add(total, Double(numbers.sum(axis=0) * unit, zero))

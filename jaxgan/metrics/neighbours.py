@@ -18,6 +18,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float, Int
 
+from jaxgan.errors import UserError
 from jaxgan.metrics.inputs import Numbers, check_pair
 
 _QUERIES = 64  # whose distances to all others are in memory at once: 13 MB for 50,000
@@ -54,7 +55,7 @@ def prdc(real: Numbers, fake: Numbers, *, k_manifold: int = 3, k_density: int = 
         The four metrics.
 
     Raises:
-        UserError: if the features are not such.
+        UserError: if the features are not such, or a k is less than 1.
     """
     found = per_sample(real, fake, k_manifold=k_manifold, k_density=k_density)
     return PRDC(*(float(np.asarray(each, np.float64).mean()) for each in found))
@@ -80,6 +81,10 @@ def per_sample(
     Raises:
         UserError: as in `prdc`.
     """
+    if min(k_manifold, k_density) < 1:
+        raise UserError(
+            f"the first nearest neighbour is number 1; there is no {min(k_manifold, k_density)}"
+        )
     real, fake = check_pair(real, fake, at_least=max(k_manifold, k_density) + 1)
     radii_real = _radii(real, (k_manifold, k_density))
     radii_fake = _radii(fake, (k_manifold,))

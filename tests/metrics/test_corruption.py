@@ -85,18 +85,18 @@ def test_patches_get_farther(sides, corrupt: Corruption):
 
 # Not recall under noise: noisy fakes have balls so large that they hold the reals. Nor precision
 # under blur: blurred digits lie between the reals.
-FALLING: dict[Corruption, tuple[str, ...]] = {
-    noise: ("precision", "density", "coverage"),
-    blur: ("recall",),
-}
-FALLING[dropping] = ("recall", "coverage")
-
-
-@pytest.mark.parametrize("corrupt", FALLING)
-def test_metrics_of_neighbours_fall(sides, corrupt: Corruption):
+@pytest.mark.parametrize(
+    "corrupt, falling",
+    [
+        (noise, ("precision", "density", "coverage")),
+        (blur, ("recall",)),
+        (dropping, ("recall", "coverage")),
+    ],
+)
+def test_metrics_of_neighbours_fall(sides, corrupt: Corruption, falling: tuple[str, ...]):
     real, *rest = sides
     found = [prdc(flat(real), flat(worse)) for worse in corrupt(*rest)]
-    for name in FALLING[corrupt]:
+    for name in falling:
         values = [getattr(each, name) for each in found]
         assert values == sorted(values, reverse=True) and values[0] > 4 * values[-1]
     if corrupt is dropping:  # what is still made is as good as before

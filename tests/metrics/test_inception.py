@@ -29,9 +29,9 @@ def test_one_split_is_the_definition():
 
 
 def test_splits_are_parts_of_a_shuffle():
-    logits = draw(6, 4)
+    logits = draw(12, 4)
     found = inception_score(logits, KEY, splits=3)
-    order = np.asarray(jax.random.permutation(KEY, 6)).reshape(3, 2)
+    order = np.asarray(jax.random.permutation(KEY, 12)).reshape(3, 4)
     scores = [by_definition(logits[part]) for part in order]
     np.testing.assert_allclose(found, (np.mean(scores), np.std(scores)), rtol=1e-4)
 

@@ -86,6 +86,14 @@ def test_any_split_merged_in_any_order_is_all_at_once(name, batches, random):
         check(moments.result(parts[0]), x, 1e-8)
 
 
+def test_merging_with_what_has_seen_nothing_changes_nothing():
+    state = seen(CASES["mean very far from 0"].astype(np.float32), batch=1000)
+    for pair in ((state, moments.init(6)), (moments.init(6), state)):
+        found, expected = moments.result(moments.merge(*pair)), moments.result(state)
+        np.testing.assert_array_equal(found.mean, expected.mean)
+        np.testing.assert_array_equal(found.covariance, expected.covariance)
+
+
 def test_the_order_of_samples_does_not_matter():
     x = CASES["positive"].astype(np.float32)
     shuffled = RANDOM.permutation(x)
