@@ -16,7 +16,7 @@ from jaxgan import summary
 from jaxgan.files import write_atomically
 from jaxgan.members import Members
 from jaxgan.pictures import animate, evenly
-from jaxgan.records import read_metrics
+from jaxgan.records import read_evaluations, read_metrics
 from jaxgan.rundir import Sample, find_samples, read_config, read_members
 
 MAX_GRIDS = 24  # in the page
