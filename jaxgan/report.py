@@ -17,6 +17,7 @@ from jaxgan.pictures import animate, evenly
 from jaxgan.rundir import Sample, find_samples, read_config, read_metrics
 
 MAX_GRIDS = 24  # in the page
+MAX_CLOUDS = 6  # scatter plots of points
 GRIDS_BYTES = 4_000_000  # of grids in the page, before base64 adds a third
 
 
@@ -29,13 +30,14 @@ class Picture(NamedTuple):
 
 
 def write_report(run: Path) -> Path:
-    """Write a run's losses.png, progress.gif or pattern.png, and report.html.
+    """Write a run's losses.png, progress.gif, pattern.png or points.png, and report.html.
 
     A run that has no metrics or no samples yet gets a page that says so.
 
     Args:
         run: a directory with config.json and maybe metrics.jsonl, final.png and, in samples/,
-            step_*.png (images) or step_*.npy (vectors, float32 [n, D]; the first is drawn).
+            step_*.png (images) or step_*.npy (vectors, float32 [n, D]: points in the
+            plane are all drawn, of longer vectors the first).
 
     Returns:
         The path of report.html.
@@ -53,16 +55,6 @@ def write_report(run: Path) -> Path:
     panels = plots.panels(metrics)
     if panels:
         write_atomically(run / "losses.png", plots.png(plots.curves(panels)))
-    pattern = None
-    if vectors:
-        history = np.stack([np.load(s.path, allow_pickle=False)[0] for s in vectors])
-        steps = np.array([sample.step for sample in vectors])
-        write_atomically(run / "pattern.png", plots.png(plots.heat_map(history, steps)))
-        pattern = _adaptive(
-            f"Heat map of {len(steps)} samples over time. "
-            f"Step {steps[-1]:,}: {', '.join(f'{v:.2f}' for v in history[-1])}.",
-            partial(plots.heat_map, history, steps),
-        )
     if grids:
         captions = [f"step {sample.step:,}" for sample in grids]
         animate([sample.path for sample in grids], run / "progress.gif", captions)
@@ -72,13 +64,37 @@ def write_report(run: Path) -> Path:
         facts=_facts(config, metrics, vectors or grids),
         curves=[_adaptive(plots.describe(p), partial(plots.curves, [p])) for p in panels],
         not_finite=_not_finite(metrics),
-        pattern=pattern,
+        vectors=_vectors(run, vectors) if vectors else None,
         final=_file("Grid of new samples of the trained generator", run / "final.png"),
         grids=[(s.step, _file(f"Samples at step {s.step:,}", s.path)) for s in _affordable(grids)],
     )
     path = run / "report.html"
     write_atomically(path, page.encode())
     return path
+
+
+def _vectors(run: Path, samples: Sequence[Sample]) -> tuple[str, Picture]:
+    """What a run of vectors shows in place of images, with a title; written to a file too."""
+    from jaxgan import plots
+
+    def load(sample: Sample) -> np.ndarray:
+        return np.load(sample.path, allow_pickle=False)
+
+    if load(samples[-1]).shape[1] == 2:
+        samples = evenly(samples, MAX_CLOUDS)
+        history = np.stack([load(sample) for sample in samples])
+        draw, name, title = plots.scatter, "points.png", "How the points move"
+        last = f"{history.shape[1]:,} points"
+    else:
+        history = np.stack([load(sample)[0] for sample in samples])
+        draw, name, title = plots.heat_map, "pattern.png", "How the pattern evolves"
+        last = ", ".join(f"{value:.2f}" for value in history[-1])
+    steps = np.array([sample.step for sample in samples])
+    draw = partial(draw, history, steps)
+    write_atomically(run / name, plots.png(draw()))
+    kind = "Heat map" if name == "pattern.png" else "Scatter plots"
+    alt = f"{kind} of {len(steps)} samples over time. Step {steps[-1]:,}: {last}."
+    return title, _adaptive(alt, draw)
 
 
 def _page(**content: Any) -> str:

@@ -5,7 +5,7 @@ metrics.jsonl    one line per log point
 samples/         a picture (or an array, for vectors) of fixed latents per sample point
 checkpoints/     see jaxgan.checkpoint
 lock             held by the process that trains
-final.png, losses.png, progress.gif or pattern.png, report.html
+final.png, losses.png, progress.gif, pattern.png or points.png, report.html
 """
 
 import datetime

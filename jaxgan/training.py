@@ -141,7 +141,7 @@ def open_feed(
         feed = recipe.feed(seed, data_dir) if parallel.leads() else None
     with parallel.unanimous():  # after the first process, so that only it prepares the data set
         feed = feed or recipe.feed(seed, data_dir)
-        parallel.share(feed.batch_size, mesh)
+        parallel.share(recipe.batch_size, mesh)  # so that parts and packs come out even too
     return mesh, feed
 
 
