@@ -134,6 +134,7 @@ def _functions(recipe: Recipe, feed: Feed, axis_name: str | None = None) -> _Fun
 
 
 def _solo(recipe: Recipe, seed: int, feed: Feed, mesh: Mesh) -> Experiment:
+    parallel.share(recipe.batch_size, mesh)  # so that parts and packs come out even too
     share = parallel.share(feed.batch_size, mesh)
     part = recipe.batch_size // mesh.size
     if recipe.microbatch is not None and part > recipe.microbatch and part % recipe.microbatch:

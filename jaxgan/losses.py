@@ -100,7 +100,7 @@ wasserstein = separable(
 
 # Jolicoeur-Martineau, "The relativistic discriminator" (2018), section 4.2 (RpGAN): each real is
 # paired with one fake. Huang et al., "The GAN is dead; long live the GAN! A Modern GAN Baseline"
-# (2024), equation 2, add R1 and R2 (see `jaxgan.penalties`). Scores are logits.
+# (2024), add R1 and R2 (see `jaxgan.penalties`). Scores are logits.
 relativistic = Loss(
     discriminator=lambda real, fake: jax.nn.softplus(fake - real),
     generator=lambda fake, real: jax.nn.softplus(real - fake),

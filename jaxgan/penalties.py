@@ -69,7 +69,7 @@ def r1(gamma: float) -> Penalty:
     """Makes the zero-centred penalty on reals, `gamma / 2 * || dD(x)/dx ||^2`.
 
     Source: Mescheder et al., "Which Training Methods for GANs do actually Converge?" (2018),
-    equation 9, a simplification of Roth et al., "Stabilizing Training of Generative Adversarial
+    section 4.1, a simplification of Roth et al., "Stabilizing Training of Generative Adversarial
     Networks through Regularization" (2017).
 
     Args:
@@ -84,7 +84,7 @@ def r1(gamma: float) -> Penalty:
 def r2(gamma: float) -> Penalty:
     """Makes the zero-centred penalty on fakes, `gamma / 2 * || dD(x)/dx ||^2`.
 
-    Source: Mescheder et al. (2018), equation 10 (see `r1`).
+    Source: Mescheder et al. (2018), section 4.1 (see `r1`).
 
     Args:
         gamma: twice the weight.

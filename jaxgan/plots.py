@@ -1,4 +1,4 @@
-"""Plots of a run: how its losses went, and how a pattern evolved.
+"""Plots of a run: how its losses went, how a pattern evolved, how points moved.
 
 Importing this module imports matplotlib, which takes a while: import it where a plot is drawn.
 """
@@ -192,6 +192,40 @@ def heat_map(
     for part in (axes, bar.ax):
         part.tick_params(which="major", colors=ink, labelsize=8)
         part.spines[:].set_visible(False)
+    return figure
+
+
+def scatter(
+    points: Float[np.ndarray, "T N 2"],
+    steps: Int[np.ndarray, "T"],
+    *,
+    over: str = "step",
+    dark: bool = False,
+) -> Figure:
+    """Draw how points move: a panel per step, all of one scale.
+
+    Args:
+        points: float [T, N, 2], T at least 1.
+        steps: int [T], the steps at which the points were taken.
+        over: what `steps` counts.
+        dark: whether the background will be dark.
+    """
+    ink = DARK_INK if dark else INK
+    columns = min(len(points), 3)
+    rows = math.ceil(len(points) / columns)
+    panel = WIDTH / columns
+    figure = Figure((WIDTH, (panel + 0.2) * rows), layout=ConstrainedLayoutEngine())
+    all_axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    largest = np.abs(points).max(initial=0.1, where=np.isfinite(points))
+    for axes, cloud, step in zip(all_axes, points, steps, strict=False):
+        axes.plot(*cloud.T, ".", color=COLORS["fake"], markersize=3, alpha=0.35, markeredgewidth=0)
+        axes.set_title(f"{over} {step:,}", fontsize=9.5, color=ink)
+    for axes in all_axes:
+        axes.set(xlim=(-1.1 * largest, 1.1 * largest), ylim=(-1.1 * largest, 1.1 * largest))
+        axes.set_aspect("equal")
+        axes.tick_params(colors=ink, labelsize=8)
+        axes.spines[:].set_color(ink)
+        axes.set_visible(bool(axes.lines))
     return figure
 
 

@@ -21,6 +21,7 @@ from jaxgan.rundir import Sample, find_samples, read_config, read_members
 
 MAX_GRIDS = 24  # in the page
 MAX_COLUMNS = 64  # members in a heat map
+MAX_CLOUDS = 6  # scatter plots of points
 GRIDS_BYTES = 4_000_000  # of grids in the page, before base64 adds a third
 
 
@@ -33,7 +34,7 @@ class Picture(NamedTuple):
 
 
 def write_report(run: Path) -> Path:
-    """Write a run's losses.png, progress.gif or pattern.png, and report.html.
+    """Write a run's losses.png, progress.gif, pattern.png or points.png, and report.html.
 
     Of a population also summary.txt and summary.json.
 
@@ -41,7 +42,8 @@ def write_report(run: Path) -> Path:
 
     Args:
         run: a directory with config.json and maybe metrics.jsonl, final.png and, in samples/,
-            step_*.png (images) or step_*.npy (vectors, float32 [n, D]; the first is drawn).
+            step_*.png (images) or step_*.npy (vectors, float32 [n, D]: points in the
+            plane are all drawn, of longer vectors the first).
 
     Returns:
         The path of report.html.
@@ -66,25 +68,11 @@ def write_report(run: Path) -> Path:
         write_atomically(run / "summary.txt", summary.as_text(groups).encode())
         told = json.dumps(summary.as_json(groups, metrics), indent=2) + "\n"
         write_atomically(run / "summary.json", told.encode())
-    pattern = None
-    if vectors and members is None:
-        history = np.stack([np.load(s.path, allow_pickle=False)[0] for s in vectors])
-        steps = np.array([sample.step for sample in vectors])
-        write_atomically(run / "pattern.png", plots.png(plots.heat_map(history, steps)))
-        pattern = _adaptive(
-            f"Heat map of {len(steps)} samples over time. "
-            f"Step {steps[-1]:,}: {', '.join(f'{v:.2f}' for v in history[-1])}.",
-            partial(plots.heat_map, history, steps),
-        )
-    elif vectors:
-        last = np.load(vectors[-1].path, allow_pickle=False)[:MAX_COLUMNS, 0]
-        draw = partial(plots.heat_map, last, np.arange(len(last)), over="member")
-        write_atomically(run / "pattern.png", plots.png(draw()))
-        pattern = _adaptive(f"Heat map of the last sample of each of {len(last)} members.", draw)
     if grids:
         captions = [f"step {sample.step:,}" for sample in grids]
         animate([sample.path for sample in grids], run / "progress.gif", captions)
 
+    evaluations = read_evaluations(run)
     page = _page(
         config=config,
         facts=_facts(config, metrics, vectors or grids),
@@ -93,16 +81,50 @@ def write_report(run: Path) -> Path:
         curves=[_adaptive(plots.describe(p), partial(plots.curves, [p])) for p in panels],
         evaluations=[
             _adaptive(plots.describe(p), partial(plots.curves, [p]))
-            for p in plots.evaluations(read_evaluations(run))
+            for p in plots.evaluations(evaluations)
         ],
+        protocol=evaluations[-1]["protocol"] if evaluations else None,
         not_finite=_not_finite(metrics),
-        pattern=pattern,
+        vectors=_vectors(run, vectors, members) if vectors else None,
         final=_file("Grid of new samples of the trained generator", run / "final.png"),
         grids=[(s.step, _file(f"Samples at step {s.step:,}", s.path)) for s in _affordable(grids)],
     )
     path = run / "report.html"
     write_atomically(path, page.encode())
     return path
+
+
+def _vectors(run: Path, samples: Sequence[Sample], members: Members | None) -> tuple[str, Picture]:
+    """What a run of vectors shows in place of images, with a title; written to a file too.
+
+    One GAN's samples over time; of a population the last samples, member by member.
+    """
+    from jaxgan import plots
+
+    def load(sample: Sample) -> np.ndarray:
+        return np.load(sample.path, allow_pickle=False)
+
+    are_points = load(samples[-1]).shape[-1] == 2
+    if members is not None:
+        history = load(samples[-1])[: MAX_CLOUDS if are_points else MAX_COLUMNS]
+        places, over, title = np.arange(len(history)), "member", "The members’ last samples"
+    else:
+        samples = evenly(samples, MAX_CLOUDS) if are_points else samples
+        history = np.stack([load(sample) for sample in samples])
+        places, over = np.array([sample.step for sample in samples]), "step"
+        title = "How the points move" if are_points else "How the pattern evolves"
+    if are_points:
+        draw, name, kind = plots.scatter, "points.png", "Scatter plots"
+        last = f"{history.shape[1]:,} points"
+    else:
+        draw, name, kind = plots.heat_map, "pattern.png", "Heat map"
+        history = history[:, 0]
+        last = ", ".join(f"{value:.2f}" for value in history[-1])
+    draw = partial(draw, history, places, over=over)
+    write_atomically(run / name, plots.png(draw()))
+    how = "over time" if members is None else "by member"
+    alt = f"{kind} of {len(places)} samples {how}. {over.title()} {places[-1]:,}: {last}."
+    return title, _adaptive(alt, draw)
 
 
 def _page(**content: Any) -> str:

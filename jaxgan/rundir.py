@@ -7,7 +7,7 @@ samples/         a picture (or an array, for vectors) of fixed latents per sampl
 checkpoints/     see jaxgan.checkpoint
 best/            the best checkpoint of those evaluated
 lock             held by the process that trains
-final.png, losses.png, progress.gif or pattern.png, report.html
+final.png, losses.png, progress.gif, pattern.png or points.png, report.html
 """
 
 import datetime

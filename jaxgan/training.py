@@ -211,7 +211,8 @@ def _loop(
 def _drawer(experiment: Experiment, name: str) -> Callable[[GANState], np.ndarray]:
     """Makes the function that draws a picture's samples, with latents from a key stream."""
     rows, columns = experiment.recipe.grid
-    n = rows * columns if experiment.members is None else columns  # of each member
+    is_row = experiment.members is not None and isinstance(experiment.recipe, ImageRecipe)
+    n = columns if is_row else rows * columns  # of each member
     draw = jax.jit(partial(experiment.draw, name=name, n=n))
     return lambda state: np.asarray(draw(state, experiment.key))
 

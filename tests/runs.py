@@ -21,7 +21,14 @@ JAXGAN = [sys.executable, "-m", "jaxgan.cli"]
 EVERY = "--log-every 4 --sample-every 10 --checkpoint-every 10".split()
 IMAGES = "--data mnist@train[:64] --batch-size 8 --latent-size 4 --grid 2 2".split()
 WIDE = "--generator-width 8 --generator-channels 4 4 --discriminator-width 8".split()
+POINTS = [
+    *[*EVERY, "--batch-size", "8", "--grid", "3", "4"],
+    *"--generator-widths 8 8 --discriminator-widths 8 --pieces 2".split(),
+]
+VECTORS = {"gaussians_grid25": 2, "gaussians_ring8": 2, "pattern_1010": 4}  # numbers in an example
 TINY = {
+    "gaussians_grid25": [*POINTS, "--packing", "2"],
+    "gaussians_ring8": POINTS,
     "pattern_1010": EVERY,
     "mnist_mlp": [*EVERY, *IMAGES, *"--generator-widths 8 8 --discriminator-widths 8".split()],
     "mnist_conv": [*EVERY, *IMAGES, *WIDE, *"--discriminator-channels 4 4".split()],

@@ -1,4 +1,4 @@
-"""The networks of the five systems: what they compute, of which parameters, from which start."""
+"""The networks of the systems: what they compute, of which parameters, from which start."""
 
 import math
 from functools import partial
@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from jax import lax
-from tiny_systems import NAMES, make_recipe, system
+from tiny_systems import NAMES, SHAPES, make_recipe, system
 
 from jaxgan.gan import apply, init
 
 KEY = jax.random.key(0)
+VECTORS = {name for name in NAMES if len(SHAPES[name]) == 1}
 
 
 def paths(tree) -> dict[str, Any]:
@@ -26,6 +27,21 @@ def paths(tree) -> dict[str, Any]:
 # the deviation of a normal law, "glorot" and "fan-in" bound a uniform one. Then whether the layer
 # has a bias, and the width of the batch norm that follows it.
 LAYERS: dict[str, tuple[list[tuple], list[tuple]]] = {
+    "gaussians_ring8": (
+        [
+            ((2, 400), 0.02, False, 400),
+            ((400, 400), 0.02, False, 400),
+            ((400, 400), 0.02, False, 400),
+            ((400, 400), 0.02, False, 400),
+            ((400, 2), 0.02, True, None),
+        ],
+        [
+            ((2, 5 * 200), 0.02, True, None),
+            ((200, 5 * 200), 0.02, True, None),
+            ((200, 5 * 200), 0.02, True, None),
+            ((200, 1), 0.02, True, None),
+        ],
+    ),
     "pattern_1010": (
         [((1, 3), "fan-in", True, None), ((3, 4), "fan-in", True, None)],
         [((4, 3), "fan-in", True, None), ((3, 1), "fan-in", True, None)],
@@ -87,6 +103,7 @@ LAYERS: dict[str, tuple[list[tuple], list[tuple]]] = {
     ),
 }
 COUNTS = {  # of numbers in the parameters of G and D, batch norm's scales and biases included
+    "gaussians_ring8": (484_802, 405_201),
     "pattern_1010": (22, 19),
     "mnist_mlp": (1_510_032, 533_505),
     "mnist_conv": (6_675_009, 1_102_721),
@@ -122,7 +139,7 @@ def check_law(kernel: np.ndarray, law):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_have_the_shapes_and_first_values_of_the_source(name):
-    shape = (4,) if name == "pattern_1010" else (28, 28, 1)
+    shape = SHAPES[name] if name in VECTORS else (28, 28, 1)
     gan = make_recipe(name).gan(shape)
     state = jax.jit(lambda key: init(gan, key, {"image": jnp.zeros((1, *shape))}))(KEY)
     networks = zip((state.generator, state.discriminator), LAYERS[name], COUNTS[name], strict=True)
@@ -271,7 +288,21 @@ def dcgan_bn_discriminator(net, x):
     return sigmoid(net.dense(x))[:, 0]
 
 
+def maxout_generator(net, x):
+    for _ in range(2):
+        x = relu(net.norm(net.dense(x)))
+    return net.dense(x)
+
+
+def maxout_discriminator(net, x):
+    for width in (4, 3):
+        x = net.dense(x)
+        x = jnp.maximum(x[:, :width], x[:, width:])
+    return net.dense(x)[:, 0]
+
+
 REFERENCES = {
+    "gaussians_ring8": (maxout_generator, maxout_discriminator),
     "pattern_1010": (pattern_generator, pattern_discriminator),
     "mnist_mlp": (mlp_generator, mlp_discriminator),
     "mnist_conv": (conv_generator, conv_discriminator),
@@ -279,6 +310,7 @@ REFERENCES = {
     "mnist_dcgan_bn": (dcgan_bn_generator, dcgan_bn_discriminator),
 }
 NORMS = {  # momentum, epsilon
+    "gaussians_ring8": (0.95, 1e-4),
     "pattern_1010": (0.0, 0.0),
     "mnist_mlp": (0.9, 1e-5),
     "mnist_conv": (0.99, 1e-3),
@@ -300,7 +332,8 @@ def test_networks_compute_what_the_source_says(name, which):
         draw = np.random.default_rng(1).normal
         # Far from the first values, so that every bias and scale counts.
         params = jax.tree.map(lambda p: p + 0.2 * draw(size=p.shape), net.params)
-        inputs = [jnp.asarray(draw(size=(5, 1 if name == "pattern_1010" else 3))), None][which]
+        size = gan.latents(KEY, 1).shape[1]
+        inputs = [jnp.asarray(draw(size=(5, size))), None][which]
         if inputs is None:
             inputs = batches["image"][0]
 
@@ -348,7 +381,7 @@ RANGES = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RANGES)
 def test_images_fill_their_range(name):
     _, gan, _, state, _ = system(name)
     with jax.enable_x64(True):
@@ -360,7 +393,7 @@ def test_images_fill_their_range(name):
     assert low <= images.min() < low + 0.05 and high - 0.05 < images.max() <= high
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "pattern_1010"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in VECTORS])
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (64, 48, 3)], ids=str)
 def test_networks_take_other_sizes_and_color(name, shape):
     recipe = make_recipe(name)

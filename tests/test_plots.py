@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan.plots import curves, describe, heat_map, panels, png
+from jaxgan.plots import curves, describe, heat_map, panels, png, scatter
+
+THOUSANDS = ("1,000", "2,000", "3,000")
 
 
 def size_of(data: bytes) -> tuple[int, int]:
@@ -107,6 +109,26 @@ def test_heat_map_of_any_shape(shape):
     figure = heat_map(patterns, np.arange(shape[0]) * 1000, dark=True)
     size_of(png(figure, transparent=True))
     assert 1 <= len(figure.axes[0].get_xticks()) <= 22
+
+
+def test_scatter_has_a_panel_per_step_all_of_one_scale():
+    points = np.random.default_rng(0).normal(size=(4, 50, 2)).astype(np.float32)
+    points[2, 7] = (1, -20)
+    figure = scatter(points, np.arange(0, 4000, 1000))
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in shown] == [f"step {s}" for s in ("0", *THOUSANDS)]
+    for axes, cloud in zip(shown, points, strict=True):
+        np.testing.assert_array_equal(axes.lines[0].get_xydata(), cloud)
+        assert axes.get_xlim() == axes.get_ylim() == pytest.approx((-22, 22))
+    width, height = size_of(png(figure))
+    assert 900 < width < 1400 and 600 < height < 1100
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 2), (6, 2500, 2)])
+def test_scatter_of_any_points(shape):
+    points = np.zeros(shape, np.float32)
+    points[0, 0] = (np.nan, np.inf)
+    size_of(png(scatter(points, np.arange(shape[0]), dark=True), transparent=True))
 
 
 def test_the_same_plot_has_the_same_bytes():

@@ -42,8 +42,8 @@ def test_the_first_states_are_those_of_the_members_bit_for_bit(name):
         ("pattern_1010", None),
         ("mnist_mlp", 1),
         ("mnist_mlp", 2),
-        *[pytest.param(n, None, marks=pytest.mark.slow) for n in NAMES if "mnist_" in n],
-        *[pytest.param(n, 1, marks=pytest.mark.slow) for n in NAMES if "mnist_" in n],
+        *[pytest.param(n, None, marks=pytest.mark.slow) for n in NAMES if n != "pattern_1010"],
+        *[pytest.param(n, 1, marks=pytest.mark.slow) for n in NAMES if n != "pattern_1010"],
     ],
 )
 def test_every_member_trains_as_it_would_alone(name, at_once):

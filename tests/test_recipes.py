@@ -18,7 +18,27 @@ from jaxgan.steps import make_step, run_steps
 KEY = jax.random.key(0)
 
 # Every hyper-parameter and its default, as the five sources have them.
+GAUSSIANS: dict[str, Any] = {
+    "batch_size": 100,
+    "log_every": 1000,
+    "sample_every": 20_000,
+    "checkpoint_every": 20_000,
+    "grid": (50, 50),  # 2,500 points, as the source evaluates
+    "packing": 1,
+    "latent_size": 2,
+    "generator_widths": (400, 400, 400, 400),
+    "discriminator_widths": (200, 200, 200),
+    "pieces": 5,
+    "init_deviation": 0.02,
+    "momentum": 0.95,
+    "epsilon": 1e-4,
+    "learning_rate": 1e-4,
+    "beta1": 0.8,
+    "beta2": 0.999,
+}
 FIELDS: dict[str, dict[str, Any]] = {
+    "gaussians_ring8": GAUSSIANS,
+    "gaussians_grid25": GAUSSIANS,
     "pattern_1010": {
         "batch_size": 1,
         "log_every": 5,  # D is trained twice in a step; its loss is recorded each 10th time
@@ -107,8 +127,11 @@ FIELDS: dict[str, dict[str, Any]] = {
     },
 }
 NAMES = list(FIELDS)
-IMAGES = [name for name in NAMES if name != "pattern_1010"]
+VECTORS = {"pattern_1010": (4,), "gaussians_ring8": (2,), "gaussians_grid25": (2,)}
+IMAGES = [name for name in NAMES if name not in VECTORS]
 LENGTHS = {  # of a default run on MNIST: steps, real examples in each
+    "gaussians_ring8": (400_000, 100),
+    "gaussians_grid25": (400_000, 100),
     "pattern_1010": (10_000, 1),
     "mnist_mlp": (20 * 468, 128),
     "mnist_conv": (4296, 128),
@@ -118,8 +141,7 @@ LENGTHS = {  # of a default run on MNIST: steps, real examples in each
 
 
 def gan_of(name: str, **fields) -> GAN:
-    shape = (4,) if name == "pattern_1010" else (28, 28, 1)
-    return make_recipe(name, **fields).gan(shape)
+    return make_recipe(name, **fields).gan(VECTORS.get(name, (28, 28, 1)))
 
 
 def test_the_recipes_are_known_by_their_names():
@@ -133,7 +155,7 @@ def test_the_recipes_are_known_by_their_names():
 @pytest.mark.parametrize("name", NAMES)
 def test_hyper_parameters(name):
     fields = dataclasses.asdict(make_recipe(name))
-    image_fields = {} if name == "pattern_1010" else {"image_size": None}
+    image_fields = {} if name in VECTORS else {"image_size": None}
     length = {"steps": None, "epochs": None}
     computing = {"dtype": "float32", "microbatch": None}
     assert fields == FIELDS[name] | length | computing | image_fields
@@ -161,7 +183,7 @@ def test_lengths(name):
     recipe = make_recipe(name)
     examples = 55_000 if name == "mnist_conv" else 60_000
     steps, at_once = LENGTHS[name]
-    assert recipe.total_steps(None if name == "pattern_1010" else examples) == steps
+    assert recipe.total_steps(None if name in VECTORS else examples) == steps
     assert recipe.examples_per_step == at_once
     assert dataclasses.replace(recipe, steps=7).total_steps(None) == 7
     longer = dataclasses.replace(recipe, epochs=3)
@@ -216,6 +238,8 @@ def follow(optimizer: optax.GradientTransformation) -> float:
 
 
 MOVES = {
+    "gaussians_ring8": adam(1e-4, 0.8),
+    "gaussians_grid25": adam(1e-4, 0.8),
     "pattern_1010": -0.01 * (1 - 0.5),  # plain gradient descent
     "mnist_mlp": adam(2e-4, 0.5),
     "mnist_conv": adam(1e-3, 0.5),
@@ -237,6 +261,9 @@ def test_latents(name):
     if name == "pattern_1010":
         np.testing.assert_array_equal(z, np.full((50, 1), 0.5))
         return
+    if name in VECTORS:
+        np.testing.assert_array_equal(z, latents.normal(2)(KEY, 50))
+        return
     law = latents.normal if name in ("mnist_mlp", "mnist_dcgan") else latents.uniform
     np.testing.assert_array_equal(z, law(96 if name == "mnist_conv" else 100)(KEY, 50))
 
@@ -244,6 +271,7 @@ def test_latents(name):
 def test_losses():
     loss = {name: gan_of(name).loss for name in NAMES}
     assert loss["pattern_1010"] is losses.least_squares
+    assert loss["gaussians_ring8"] is loss["gaussians_grid25"] is losses.non_saturating
     assert loss["mnist_mlp"] is losses.binary_cross_entropy
     assert loss["mnist_conv"] is losses.non_saturating
     assert loss["mnist_dcgan"] is losses.non_saturating
@@ -256,6 +284,8 @@ def test_losses():
 # Of one training step: which latents each update draws, in order, and how many of them; then how
 # often D and G are stepped. Equal letters are equal latents.
 STEPS = {
+    "gaussians_ring8": ([("a", 4)], 1, 1),
+    "gaussians_grid25": ([("a", 4)], 1, 1),
     "pattern_1010": ([("a", 4), ("a", 4)], 2, 1),  # D on reals draws none
     "mnist_mlp": ([("a", 4)], 1, 1),  # one pass of G serves both
     "mnist_conv": ([("a", 4), ("b", 4)], 1, 1),
@@ -367,6 +397,7 @@ def test_a_number_below_1_is_an_error_that_names_its_field(field, value):
         ("mnist_dcgan", {"dropout": 1.0}, "dropout .*1"),
         ("mnist_mlp", {"steps": 2**31}, "steps .*2147483648"),
         ("pattern_1010", {"width": 0}, "width .*0"),
+        ("gaussians_ring8", {"packing": 0}, "packing .*0"),
         ("mnist_dcgan_bn", {"norm_time": 0.0}, "norm_time .*0"),
         ("mnist_dcgan_bn", {"discriminator_steps": 0}, "discriminator_steps .*0"),
         ("mnist_dcgan_bn", {"generator_steps": -1}, "generator_steps .*-1"),
@@ -390,6 +421,7 @@ def test_other_bad_values_are_errors_that_name_their_field(name, fields, words):
         ("mnist_conv", (4,), r"images.*\(4,\)"),
         ("mnist_dcgan", (28, 28), r"images.*\(28, 28\)"),
         ("pattern_1010", (28, 28, 1), r"vectors.*\(28, 28, 1\)"),
+        ("gaussians_ring8", (28, 28, 1), r"vectors.*\(28, 28, 1\)"),
     ],
 )
 def test_a_shape_that_the_networks_cannot_take_is_an_error(name, shape, words):
@@ -426,6 +458,52 @@ def test_the_feed_of_patterns_draws_with_the_key_it_is_given():
     assert (feed.shape, feed.size, feed.batch_size) == ((4,), None, 3)
     batch = feed.batch(feed.arrays, feed.rows(5, 6)[0], KEY)
     np.testing.assert_array_equal(batch["image"], draw_real(KEY, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "modes", "deviation"),
+    [
+        ("gaussians_ring8", [(1, 0), (0, 1), (-1, 0), (0, -1), (0.5**0.5, -(0.5**0.5))], 0.01),
+        ("gaussians_grid25", [(-4, -4), (4, 4), (0, 2), (-2, 4)], 0.05),
+    ],
+)
+def test_real_points_lie_around_their_modes(name, modes, deviation):
+    recipe: Any = make_recipe(name, batch_size=10_000)
+    means = np.asarray(recipe.means)
+    assert means.shape == ({"gaussians_ring8": 8, "gaussians_grid25": 25}[name], 2)
+    assert recipe.deviation == deviation
+    away = np.linalg.norm(means[:, None] - np.asarray(modes), axis=2)
+    np.testing.assert_allclose(away.min(0), 0, atol=1e-12)
+    feed = recipe.feed(0)
+    points = np.asarray(feed.batch((), (), KEY)["image"])
+    assert points.shape == (10_000, 2) and points.dtype == np.float32
+    around = points[:, None] - means
+    nearest = np.linalg.norm(around, axis=2).argmin(1)
+    share = 10_000 / len(means)
+    assert np.abs(np.bincount(nearest) - share).max() < 5 * share**0.5
+    around = around[np.arange(10_000), nearest]
+    np.testing.assert_allclose(around.std(0), deviation, rtol=0.05)
+    assert np.abs(around.mean(0)).max() < 5 * deviation / 100
+    assert abs(np.corrcoef(around.T)[0, 1]) < 0.05
+
+
+def test_packing_takes_a_pack_of_real_points_for_each_score():
+    small = {"generator_widths": (3,), "discriminator_widths": (2,), "pieces": 4}
+    recipe = make_recipe("gaussians_ring8", batch_size=4, packing=3, **small)
+    feed = recipe.feed(0)
+    gan = recipe.gan(feed.shape)
+    assert recipe.examples_per_step == feed.batch_size == 12
+    state = init(gan, KEY, {"image": jnp.zeros((1, 2))})
+    assert state.discriminator.params["Dense_0"]["kernel"].shape == (6, 8)
+    seen = []
+
+    def tell(real, fake):
+        seen.append((real.shape, fake.shape))
+        return real - fake
+
+    gan = dataclasses.replace(gan, loss=gan.loss._replace(discriminator=tell))
+    jax.eval_shape(recipe.update(gan), state, feed.batch((), (), KEY), KEY)
+    assert seen == [((4,), (4,))]
 
 
 def test_a_hundred_patterns_are_learned():

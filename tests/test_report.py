@@ -144,6 +144,21 @@ def test_report_of_vectors(run):
     assert not (run / "progress.gif").exists()
 
 
+def test_report_of_points(run):
+    write_metrics(run, [RECORD | {"step": 5}])
+    for i in range(8):
+        points = np.full((7, 2), i / 4, np.float32)
+        np.save(run / "samples" / f"step_{i * 1000:09d}.npy", points)
+    page = page_of(run)
+    assert_self_contained(page)
+    assert "How the points move" in page.text
+    assert (
+        page.all("img")[0]["alt"] == "Scatter plots of 6 samples over time. Step 7,000: 7 points."
+    )
+    assert (run / "points.png").exists()
+    assert not (run / "pattern.png").exists()
+
+
 @pytest.mark.parametrize("names", [CONFIG, ("recipe", "hyperparameters", "seed", "shape")])
 def test_a_run_that_has_just_begun_has_a_page(tmp_path, names):
     (tmp_path / "config.json").write_text(json.dumps({name: CONFIG[name] for name in names}))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
-from runs import TINY, command, contents, copy, result_of
+from runs import TINY, VECTORS, command, contents, copy, result_of
 
 from jaxgan import stretches, training
 from jaxgan.data import Stream, load
@@ -23,6 +23,8 @@ from jaxgan.training import Diverged, Interrupted, train
 
 ALL = sorted(TINY)
 KEYS = {
+    "gaussians_grid25": {"loss_d"},
+    "gaussians_ring8": {"loss_d"},
     "pattern_1010": {"loss_d_real", "loss_d_fake"},
     "mnist_mlp": {"loss_d"},
     "mnist_conv": {"loss_d"},
@@ -38,8 +40,9 @@ def test_every_recipe_is_tested_here():
 @pytest.mark.parametrize("recipe", ALL)
 def test_a_run_leaves_a_whole_directory(recipe, whole_run):
     run = whole_run(recipe)
-    images = recipe != "pattern_1010"
-    pictures = {"progress.gif", "final.png"} if images else {"pattern.png"}
+    images = recipe not in VECTORS
+    plot = {2: "points.png", 4: "pattern.png"}
+    pictures = {"progress.gif", "final.png"} if images else {plot[VECTORS[recipe]]}
     others = {"config.json", "metrics.jsonl", "losses.png", "report.html", "lock"}
     assert {path.name for path in run.iterdir()} == others | pictures | {"samples", "checkpoints"}
 
@@ -47,7 +50,7 @@ def test_a_run_leaves_a_whole_directory(recipe, whole_run):
     assert config["recipe"] == recipe
     assert config["seed"] == 0
     assert config["steps"] == config["hyperparameters"]["steps"] == 40
-    assert config["shape"] == ([28, 28, 1] if images else [4])
+    assert config["shape"] == ([28, 28, 1] if images else [VECTORS[recipe]])
     kind: Any = recipes()[recipe]
     fields = vars(kind())
     assert config["hyperparameters"].keys() == fields.keys()
@@ -80,7 +83,7 @@ def test_a_run_leaves_a_whole_directory(recipe, whole_run):
 def test_a_resumed_run_ends_as_if_it_had_never_stopped(recipe, here, whole_run):
     first = command("train", recipe, *TINY[recipe], "--steps", "18", "--out", "run")
     assert first.status == 0, first.err
-    assert find_samples(here / "run", "png" if recipe != "pattern_1010" else "npy")[-1].step == 18
+    assert find_samples(here / "run", "npy" if recipe in VECTORS else "png")[-1].step == 18
     second = command("train", recipe, "--out", "run", "--resume", "--steps", "40")
     assert second.status == 0, second.err
     assert result_of(here / "run") == result_of(whole_run(recipe))

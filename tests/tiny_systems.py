@@ -1,4 +1,4 @@
-"""The five systems with few units on small pictures, and a GAN of no system at all."""
+"""The systems with few units on small pictures, and a GAN of no system at all."""
 
 from functools import cache
 from typing import Any, NamedTuple
@@ -16,6 +16,13 @@ from jaxgan.recipes import Recipe, find_recipe
 from jaxgan.updates import Update
 
 FIELDS: dict[str, dict[str, Any]] = {
+    "gaussians_ring8": {  # gaussians_grid25 differs in its data alone
+        "batch_size": 8,
+        "generator_widths": (5, 4),
+        "discriminator_widths": (4, 3),
+        "pieces": 2,
+        "init_deviation": 0.5,  # 0.02 would leave scores of few units near 0
+    },
     "mnist_conv": {
         "batch_size": 8,
         "latent_size": 3,
@@ -47,6 +54,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "pattern_1010": {"batch_size": 4},
 }
 SHAPES = {
+    "gaussians_ring8": (2,),
     "mnist_conv": (16, 16, 1),
     "mnist_dcgan": (8, 8, 1),
     "mnist_dcgan_bn": (16, 16, 1),

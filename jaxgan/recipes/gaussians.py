@@ -1,0 +1,115 @@
+"""What the recipes of Gaussian mixtures share: the GAN of the PacGAN paper's experiments on points.
+
+Source: Lin et al., "PacGAN: The Power of Two Samples in Generative Adversarial Networks" (2018),
+section 3.1, and its code, https://github.com/fjxmlzn/PacGAN, `synthetic_data_experiments`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxgan import latents, losses
+from jaxgan.data import Drawn, Feed
+from jaxgan.errors import UserError
+from jaxgan.gan import GAN
+from jaxgan.metrics.modes import Coverage, of_points
+from jaxgan.models import maxout
+from jaxgan.recipes.recipe import Recipe
+from jaxgan.types import Images, PRNGKey
+from jaxgan.updates import Update, update_both
+
+Points = tuple[tuple[float, float], ...]
+
+
+def mixture(means: Points, deviation: float) -> Callable[[PRNGKey, int], Images]:
+    """Makes a sampler of a mixture of equally many Gaussians of one size.
+
+    Args:
+        means: their middles.
+        deviation: standard deviation of each, in each direction.
+
+    Returns:
+        `(key, n) -> [n, 2]`, float32.
+    """
+
+    def draw(key: PRNGKey, n: int) -> Images:
+        which, around = jax.random.split(key)
+        modes = jax.random.randint(which, (n,), 0, len(means))
+        return jnp.asarray(means)[modes] + deviation * jax.random.normal(around, (n, 2))
+
+    return draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaussians(Recipe):
+    """Learns a mixture of Gaussians in the plane, the test of whether a GAN finds all modes.
+
+    All as the paper's code has it but for this. The code steps both networks at once; here G steps
+    after D, on the same latents. The code draws 100,000 points and goes through them 400 times;
+    here every point is new. And where it packs, G's batch norm sees as many points at a time as
+    there are packs; here it sees all of them.
+    """
+
+    default_length: ClassVar = {"steps": 400_000}
+    means: ClassVar[Points]  # of the modes
+    deviation: ClassVar[float]  # of each mode, in each direction
+
+    batch_size: int = 100  # packs of real examples in one update
+    log_every: int = 1000  # steps between two lines of metrics; an epoch of the source
+    sample_every: int = 20_000  # steps between two pictures of samples
+    checkpoint_every: int = 20_000  # steps between two checkpoints
+    grid: tuple[int, int] = (50, 50)  # rows and columns of samples: 2,500 points
+    packing: int = 1  # examples that D judges at once; 2 to 4 in PacGAN
+    latent_size: int = 2  # numbers in one latent, from N(0, 1)
+    generator_widths: tuple[int, ...] = (400, 400, 400, 400)  # hidden units of G
+    discriminator_widths: tuple[int, ...] = (200, 200, 200)  # hidden units of D
+    pieces: int = 5  # linear units in each of D's maxout units
+    init_deviation: float = 0.02  # standard deviation of the first kernels
+    momentum: float = 0.95  # of batch norm's running averages
+    epsilon: float = 1e-4  # of batch norm
+    learning_rate: float = 1e-4  # of Adam, both networks
+    beta1: float = 0.8  # of Adam
+    beta2: float = 0.999  # of Adam
+
+    @property
+    def examples_per_step(self) -> int:
+        """Real examples that one training step takes: a pack for each score."""
+        return self.batch_size * self.packing
+
+    def feed(self, seed: int, data_dir: str | None = None) -> Feed:
+        """Makes the source of points (see `Recipe.feed`)."""
+        return Drawn(mixture(self.means, self.deviation), (2,), self.examples_per_step)
+
+    def gan(self, shape: tuple[int, ...]) -> GAN:
+        """Makes the GAN (see `Recipe.gan`)."""
+        if len(shape) != 1:
+            raise UserError(f"{self.name} learns vectors, not examples of shape {shape}")
+        adam = optax.adam(self.learning_rate, self.beta1, self.beta2)
+        return GAN(
+            generator=maxout.Generator(
+                shape[0], self.generator_widths, self.init_deviation, self.momentum, self.epsilon
+            ),
+            discriminator=maxout.Discriminator(
+                self.discriminator_widths, self.pieces, self.init_deviation
+            ),
+            generator_optimizer=adam,
+            discriminator_optimizer=adam,
+            loss=losses.non_saturating,
+            latents=latents.normal(self.latent_size),
+            packing=self.packing,
+            dtype=self.compute_dtype,
+            microbatch=self.microbatch,
+        )
+
+    def coverage(self, samples: np.ndarray) -> Coverage:
+        """Counts the modes that points are of (see `Recipe.coverage`)."""
+        return of_points(samples, np.array(self.means, np.float32), self.deviation)
+
+    def update(self, gan: GAN) -> Update:
+        """Makes D's step and G's step on the same latents (see `Recipe.update`)."""
+        return update_both(gan)

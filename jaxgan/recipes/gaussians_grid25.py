@@ -1,0 +1,28 @@
+"""Twenty-five Gaussians on a grid.
+
+Source: Lin et al., "PacGAN: The Power of Two Samples in Generative Adversarial Networks" (2018).
+"""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import ClassVar
+
+from jaxgan.recipes.gaussians import Gaussians
+
+PLACES = (-4.0, -2.0, 0.0, 2.0, 4.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussiansGrid25(Gaussians):
+    """Twenty-five narrow Gaussians on a grid: {-4, -2, 0, 2, 4} squared, deviation 0.05.
+
+    Source: Lin et al., "PacGAN" (2018), section 3.1, and its code; after Srivastava et al.,
+    "VEEGAN" (2017). `--packing 2` to `4` for PacGAN.
+
+    Command: `jaxgan train gaussians_grid25`
+    Expect: TODO
+    """
+
+    name: ClassVar[str] = "gaussians_grid25"
+    means: ClassVar = tuple(product(PLACES, PLACES))
+    deviation: ClassVar = 0.05
