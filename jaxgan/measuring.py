@@ -78,13 +78,13 @@ def _classes(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict
     labels, true = (np.argmax(x.logits, axis=1) for x in (fake, real) if x.logits is not None)
     truth = np.bincount(true, minlength=digits.CLASSES)
     found = metrics.modes.of_labels(labels, digits.CLASSES, np.maximum(truth, 1))
-    return {"classes": found.found, "class_kl": found.reverse_kl}
+    return {"classes": float(found.found), "class_kl": found.reverse_kl}
 
 
 def _modes(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
     found = recipe.coverage(fake.examples)
     assert found is not None
-    numbers = {"modes": found.found, "high_quality": found.high_quality}
+    numbers = {"modes": float(found.found), "high_quality": found.high_quality}
     return numbers | {"mode_kl": found.reverse_kl}
 
 
