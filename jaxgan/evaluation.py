@@ -186,8 +186,8 @@ def fitting_extractor(recipe: Recipe, shape: tuple[int, ...]) -> Extractor:
     if len(shape) == 1:
         return Extractor("the vectors themselves", "none", None, lambda images: images)
     if isinstance(recipe, ImageRecipe) and recipe.data.partition("@")[0] == "mnist":
-        if shape == digits.SHAPE:
-            return digits.load()
+        if shape[:2] == digits.SHAPE[:2]:
+            return digits.load() if shape[2] == 1 else digits.per_channel(shape[2])
     return inception.load()
 
 

@@ -158,6 +158,7 @@ def test_hyper_parameters(name):
     image_fields = {} if name in VECTORS else {"image_size": None}
     length = {"steps": None, "epochs": None}
     computing = {"dtype": "float32", "microbatch": None}
+    computing |= {"eval_every": None, "eval_num": 2000, "best_by": "fid"}
     assert fields == FIELDS[name] | length | computing | image_fields
 
 

@@ -115,18 +115,19 @@ class Resident:
         self.arrays = {"image": jnp.asarray(images)}
         if labels is not None:
             self.arrays["label"] = jnp.asarray(labels)
-        self._seed, self._low, self._high = seed, low, high
+        self.seed = seed
+        self.value_range = (low, high)
 
     def with_seed(self, seed: int) -> "Resident":
         """Gives the pictures in another order; see `Feed`."""
         other = copy(self)
-        other._seed = seed
+        other.seed = seed
         return other
 
     def rows(self, start: int, stop: int, share: slice = ALL) -> Int32[np.ndarray, "T b"]:
         """Names the examples of some steps; see `Feed`."""
         steps = range(start, stop)
-        batches = [order.rows(self._seed, t, self.batch_size, self.size) for t in steps]
+        batches = [order.rows(self.seed, t, self.batch_size, self.size) for t in steps]
         return np.stack([batch[share] for batch in batches])
 
     def batch(
@@ -135,7 +136,7 @@ class Resident:
         """Gathers and scales the named examples; see `Feed`."""
         del key, axis_name
         batch = {name: array[row] for name, array in arrays.items()}
-        return batch | {"image": scale(batch["image"], self._low, self._high)}
+        return batch | {"image": scale(batch["image"], *self.value_range)}
 
 
 class Drawn:

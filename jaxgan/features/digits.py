@@ -6,7 +6,9 @@
 from functools import cache
 from pathlib import Path
 
+import jax.numpy as jnp
 from flax import linen as nn
+from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from jaxgan.errors import UserError
@@ -64,6 +66,29 @@ def load() -> Extractor:
         The extractor: 128 features, and a logit for each digit.
     """
     return of_network(load_network(DigitNetwork(), load_safetensors(WEIGHTS), SHAPE))
+
+
+def per_channel(channels: int) -> Extractor:
+    """Makes an extractor that looks at each channel of a picture as at a digit.
+
+    Args:
+        channels: of the pictures.
+
+    Returns:
+        The extractor: 128 features for each channel.
+    """
+    one = load()
+
+    def features(look: Partial, images: Images) -> Array:
+        parts = [look(images[..., channel : channel + 1]) for channel in range(channels)]
+        return jnp.concatenate(parts, axis=1)
+
+    return Extractor(
+        name=f"{one.name} on each channel",
+        size="none: pictures of 28x28 only",
+        weights_hash=one.weights_hash,
+        features=Partial(features, one.features),
+    )
 
 
 def of_network(net: TrainState) -> Extractor:
