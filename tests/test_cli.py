@@ -95,7 +95,7 @@ def test_info_names_versions_and_devices():
     [
         (
             "bogus",
-            r"no command 'bogus': choose of train, population, sample, evaluate, report, verify, ",
+            r"no command 'bogus': choose of train, population, sample, evaluate",
         ),
         ("--bogus", r"no command '--bogus'"),
         ("train", r"needs the name of a recipe: .*mnist_conv, .*pattern_1010"),

@@ -158,8 +158,8 @@ def test_hyper_parameters(name):
     image_fields = {} if name in VECTORS else {"image_size": None}
     length = {"steps": None, "epochs": None}
     computing = {"dtype": "float32", "microbatch": None}
-    computing |= {"eval_every": None, "eval_num": 2000, "best_by": "fid"}
-    assert fields == FIELDS[name] | length | computing | image_fields
+    evaluating = {"eval_every": None, "eval_num": 2000, "best_by": "fid"}
+    assert fields == FIELDS[name] | length | computing | evaluating | image_fields
 
 
 @pytest.mark.parametrize("name", recipes())
@@ -502,6 +502,7 @@ def test_packing_takes_a_pack_of_real_points_for_each_score():
         seen.append((real.shape, fake.shape))
         return real - fake
 
+    assert make_recipe("gaussians_ring8", packing=3, microbatch=10).gan((2,)).microbatch == 30
     gan = dataclasses.replace(gan, loss=gan.loss._replace(discriminator=tell))
     jax.eval_shape(recipe.update(gan), state, feed.batch((), (), KEY), KEY)
     assert seen == [((4,), (4,))]

@@ -1,5 +1,6 @@
 """Stacked digits, from the recipe to the count of their modes."""
 
+import jax
 import numpy as np
 import pytest
 from runs import TINY, command
@@ -9,6 +10,7 @@ from jaxgan.features import extract
 from jaxgan.recipes.stacked_mnist import StackedMnist
 from jaxgan.records import read_metrics
 
+KEY = jax.random.key(0)  # which these batches do not use
 RECIPE = StackedMnist(batch_size=100)
 
 
@@ -18,7 +20,7 @@ def test_the_modes_of_real_examples_are_counted(mnist_dir):
     found = RECIPE.coverage(images)
     assert found is not None
     feed = RECIPE.feed(0, mnist_dir)
-    labels = [np.asarray(feed.batch(feed.arrays, row, None)["label"]) for row in feed.rows(0, 6)]
+    labels = [np.asarray(feed.batch(feed.arrays, row, KEY)["label"]) for row in feed.rows(0, 6)]
     assert abs(found.found - len(set(np.concatenate(labels).tolist()))) <= 6  # 99.6% are read right
     same = RECIPE.coverage(np.repeat(images[:1], 50, axis=0))
     assert same is not None

@@ -103,7 +103,7 @@ class Gaussians(Recipe):
             latents=latents.normal(self.latent_size),
             packing=self.packing,
             dtype=self.compute_dtype,
-            microbatch=self.microbatch,
+            microbatch=None if self.microbatch is None else self.microbatch * self.packing,
         )
 
     def coverage(self, samples: np.ndarray) -> Coverage:

@@ -19,10 +19,10 @@ def batches(of: Stacked, steps: int) -> list[dict]:
 def test_each_channel_has_a_picture_of_its_own_and_the_label_names_them():
     for batch in batches(feed(), 4):
         assert batch["image"].shape == (3, 2, 2, 3)
-        pixels = np.round(batch["image"]).astype(int)
+        pixels = np.asarray(batch["image"]).round().astype(int)
         corner = pixels[:, 0, 0]
         assert (pixels == corner[:, None, None]).all()
-        np.testing.assert_array_equal(batch["label"], corner @ [100, 10, 1])
+        np.testing.assert_array_equal(batch["label"], corner @ np.array([100, 10, 1]))
 
 
 def test_channels_are_shuffled_apart():
