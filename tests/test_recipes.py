@@ -488,6 +488,18 @@ def test_real_points_lie_around_their_modes(name, modes, deviation):
     assert abs(np.corrcoef(around.T)[0, 1]) < 0.05
 
 
+@pytest.mark.parametrize("name", ["gaussians_ring8", "gaussians_grid25"])
+def test_real_points_cover_all_modes(name):
+    recipe: Any = make_recipe(name, batch_size=10_000)
+    count = len(recipe.means)
+    found = recipe.coverage(np.asarray(recipe.feed(0).batch((), (), KEY)["image"]))
+    assert found.found == count and found.reverse_kl < count / 10_000
+    # In the plane 1 - exp(-3^2 / 2) of a normal law lies within three deviations.
+    assert found.high_quality == pytest.approx(1 - np.exp(-4.5), abs=0.005)
+    far = np.asarray(recipe.means[:1]) + 3.1 * recipe.deviation * np.array([[0.6, 0.8]])
+    assert recipe.coverage(far.astype(np.float32))[:2] == (0, 0)
+
+
 def test_packing_takes_a_pack_of_real_points_for_each_score():
     small = {"generator_widths": (3,), "discriminator_widths": (2,), "pieces": 4}
     recipe = make_recipe("gaussians_ring8", batch_size=4, packing=3, **small)
