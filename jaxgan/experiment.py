@@ -95,7 +95,8 @@ def set_up(
         UserError: if one of them is not to be had, or they do not fit each other.
     """
     seeds = [seed] if members is None else members.seeds(seed)
-    keys = [from_seed(number) for number in seeds]
+    for number in (min(seeds), max(seeds)):
+        from_seed(number)  # checks it
     with parallel.unanimous():
         mesh = parallel.make_mesh(devices)
         feed = recipe.feed(seed, data_dir) if parallel.leads() else None
@@ -104,7 +105,8 @@ def set_up(
         if members is None:
             return _solo(recipe, seed, feed, mesh)
         feeds = [feed.with_seed(number) for number in seeds]
-        return _population(recipe, seed, members, feeds, jnp.stack(keys), mesh)
+        keys = jax.vmap(jax.random.key)(jnp.array(seeds, jnp.uint32))
+        return _population(recipe, seed, members, feeds, keys, mesh)
 
 
 class _Functions(NamedTuple):

@@ -87,7 +87,8 @@ class Dropout(nn.Module):
     @nn.compact
     def __call__(self, inputs: Array, train: bool, axis_name: str | None = None) -> Array:
         """Drops values of `[B, ...]` and scales the others by 1 / (1 - rate), if `train`."""
-        if not train:
+        # Of a swept rate, which is traced, no one knows yet whether it is 0.
+        if not train or (isinstance(self.rate, int | float) and self.rate == 0):
             return inputs
         keys = per_example(self.make_rng("dropout"), inputs.shape[0], axis_name)
         keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.rate, inputs.shape[1:]))(

@@ -10,7 +10,7 @@ from jaxgan.errors import UserError
 
 ALIASES = {"lr": "learning_rate"}
 EACH = 8  # members of each setting, if nothing is said
-MOST = 100_000  # members
+MOST = 10_000  # members
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def test_training_records_evaluations_and_keeps_the_best(evaluated, here):
     np.testing.assert_array_equal(*pair)
 
 
-@pytest.mark.parametrize("stop", [14, 20])
+@pytest.mark.parametrize("stop", [14, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_resumed_run_has_the_same_evaluations(stop, evaluated, here):
     train = ["train", "mnist_mlp", *EVALUATED, "--out", "run"]
     assert command(*train, "--steps", str(stop)).status == 0

@@ -34,7 +34,7 @@ KEYS = {
 
 
 def test_every_recipe_is_tested_here():
-    assert ALL == sorted(recipes()) == sorted(KEYS)
+    assert ALL == sorted(KEYS) == sorted(set(recipes()) - {"stacked_mnist"})  # which has its own
 
 
 @pytest.mark.parametrize("recipe", ALL)
