@@ -121,6 +121,7 @@ class Evaluator:
         }
 
     def _result(self, metric: str, name: str, values: Sequence[float]) -> Result:
+        settings = METRICS[metric].settings(min(self._num, len(self._real.examples)))
         data, _, split = getattr(self._recipe, "data", f"{self._recipe.name}@drawn").partition("@")
         protocol = Protocol(
             generated=self._num,
@@ -131,7 +132,7 @@ class Evaluator:
             features=self._extractor.name,
             weights=self._extractor.weights_hash,
             seed=self._seed,
-            settings={**METRICS[metric].settings, "draws": len(values)},
+            settings={**settings, "draws": len(values)},
         )
         interval = metrics.of_draws(values) if len(values) > 1 else None
         return Result(name, float(np.mean(values)), protocol, interval)

@@ -15,13 +15,14 @@ from jaxgan.digest import digest
 from jaxgan.errors import UserError
 from jaxgan.gan import GANState, init, sample
 from jaxgan.keys import from_seed, stream
-from jaxgan.members import Members, numeric
+from jaxgan.members import Members, check_sweep
 from jaxgan.parallel import Layout
 from jaxgan.population import over_members
 from jaxgan.recipes import Recipe
 from jaxgan.steps import make_step
 from jaxgan.types import Images, Metrics, PRNGKey, PyTree
 
+ROWS_BYTES = 2**26  # of a population that one call of `rows` may give
 TOGETHER = 2**20  # parameters in all members that a CPU computes at once: more gains it nothing
 
 
@@ -168,8 +169,7 @@ def _population(
         raise UserError("a population trains in one process: leave out --distributed")
     if members.count % mesh.size:
         raise UserError(f"{members.count} members cannot be spread over {mesh.size} devices")
-    if unknown := members.sweep.keys() - set(numeric(type(recipe))):
-        raise UserError(f"cannot sweep {', '.join(unknown)}: not a real number of {recipe.name}")
+    check_sweep(members.sweep, type(recipe))
     for setting in members.settings:
         replace(recipe, **setting)  # checks the values
     feed = feeds[0]
@@ -180,6 +180,8 @@ def _population(
     def rows(start: int, stop: int) -> PyTree:
         own = [feed.rows(start, stop) for feed in feeds]
         return jax.tree.map(lambda *rows: np.stack(rows, axis=1), *own)
+
+    bytes_per_step = sum(row.nbytes for row in jax.tree.leaves(rows(0, 1)))
 
     def lift(function: Callable) -> Callable:
         """Makes a function of all members of one of a member's functions, key and trees."""
@@ -210,7 +212,7 @@ def _population(
         total=recipe.total_steps(feed.size),
         examples_per_step=recipe.examples_per_step * members.count,
         arrays=feed.arrays,
-        longest=max(1, feed.stretch // members.count),
+        longest=min(feed.stretch, max(1, ROWS_BYTES // bytes_per_step)),
         rows=rows,
         key=(keys, values),
         digest=jax.vmap(digest),

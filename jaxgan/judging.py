@@ -19,13 +19,12 @@ from jaxgan.recipes import ImageRecipe
 class Judge:
     """Evaluates states, writes evaluations.jsonl, and keeps the best state."""
 
-    def __init__(self, experiment: Experiment, run: Path, best: Checkpoints, data_dir: str | None):
-        """Looks at the real examples.
+    def __init__(self, experiment: Experiment, run: Path, data_dir: str | None):
+        """Looks at the real examples; writes nothing yet.
 
         Args:
             experiment: what is trained: one GAN.
             run: the run directory.
-            best: where the best state is kept.
             data_dir: where TFDS keeps data sets; None for its own default.
 
         Raises:
@@ -34,7 +33,7 @@ class Judge:
         recipe = experiment.recipe
         if experiment.members is not None:
             raise UserError("a population is evaluated afterwards, by `jaxgan evaluate --member K`")
-        self._experiment, self._run, self._best = experiment, run, best
+        self._experiment, self._run = experiment, run
         self._by = recipe.best_by
         self._evaluate = Evaluator(
             recipe, num=recipe.eval_num, seed=experiment.seed, data_dir=data_dir
@@ -46,8 +45,14 @@ class Judge:
             lambda state: experiment.draw(state, experiment.key, "evaluation", recipe.eval_num)
         )
 
-    def __call__(self, state: GANState, step: int) -> None:
-        """Evaluates a state, the same in all processes, which call this together."""
+    def __call__(self, state: GANState, step: int, best: Checkpoints) -> None:
+        """Evaluates a state, the same in all processes, which call this together.
+
+        Args:
+            state: the state.
+            step: that it is at.
+            best: where the best state is kept.
+        """
         better = False
         if parallel.leads():
             samples = self._draw(parallel.local(state))
@@ -67,4 +72,4 @@ class Judge:
             better = all(sign * metrics[self._by] < sign * value for value in before)
             records.append(self._run / records.EVALUATIONS, [line])
         if parallel.highest(int(better)):
-            self._best.save(state)
+            best.save(state)

@@ -36,7 +36,7 @@ class Metric(NamedTuple):
 
     measure: Callable[[Recipe, Samples, Samples, PRNGKey], Mapping[str, float]]  # real, fake
     applies: Callable[[Recipe, Samples], bool]
-    settings: Mapping[str, int]
+    settings: Callable[[int], Mapping[str, int]]  # of so many samples; part of the protocol
 
 
 def _fid(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
@@ -88,31 +88,37 @@ def _modes(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[s
     return numbers | {"mode_kl": found.reverse_kl}
 
 
+def _none(count: int) -> dict[str, int]:
+    return {}
+
+
 def _always(recipe: Recipe, real: Samples) -> bool:
     return True
 
 
 METRICS = {
-    "fid": Metric(_fid, _always, {}),
-    "kid": Metric(_kid, _always, {"block": KID_BLOCK}),
-    "is": Metric(_inception_score, lambda _, real: real.logits is not None, {"splits": 10}),
-    "prdc": Metric(_prdc, _always, NEIGHBOURS),
+    "fid": Metric(_fid, _always, _none),
+    "kid": Metric(_kid, _always, lambda count: {"block": min(KID_BLOCK, count)}),
+    "is": Metric(
+        _inception_score, lambda _, real: real.logits is not None, lambda _: {"splits": 10}
+    ),
+    "prdc": Metric(_prdc, _always, lambda _: NEIGHBOURS),
     "swd": Metric(
         _swd,
         lambda _, real: real.examples.ndim == 2 or min(real.examples.shape[1:3]) >= 7,
-        PATCHES | SLICES,
+        lambda _: PATCHES | SLICES,
     ),
     "ms_ssim": Metric(
         _ms_ssim,
         lambda _, real: real.examples.ndim == 4 and scales(*real.examples.shape[1:3]) > 0,
-        {},
+        _none,
     ),
     "classes": Metric(
         _classes,
         lambda _, real: real.logits is not None and real.logits.shape[1] == digits.CLASSES,
-        {},
+        _none,
     ),
     "modes": Metric(
-        _modes, lambda recipe, real: recipe.coverage(real.examples[:1]) is not None, {}
+        _modes, lambda recipe, real: recipe.coverage(real.examples[:1]) is not None, _none
     ),
 }

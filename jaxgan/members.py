@@ -69,6 +69,23 @@ def numeric(kind: type) -> list[str]:
     return [field.name for field in fields(kind) if field.type is float]
 
 
+def check_sweep(sweep: Mapping[str, tuple[float, ...]], kind: type) -> None:
+    """Checks that a kind of recipe has the hyper-parameters that are swept.
+
+    Args:
+        sweep: values by name.
+        kind: of recipe.
+
+    Raises:
+        UserError: if it has not, or they are no real numbers.
+    """
+    known = numeric(kind)
+    for name in sweep:
+        if name not in known:
+            near = get_close_matches(name, known) or known
+            raise UserError(f"cannot sweep {name!r}: choose of {', '.join(near)}")
+
+
 def choose(
     count: int | None,
     words: Sequence[str],
@@ -91,7 +108,8 @@ def choose(
     Raises:
         UserError: if one of the words makes no sense.
     """
-    sweep = _read_sweep(words, numeric(kind))
+    sweep = _read_sweep(words)
+    check_sweep(sweep, kind)
     if before is not None:
         return Members(count or before.count, sweep or before.sweep, at_once or before.at_once)
     if count is None:
@@ -99,7 +117,7 @@ def choose(
     return Members(count, sweep, at_once)
 
 
-def _read_sweep(words: Sequence[str], known: Sequence[str]) -> dict[str, tuple[float, ...]]:
+def _read_sweep(words: Sequence[str]) -> dict[str, tuple[float, ...]]:
     sweep: dict[str, tuple[float, ...]] = {}
     for word in words:
         name, equals, listed = word.partition("=")
@@ -111,9 +129,6 @@ def _read_sweep(words: Sequence[str], known: Sequence[str]) -> dict[str, tuple[f
             values = ()
         if not equals or not values:
             raise UserError(f"cannot read the sweep {word!r}: write learning_rate=1e-4,2e-4")
-        if name not in known:
-            near = get_close_matches(name, known) or known
-            raise UserError(f"cannot sweep {name!r}: choose of {', '.join(near)}")
         if name in sweep or len(set(values)) < len(values):
             raise UserError(f"the sweep of {name} says something twice")
         sweep[name] = values

@@ -27,7 +27,7 @@ from jaxgan import records, surroundings
 from jaxgan.checking import unsound
 from jaxgan.errors import UserError
 from jaxgan.files import write_atomically
-from jaxgan.members import Members
+from jaxgan.members import Members, check_sweep
 from jaxgan.recipes import Recipe, find_recipe, recipes
 
 BEST = "best"  # the folder of the best checkpoint
@@ -178,6 +178,8 @@ def read_config(run: Path) -> dict[str, Any]:
     kind = recipes().get(config["recipe"], Recipe)  # which may be one of another version
     try:
         kind.check_values(_as_tuples(config["hyperparameters"]))
+        if (members := read_members(config)) is not None:
+            check_sweep(members.sweep, kind)
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}") from None
     return config

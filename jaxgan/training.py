@@ -99,6 +99,8 @@ def train(
         recipe, seed, total, experiment.shape, experiment.mesh, experiment.members
     )
     like = experiment.state_like()
+    with parallel.unanimous():
+        judge = Judge(experiment, run, data_dir) if recipe.eval_every else None
 
     with ExitStack() as until_done:
         with parallel.unanimous():
@@ -109,13 +111,12 @@ def train(
             Checkpoints(run / "checkpoints", like, experiment.sharding) as checkpoints,
             Checkpoints(run / BEST, like, experiment.sharding, keep=1) as best,
         ):
-            judge = Judge(experiment, run, best, data_dir) if recipe.eval_every else None
             state = _resume(run, experiment, checkpoints, best) if resume else None
             if state is None:
                 state = experiment.draw_first()
             if parallel.leads():
                 rundir.write_config(run, config) if resume else rundir.create(run, config)
-            state = _loop(experiment, state, run, checkpoints, judge)
+            state = _loop(experiment, state, run, checkpoints, best, judge)
 
         with Checkpoints(run / "checkpoints", like, experiment.sharding) as checkpoints:
             state = checkpoints.restore(total)
@@ -150,6 +151,7 @@ def _loop(
     state: GANState,
     run: Path,
     checkpoints: Checkpoints,
+    best: Checkpoints,
     judge: Judge | None,
 ) -> GANState:
     """Trains from the state's step to the last, and writes down what happens."""
@@ -196,7 +198,7 @@ def _loop(
             if step % recipe.sample_every == 0 or step == total:
                 save_samples(state, step)
             if judge is not None and step % (recipe.eval_every or total) == 0:
-                judge(state, step)
+                judge(state, step, best)
             if step % recipe.checkpoint_every == 0 or step == total:
                 save_state(state, step)
             if parallel.leads():

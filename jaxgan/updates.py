@@ -182,9 +182,27 @@ def _draw_latents(gan: GAN, key: PRNGKey, n: int, axis_name: str | None) -> Late
     return lax.dynamic_slice_in_dim(everyone, lax.axis_index(axis_name) * n, n)
 
 
-def _packs(gan: GAN) -> int | None:
-    """How many inputs D gets of a microbatch."""
-    return None if gan.microbatch is None else max(1, gan.microbatch // gan.packing)
+def _judge(
+    gan: GAN,
+    params: PyTree,
+    batch_stats: PyTree,
+    packs: Images,
+    key: PRNGKey,
+    axis_name: str | None,
+) -> tuple[Scores, PyTree]:
+    """Runs D in training mode: scores, and moved running averages."""
+    microbatch = None if gan.microbatch is None else max(1, gan.microbatch // gan.packing)
+    return apply(
+        gan.discriminator,
+        params,
+        batch_stats,
+        packs,
+        train=True,
+        key=key,
+        axis_name=axis_name,
+        dtype=gan.dtype,
+        microbatch=microbatch,
+    )
 
 
 class _Generated(NamedTuple):
@@ -229,17 +247,8 @@ def _step_discriminator(
     judged = {kind: pack(images, gan.packing) for kind, images in examples.items()}
 
     def score(params: PyTree, batch_stats: PyTree, images: Images, use: str):
-        return apply(
-            gan.discriminator,
-            params,
-            batch_stats,
-            images,
-            train=True,
-            key=stream(key, f"dropout_discriminator_{use}"),
-            axis_name=axis_name,
-            dtype=gan.dtype,
-            microbatch=_packs(gan),
-        )
+        dropout = stream(key, f"dropout_discriminator_{use}")
+        return _judge(gan, params, batch_stats, images, dropout, axis_name)
 
     name = "loss_d" if len(judged) == 2 else f"loss_d_{next(iter(judged))}"
 
@@ -280,20 +289,9 @@ def _step_generator(
 ) -> tuple[GANState, Metrics]:
     """Steps G, given its pass."""
 
-    def score(images: Images, kind: str) -> Scores:
-        net = state.discriminator
-        scores, _ = apply(
-            gan.discriminator,
-            net.params,
-            net.batch_stats,
-            images,
-            train=True,
-            key=stream(key, f"dropout_generator_{kind}"),
-            axis_name=axis_name,
-            dtype=gan.dtype,
-            microbatch=_packs(gan),
-        )
-        return scores
+    def score(packs: Images, kind: str) -> Scores:
+        net, dropout = state.discriminator, stream(key, f"dropout_generator_{kind}")
+        return _judge(gan, net.params, net.batch_stats, packs, dropout, axis_name)[0]
 
     def loss(fakes: Images):
         paired = gan.loss.real is None

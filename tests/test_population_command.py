@@ -14,6 +14,7 @@ from jaxgan.gan import init
 from jaxgan.keys import from_seed, stream
 from jaxgan.members import Members
 from jaxgan.recipes.mnist_mlp import MnistMlp
+from jaxgan.recipes.pattern_1010 import Pattern1010
 from jaxgan.records import read_metrics
 from jaxgan.report import write_report
 
@@ -191,3 +192,23 @@ def test_an_experiment_draws_the_first_states_of_its_members(mnist_dir):
     alone = init(gan, stream(from_seed(5), "init"), example)
     for index in range(2):
         jax.tree.map(lambda x, y, k=index: np.testing.assert_array_equal(x[k], y), states, alone)
+
+
+@pytest.mark.parametrize(
+    "sweep", [{"batch_size": [1.0]}, {"foo": [1.0]}, {"lr": [1]}, {"beta1": []}]
+)
+def test_a_config_that_sweeps_what_cannot_be_is_damaged(sweep, population, here):
+    run = copy(population[0], here / "run")
+    config = json.loads((run / "config.json").read_text())
+    config["members"]["sweep"] = sweep
+    (run / "config.json").write_text(json.dumps(config))
+    for words in (["sample", "run", "--member", "0"], ["report", "run"], ["verify", "run"]):
+        done = command(*words)
+        assert (done.status, done.out) == (2, "")
+        (line,) = done.err.splitlines()
+        assert "is damaged" in line
+
+
+def test_the_rows_of_many_members_are_bounded_but_not_few():
+    few, many = (set_up(Pattern1010(), members=Members(count)).longest for count in (2, 1024))
+    assert few == many == 1024

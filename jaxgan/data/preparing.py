@@ -172,7 +172,7 @@ def _explained(name: str) -> Iterator[None]:
             yield
     except UserError:
         raise
-    except Exception as error:
+    except Exception as error:  # a data set's own code raises what it likes
         causes = list(_chain(error))
         for cause in causes:
             if isinstance(cause, requests.ConnectionError | requests.Timeout):
