@@ -14,14 +14,14 @@ differentiated in reverse, any number of times.
 
 import inspect
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-Padding = tuple[tuple[int, int], tuple[int, int]]  # (before, after) of height, of width
-Size = tuple[int, int]  # height, width
+from jaxgan import fourier
+from jaxgan.types import Padding, Size
 
 F = TypeVar("F", bound=Callable[..., Array])
 
@@ -83,7 +83,8 @@ def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
     Returns:
         `[B, P, Q, F]`.
     """
-    return _conv(x, kernel, padding, stride=stride)
+    saving = fourier.saving(x.shape, kernel.shape, stride, padding)
+    return _quickest(_convolve, fourier.convolve, saving, x, kernel, stride, padding)
 
 
 def _transpose_gradients(y, kernel, dx, stride, padding, size) -> tuple[Array, Array]:
@@ -107,14 +108,9 @@ def transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size
     Returns:
         `[B, H, W, C]`, (H, W) being `size`.
     """
-    pads = []
-    for axis in (0, 1):
-        taps = kernel.shape[axis]
-        reach = (y.shape[1 + axis] - 1) * stride + 1
-        before = taps - 1 - padding[axis][0]
-        pads.append((before, size[axis] + taps - 1 - reach - before))
-    flipped = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-    return _conv(y, flipped, pads, spread=stride)
+    inputs = (y.shape[0], *size, kernel.shape[2])
+    saving = fourier.saving(inputs, kernel.shape, stride, padding)
+    return _quickest(_transpose, fourier.transpose, saving, y, kernel, stride, padding, size)
 
 
 def _correlate_gradients(x, y, dkernel, stride, padding, size) -> tuple[Array, Array]:
@@ -138,6 +134,45 @@ def correlate(x: Array, y: Array, stride: int, padding: Padding, size: Size) -> 
     Returns:
         `[h, w, C, F]`, (h, w) being `size`.
     """
+    kernel = (*size, x.shape[3], y.shape[3])
+    saving = fourier.saving(x.shape, kernel, stride, padding)
+    return _quickest(_correlate, fourier.correlate, saving, x, y, stride, padding, size)
+
+
+def _quickest(
+    direct: Callable[..., Array],
+    by_fourier: Callable[..., Array],
+    saving: float,
+    a: Array,
+    b: Array,
+    *settings: Any,
+) -> Array:
+    if saving < 1 or a.dtype not in (jnp.float32, jnp.float64):
+        return direct(a, b, *settings)
+    return lax.platform_dependent(
+        a,
+        b,
+        cpu=lambda a, b: by_fourier(a, b, *settings),
+        default=lambda a, b: direct(a, b, *settings),
+    )
+
+
+def _convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
+    return _conv(x, kernel, padding, stride=stride)
+
+
+def _transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size) -> Array:
+    pads = []
+    for axis in (0, 1):
+        taps = kernel.shape[axis]
+        reach = (y.shape[1 + axis] - 1) * stride + 1
+        before = taps - 1 - padding[axis][0]
+        pads.append((before, size[axis] + taps - 1 - reach - before))
+    flipped = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+    return _conv(y, flipped, pads, spread=stride)
+
+
+def _correlate(x: Array, y: Array, stride: int, padding: Padding, size: Size) -> Array:
     pads = []
     for axis in (0, 1):
         reach = (y.shape[1 + axis] - 1) * stride + 1

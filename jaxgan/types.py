@@ -20,3 +20,6 @@ PerSample = Float[Array, "B"]
 
 Batch = Mapping[str, Array]  # "image": Images, and "label": Int[Array, "B"] where the data has them
 Metrics = dict[str, Array]  # scalars
+
+Size = tuple[int, int]  # height, width
+Padding = tuple[tuple[int, int], tuple[int, int]]  # (before, after) of height, of width
