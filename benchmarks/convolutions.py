@@ -1,0 +1,73 @@
+"""Convolutions of the reference systems by definition and by Fourier transform, within a loop.
+
+    python benchmarks/convolutions.py
+
+As in a training step, the convolutions run in a compiled loop. The two ways take turns; prints
+medians, milliseconds, of a forward convolution and of its gradients by input and by kernel.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import jax
+from jax import Array, lax
+
+from jaxgan import convolution, fourier
+from jaxgan.convolution import same_padding
+
+BATCH, TURNS, REPEATS = 128, 7, 8
+LAYERS = {  # height and width, kernel, channels, features, stride, padded
+    "mnist_dcgan, 5x5, 256 to 128, on 7x7": (7, 5, 256, 128, 1, True),
+    "mnist_dcgan, 4x4, stride 2, 64 to 128, on 14x14": (14, 4, 64, 128, 2, True),
+    "mnist_conv, 5x5, 32 to 64, on 12x12": (12, 5, 32, 64, 1, False),
+    "mnist_dcgan_bn, 5x5, stride 2, 128 to 128, on 14x14": (14, 5, 128, 128, 2, True),
+}
+
+
+def looped(function: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
+    """Calls a function again and again, each time with numbers that depend on the last result."""
+
+    def body(_, arrays):
+        a, b = arrays
+        return a.at[(0,) * a.ndim].add(1e-30 * function(a, b).ravel()[0]), b
+
+    return lambda a, b: lax.fori_loop(0, REPEATS, body, (a, b))[0]
+
+
+def milliseconds(ways: Sequence[Callable], a: Array, b: Array) -> list[float]:
+    """Medians of both ways, which take turns."""
+    programs = [jax.jit(looped(way)).lower(a, b).compile() for way in ways]
+    spent: list[list[float]] = [[] for _ in ways]
+    for _ in range(TURNS):
+        for program, times in zip(programs, spent, strict=True):
+            began = time.perf_counter()
+            program(a, b).block_until_ready()
+            times.append(1e3 * (time.perf_counter() - began) / REPEATS)
+    return [statistics.median(times) for times in spent]
+
+
+def main() -> None:
+    print("| layer | fewer operations | forward | by the input | by the kernel |")
+    print("|---|---|---|---|---|")
+    for name, (side, taps, channels, features, stride, padded) in LAYERS.items():
+        size, kernel_size = (side, side), (taps, taps)
+        padding = same_padding(size, kernel_size, stride) if padded else ((0, 0), (0, 0))
+        keys = jax.random.split(jax.random.key(0))
+        x = jax.random.normal(keys[0], (BATCH, *size, channels))
+        kernel = jax.random.normal(keys[1], (*kernel_size, channels, features))
+        y = fourier.convolve(x, kernel, stride, padding)
+        cells = [name, f"{fourier.saving(x.shape, kernel.shape, stride, padding):.1f}"]
+        by_definition = convolution._convolve, convolution._transpose, convolution._correlate
+        by_fourier = fourier.convolve, fourier.transpose, fourier.correlate
+        inputs = (x, kernel), (y, kernel), (x, y)
+        sizes = {}, {"size": size}, {"size": kernel_size}
+        for *ways, two, more in zip(by_definition, by_fourier, inputs, sizes, strict=True):
+            ways = [partial(way, stride=stride, padding=padding, **more) for way in ways]
+            cells.append("{:.1f}, {:.1f}".format(*milliseconds(ways, *two)))
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
