@@ -22,6 +22,7 @@ LAYERS = {  # height and width, kernel, channels, features, stride, padded
     "mnist_dcgan, 5x5, 256 to 128, on 7x7": (7, 5, 256, 128, 1, True),
     "mnist_dcgan, 4x4, stride 2, 64 to 128, on 14x14": (14, 4, 64, 128, 2, True),
     "mnist_conv, 5x5, 32 to 64, on 12x12": (12, 5, 32, 64, 1, False),
+    "mnist_conv, 5x5, 1 to 32, on 28x28": (28, 5, 1, 32, 1, False),
     "mnist_dcgan_bn, 5x5, stride 2, 128 to 128, on 14x14": (14, 5, 128, 128, 2, True),
 }
 
@@ -58,7 +59,7 @@ def main() -> None:
         x = jax.random.normal(keys[0], (BATCH, *size, channels))
         kernel = jax.random.normal(keys[1], (*kernel_size, channels, features))
         y = fourier.convolve(x, kernel, stride, padding)
-        cells = [name, f"{fourier.saving(x.shape, kernel.shape, stride, padding):.1f}"]
+        cells = [name, f"{fourier.saving(x.shape, kernel.shape, stride, padding):.2g}"]
         by_definition = convolution._convolve, convolution._transpose, convolution._correlate
         by_fourier = fourier.convolve, fourier.transpose, fourier.correlate
         inputs = (x, kernel), (y, kernel), (x, y)

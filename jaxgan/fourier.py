@@ -86,7 +86,10 @@ class _Algorithm(NamedTuple):
 
 
 def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
-    """Does what `jaxgan.convolution.convolve` does."""
+    """Does what `jaxgan.convolution.convolve` does.
+
+    `[B, H, W, C]`, `[h, w, C, F]` -> `[B, P, Q, F]`.
+    """
     by = _algorithm(x.shape[1:3], kernel.shape[:2], stride, padding, x.dtype)
     products = jnp.einsum(
         "rbc,rcf->rbf",
@@ -97,7 +100,10 @@ def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
 
 
 def transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size) -> Array:
-    """Does what `jaxgan.convolution.transpose` does."""
+    """Does what `jaxgan.convolution.transpose` does.
+
+    `[B, P, Q, F]`, `[h, w, C, F]` -> `[B, H, W, C]`.
+    """
     by = _algorithm(size, kernel.shape[:2], stride, padding, y.dtype)
     products = jnp.einsum(
         "rbf,rcf->rbc",
@@ -108,7 +114,10 @@ def transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size
 
 
 def correlate(x: Array, y: Array, stride: int, padding: Padding, size: Size) -> Array:
-    """Does what `jaxgan.convolution.correlate` does."""
+    """Does what `jaxgan.convolution.correlate` does.
+
+    `[B, H, W, C]`, `[B, P, Q, F]` -> `[h, w, C, F]`.
+    """
     by = _algorithm(x.shape[1:3], size, stride, padding, x.dtype)
     products = jnp.einsum(
         "rbc,rbf->rcf",
