@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from turns import SIZE, take_turns
 
-from jaxgan import parallel
+from jaxgan import parallel, startup
 from jaxgan.experiment import set_up
 from jaxgan.recipes import find_recipe
 from jaxgan.stretches import train_in_stretches
@@ -16,6 +16,7 @@ LONG = 2**31 - 1  # steps: it never ends by itself
 
 
 def main(system: str) -> None:
+    startup.compile_small_loops_whole()
     kind: Any = find_recipe(system)
     recipe = kind(steps=LONG)
     experiment = set_up(recipe)

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from jaxgan import startup
 from jaxgan.experiment import set_up
 from jaxgan.members import Members
 from jaxgan.recipes import find_recipe
@@ -33,6 +34,7 @@ class Options:
 
 
 def main(options: Options) -> None:
+    startup.compile_small_loops_whole()
     kind: Any = find_recipe(options.recipe)
     recipe = kind(steps=2**31 - 1, log_every=1000)
     if options.batch_size is not None:

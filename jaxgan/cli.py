@@ -279,6 +279,7 @@ def _set_up(devices: int | None, deterministic: bool, processes: Processes) -> N
     from jaxgan import parallel, startup
 
     startup.cache_compilations()
+    startup.compile_small_loops_whole()
     if devices is not None and devices > 1:
         startup.use_devices(devices)
     if deterministic:

@@ -40,18 +40,18 @@ def digest(tree: PyTree) -> UInt32[Array, "2"]:
     return jnp.stack([jnp.sum(each, dtype=jnp.uint32) for each in scrambled])
 
 
-def hexadecimal(digest: UInt32[np.ndarray, "*M 2"]) -> Any:
-    """Writes a digest as text.
+def hexadecimal(digests: UInt32[np.ndarray, "*M 2"]) -> Any:
+    """Writes digests as text.
 
     Args:
-        digest: what `digest` computed, or the digests of the members of a population.
+        digests: what `digest` computed: once, or for several steps, members or both.
 
     Returns:
-        16 hexadecimal digits, or a list of such.
+        16 hexadecimal digits, or lists of such, as the leading axes have it.
     """
-    if digest.ndim > 1:
-        return [hexadecimal(one) for one in digest]
-    return "".join(f"{int(word):08x}" for word in digest)
+    if digests.ndim > 1:
+        return [hexadecimal(one) for one in digests]
+    return digests.astype(">u4").tobytes().hex()
 
 
 def _words(leaf: Array) -> UInt32[Array, "N"]:

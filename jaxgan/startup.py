@@ -12,6 +12,10 @@ from jaxgan.errors import UserError
 MOST_DEVICES = 128  # in one process; XLA takes long to think of many more, and then gives up
 CACHE_BYTES = 1 << 30  # of compiled programs; the ones not used for longest go first
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+BACKEND_OPTIONS = "--xla_backend_extra_options="
+# A loop whose turn touches fewer bytes is called small; a step of `mnist_mlp` touches a thousand
+# times as many.
+SMALL_LOOP_BYTES = 1 << 20
 
 
 def use_devices(count: int) -> None:
@@ -61,12 +65,23 @@ def be_deterministic() -> None:
     are avoided. On CPU and TPU it changes nothing. To be called before JAX is first used.
     """
     if not is_deterministic():
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
+        _add_flag(DETERMINISTIC)
 
 
 def is_deterministic() -> bool:
     """Whether XLA was told to use deterministic operations only."""
     return DETERMINISTIC in os.environ.get("XLA_FLAGS", "").split()
+
+
+def compile_small_loops_whole() -> None:
+    """Makes XLA compile a loop of little work into one function, on CPUs.
+
+    Otherwise it hands every operation of every turn to a queue, which takes longer than a step of
+    networks as small as `pattern_1010`'s. Where XLA was told of such options (`XLA_FLAGS`), they
+    stay. To be called before JAX is first used.
+    """
+    if BACKEND_OPTIONS not in os.environ.get("XLA_FLAGS", ""):
+        _add_flag(f"{BACKEND_OPTIONS}xla_cpu_small_while_loop_byte_threshold={SMALL_LOOP_BYTES}")
 
 
 def cache_compilations() -> None:
@@ -89,6 +104,10 @@ def cache_compilations() -> None:
     jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _add_flag(flag: str) -> None:
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
 
 
 def _processor() -> str:

@@ -109,11 +109,11 @@ def train_in_stretches(
         )
         history = {name: np.asarray(values)[:count] for name, values in history.items()}
         seconds_per_step = (time.perf_counter() - began) / count
-        digests = {
-            step + index + 1: hexadecimal(words)
-            for index, words in enumerate(history.pop("digest"))
-            if _is_log_point(step + index + 1, experiment.recipe.log_every, total)
-        }
+        points = np.arange(step + 1, step + count + 1)
+        logged = _is_log_point(points, experiment.recipe.log_every, total)
+        digests = dict(
+            zip(points[logged].tolist(), hexadecimal(history.pop("digest")[logged]), strict=True)
+        )
         step += count
         rate = experiment.examples_per_step / seconds_per_step
         yield Stretch(state, step, history, digests, rate)

@@ -16,6 +16,9 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 import jax  # noqa: E402  (reads the environment)
 import pytest  # noqa: E402
 
+from jaxgan import startup  # noqa: E402
+
+startup.compile_small_loops_whole()  # as the commands do
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 assert jax.device_count() == 8  # and from here on, commands run in this process cannot change it

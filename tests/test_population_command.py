@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -74,18 +75,21 @@ def test_a_member_is_the_solo_run_of_its_seed_and_setting(member, population):
     assert line["digest"][member] != line["digest"][(member + 1) % MEMBERS]
 
 
-def test_members_of_pattern_1010_are_their_solo_runs_bit_for_bit():
-    words = [*TINY["pattern_1010"], "--steps", "40"]
-    done = command("population", "pattern_1010", *words, "--members", "2", "--out", "all")
+def test_members_of_pattern_1010_are_their_solo_runs_but_for_rounding():
+    # The loop of one and that of many add products in the same order but do not round alike.
+    words = [*TINY["pattern_1010"], "--steps", "1000"]
+    done = command("population", "pattern_1010", *words, "--members", "3", "--out", "all")
     assert done.status == 0
-    for seed in range(2):
+    close = partial(np.testing.assert_allclose, rtol=0, atol=1e-6)
+    together = numbers("all", 3)
+    last = sorted(Path("all/samples").glob("*.npy"))[-1]
+    for seed in range(3):
         done = command("train", "pattern_1010", *words, "--seed", str(seed), "--out", str(seed))
         assert done.status == 0
-        assert [line["digest"] for line in numbers(f"{seed}", None)] == [
-            line["digest"][seed] for line in numbers("all", 2)
-        ]
-    patterns = [np.load(f"{seed}/samples/step_000000040.npy") for seed in range(2)]
-    np.testing.assert_array_equal(np.load("all/samples/step_000000040.npy"), patterns)
+        alone = numbers(f"{seed}", None)
+        for name in ("loss_d_real", "loss_d_fake", "loss_g"):
+            close([line[name][seed] for line in together], [line[name] for line in alone])
+        close(np.load(last)[seed], np.load(f"{seed}/samples/{last.name}"))
 
 
 @pytest.mark.parametrize("stop", [18, pytest.param(20, marks=pytest.mark.slow)])

@@ -60,6 +60,40 @@ def test_determinism_is_asked_of_xla_once_beside_other_flags(monkeypatch):
         assert os.environ["XLA_FLAGS"] == expected
 
 
+LOOP = """
+import jax, jax.numpy as jnp
+from jaxgan import startup
+for _ in range({times}):
+    startup.compile_small_loops_whole()
+turn = lambda i, x: jnp.tanh(jnp.full((3, 3), 0.5) @ x)
+loop = jax.jit(lambda n, x: jax.lax.fori_loop(0, n, turn, x))
+print(loop.lower(9, jnp.ones((3, 1))).compile().as_text().count("xla_cpu_small_call"))
+import os
+print(os.environ["XLA_FLAGS"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "times", "calls", "after"),
+    [
+        ("--xla_cpu_enable_fast_math=false", 2, 1, " --xla_backend_extra_options=xla_cpu_small_w"),
+        ("--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=0", 1, 0, ""),
+    ],
+)
+def test_small_loops_are_one_function_unless_xla_is_told_otherwise(flags, times, calls, after):
+    done = subprocess.run(
+        [sys.executable, "-c", LOOP.format(times=times)],
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_ENABLE_COMPILATION_CACHE": "false"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    found, told = done.stdout.splitlines()
+    assert int(found) == calls
+    assert told.startswith(flags + after) and told.count("extra_options") == 1
+
+
 def test_a_deterministic_run_says_so_and_is_verified_as_one(here):
     done = process("train", "pattern_1010", *QUICK, "--out", "run", "--deterministic")
     assert done.status == 0, done.err

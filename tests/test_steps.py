@@ -164,7 +164,7 @@ def test_a_step_without_metrics_can_be_run():
 
 
 @pytest.mark.parametrize("name", some_slow("study", "pattern_1010", "mnist_mlp"))
-def test_run_steps_is_a_loop_over_steps_bit_for_bit(name):
+def test_run_steps_is_a_loop_over_steps_but_for_rounding(name):
     _, _, update, state, batches = get(name)
     with jax.enable_x64(True):
         step = jax.jit(make_step(update))
@@ -173,7 +173,9 @@ def test_run_steps_is_a_loop_over_steps_bit_for_bit(name):
             state, new = step(state, jax.tree.map(lambda x, i=index: x[i], batches), KEY)
             metrics.append(new)
     stacked = jax.tree.map(lambda *rows: np.stack(rows), *metrics)
-    jax.tree.map(np.testing.assert_array_equal, (state, stacked), solo(name))
+    # A small loop is compiled as one function, which may round products and sums in one go.
+    check = partial(np.testing.assert_allclose, rtol=1e-13, atol=1e-15)
+    jax.tree.map(check, (state, stacked), solo(name))
 
 
 @pytest.mark.parametrize("name", ["study", "packs"])
