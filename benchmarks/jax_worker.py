@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from turns import SIZE, take_turns
 
-from jaxgan import parallel, startup
+from jaxgan import startup
 from jaxgan.experiment import set_up
 from jaxgan.recipes import find_recipe
 from jaxgan.stretches import train_in_stretches
@@ -45,5 +45,4 @@ def main(system: str) -> None:
 
 
 if __name__ == "__main__":
-    assert parallel.leads()
     main(sys.argv[1])
