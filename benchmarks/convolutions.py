@@ -1,4 +1,4 @@
-"""Convolutions of the reference systems by definition and by Fourier transform, within a loop.
+"""Convolutions of the reference systems, by definition and in the way chosen on CPUs, in a loop.
 
     python benchmarks/convolutions.py
 
@@ -14,8 +14,8 @@ from functools import partial
 import jax
 from jax import Array, lax
 
-from jaxgan import convolution, fourier
-from jaxgan.convolution import same_padding
+from jaxgan import fourier, windows
+from jaxgan.convolution import BY_DEFINITION, quickest, same_padding
 
 BATCH, TURNS, REPEATS = 128, 7, 8
 LAYERS = {  # height and width, kernel, channels, features, stride, padded
@@ -50,7 +50,8 @@ def milliseconds(ways: Sequence[Callable], a: Array, b: Array) -> list[float]:
 
 
 def main() -> None:
-    print("| layer | fewer operations | forward | by the input | by the kernel |")
+    names = {windows.convolve: "windows", fourier.convolve: "Fourier"}
+    print("| layer | way | forward | by the input | by the kernel |")
     print("|---|---|---|---|---|")
     for name, (side, taps, channels, features, stride, padded) in LAYERS.items():
         size, kernel_size = (side, side), (taps, taps)
@@ -58,13 +59,12 @@ def main() -> None:
         keys = jax.random.split(jax.random.key(0))
         x = jax.random.normal(keys[0], (BATCH, *size, channels))
         kernel = jax.random.normal(keys[1], (*kernel_size, channels, features))
-        y = fourier.convolve(x, kernel, stride, padding)
-        cells = [name, f"{fourier.saving(x.shape, kernel.shape, stride, padding):.2g}"]
-        by_definition = convolution._convolve, convolution._transpose, convolution._correlate
-        by_fourier = fourier.convolve, fourier.transpose, fourier.correlate
+        y = BY_DEFINITION.convolve(x, kernel, stride, padding)
+        chosen = quickest(x.shape, kernel.shape, stride, padding, x.dtype)
+        cells = [name, names.get(chosen.convolve, "by definition")]
         inputs = (x, kernel), (y, kernel), (x, y)
         sizes = {}, {"size": size}, {"size": kernel_size}
-        for *ways, two, more in zip(by_definition, by_fourier, inputs, sizes, strict=True):
+        for *ways, two, more in zip(BY_DEFINITION, chosen, inputs, sizes, strict=True):
             ways = [partial(way, stride=stride, padding=padding, **more) for way in ways]
             cells.append("{:.1f}, {:.1f}".format(*milliseconds(ways, *two)))
         print("| " + " | ".join(cells) + " |", flush=True)

@@ -14,13 +14,13 @@ differentiated in reverse, any number of times.
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jaxgan import fourier
+from jaxgan import fourier, windows
 from jaxgan.types import Padding, Size
 
 F = TypeVar("F", bound=Callable[..., Array])
@@ -83,8 +83,8 @@ def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
     Returns:
         `[B, P, Q, F]`.
     """
-    saving = fourier.saving(x.shape, kernel.shape, stride, padding)
-    return _quickest(_convolve, fourier.convolve, saving, x, kernel, stride, padding)
+    way = quickest(x.shape, kernel.shape, stride, padding, x.dtype)
+    return _on_cpus(way.convolve, BY_DEFINITION.convolve, x, kernel, stride, padding)
 
 
 def _transpose_gradients(y, kernel, dx, stride, padding, size) -> tuple[Array, Array]:
@@ -108,9 +108,9 @@ def transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size
     Returns:
         `[B, H, W, C]`, (H, W) being `size`.
     """
-    inputs = (y.shape[0], *size, kernel.shape[2])
-    saving = fourier.saving(inputs, kernel.shape, stride, padding)
-    return _quickest(_transpose, fourier.transpose, saving, y, kernel, stride, padding, size)
+    x = (len(y), *size, kernel.shape[2])
+    way = quickest(x, kernel.shape, stride, padding, y.dtype)
+    return _on_cpus(way.transpose, BY_DEFINITION.transpose, y, kernel, stride, padding, size)
 
 
 def _correlate_gradients(x, y, dkernel, stride, padding, size) -> tuple[Array, Array]:
@@ -135,25 +135,55 @@ def correlate(x: Array, y: Array, stride: int, padding: Padding, size: Size) -> 
         `[h, w, C, F]`, (h, w) being `size`.
     """
     kernel = (*size, x.shape[3], y.shape[3])
-    saving = fourier.saving(x.shape, kernel, stride, padding)
-    return _quickest(_correlate, fourier.correlate, saving, x, y, stride, padding, size)
+    way = quickest(x.shape, kernel, stride, padding, x.dtype)
+    return _on_cpus(way.correlate, BY_DEFINITION.correlate, x, y, stride, padding, size)
 
 
-def _quickest(
-    direct: Callable[..., Array],
-    by_fourier: Callable[..., Array],
-    saving: float,
+class Way(NamedTuple):
+    """How to compute the three functions."""
+
+    convolve: Callable[..., Array]
+    transpose: Callable[..., Array]
+    correlate: Callable[..., Array]
+
+
+def quickest(
+    x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding, dtype: jnp.dtype
+) -> Way:
+    """Chooses the fastest way on a CPU.
+
+    Args:
+        x: shape of the input, `(B, H, W, C)`.
+        kernel: shape of the kernel, `(h, w, C, F)`.
+        stride: in both directions.
+        padding: zeros around the input.
+        dtype: of all arrays.
+
+    Returns:
+        The way for each of the three functions.
+    """
+    if dtype in (jnp.float32, jnp.float64):
+        if x[3] == 1:
+            return Way(windows.convolve, windows.transpose, windows.correlate)
+        if fourier.saving(x, kernel, stride, padding) >= 1:
+            return Way(fourier.convolve, fourier.transpose, fourier.correlate)
+    return BY_DEFINITION
+
+
+def _on_cpus(
+    function: Callable[..., Array],
+    elsewhere: Callable[..., Array],
     a: Array,
     b: Array,
     *settings: Any,
 ) -> Array:
-    if saving < 1 or a.dtype not in (jnp.float32, jnp.float64):
-        return direct(a, b, *settings)
+    if function is elsewhere:
+        return function(a, b, *settings)
     return lax.platform_dependent(
         a,
         b,
-        cpu=lambda a, b: by_fourier(a, b, *settings),
-        default=lambda a, b: direct(a, b, *settings),
+        cpu=lambda a, b: function(a, b, *settings),
+        default=lambda a, b: elsewhere(a, b, *settings),
     )
 
 
@@ -193,3 +223,6 @@ def _conv(x: Array, kernel: Array, padding, stride: int = 1, spread: int = 1, di
         rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
+
+
+BY_DEFINITION = Way(_convolve, _transpose, _correlate)

@@ -15,7 +15,7 @@ DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 BACKEND_OPTIONS = "--xla_backend_extra_options="
 # A loop whose turn touches fewer bytes is called small; a step of `mnist_mlp` touches a thousand
 # times as many.
-SMALL_LOOP_BYTES = 1 << 20
+SMALL_LOOP_BYTES = 1 << 15
 
 
 def use_devices(count: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from jax import lax
 
-from jaxgan.convolution import convolve, correlate, same_padding, transpose
+from jaxgan.convolution import Way, same_padding
 
 
 class Case(NamedTuple):
@@ -40,12 +40,47 @@ def reference(case: Case):
     return conv, by_input, by_kernel
 
 
-def ours(case: Case):
+def functions(way: Way, case: Case):
+    """The three functions of a way, for a case."""
+    convolve, transpose, correlate = way
     return (
         partial(convolve, stride=case.stride, padding=case.padding),
         partial(transpose, stride=case.stride, padding=case.padding, size=case.size),
         partial(correlate, stride=case.stride, padding=case.padding, size=case.kernel),
     )
+
+
+def check_equal(way: Way, case: Case, channels: int):
+    """What a way gives for all three functions is what XLA's convolution does."""
+
+    @jax.jit
+    def all_three(x, kernel, y):
+        inputs = (x, kernel), (y, kernel), (x, y)
+        ways = functions(way, case), reference(case)
+        return [[f(*two) for f, two in zip(three, inputs, strict=True)] for three in ways]
+
+    with jax.enable_x64(True):
+        found, expected = all_three(*arrays(case, channels=channels))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-11)
+
+
+def check_rounding(way: Way, case: Case, channels: int, features: int):
+    """In float32, no function of a way is less exact than XLA's convolution is."""
+    key = jax.random.key(0)
+    x = jax.random.normal(key, (8, *case.size, channels))
+    kernel = jax.random.normal(key, (*case.kernel, channels, features))
+    y = reference(case)[0](x, kernel)
+    for which, inputs in enumerate([(x, kernel), (y, kernel), (x, y)]):
+        with jax.enable_x64(True):
+            exact = reference(case)[which](*(a.astype("float64") for a in inputs))
+        exact = np.asarray(exact).ravel()
+        errors = [
+            np.linalg.norm(np.asarray(three[which](*inputs)).ravel() - exact)
+            for three in (functions(way, case), reference(case))
+        ]
+        assert errors[0] < 4 * errors[1]
+        assert errors[0] < 1e-6 * np.linalg.norm(exact)
 
 
 def arrays(case: Case, batch: int = 2, channels: int = 3, features: int = 2):

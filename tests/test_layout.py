@@ -12,7 +12,7 @@ ROOT = Path(jaxgan.__file__).parent
 # Lowest first. A room may import what stands on a line above its own; a package also itself.
 LAYERS = [
     {"errors", "types", "files", "interruption", "checking", "tables"},
-    {"fourier"},
+    {"fourier", "windows"},
     {
         "members",
         "keys",
