@@ -70,7 +70,7 @@ def evenly(items: Sequence[T], limit: int) -> list[T]:
 def save_png(image: Image.Image, path: Path) -> None:
     """Write a picture as PNG, whole or not at all."""
     data = BytesIO()
-    image.save(data, "PNG", optimize=True)
+    image.save(data, "PNG")
     write_atomically(path, data.getvalue())
 
 

@@ -98,7 +98,7 @@ def train_in_stretches(
     advance = partial(_advance, experiment)
     advance = parallel.spread(advance, mesh, experiment.layout, example, arguments=3)
     advance = jax.jit(advance, donate_argnums=0)
-    advance = _compile(advance.lower(state, key, example, arrays, last, np.int32(1)), mesh)
+    advance = compiled(advance.lower(state, key, example, arrays, last, np.int32(1)), mesh)
 
     seconds_per_step = SECONDS  # not known yet: begin with a single step
     while step < total:
@@ -123,10 +123,18 @@ def train_in_stretches(
         yield Stretch(state, step, history, digests, rate)
 
 
-def _compile(program: jax.stages.Lowered, mesh: Mesh) -> jax.stages.Compiled:
-    """Compiles for the mesh's kind of device, with the options that make it faster there."""
+def compiled(program: jax.stages.Lowered, mesh: Mesh) -> jax.stages.Compiled:
+    """Compiles for the mesh's kind of device, with the options that make it faster there.
+
+    Args:
+        program: of many steps.
+        mesh: where it is to run.
+
+    Returns:
+        What can be called.
+    """
     if mesh.devices.flat[0].platform == "cpu":
-        with contextlib.suppress(jax.errors.JaxRuntimeError):  # an XLA without this option
+        with contextlib.suppress(jax.errors.JaxRuntimeError):  # an XLA without these options
             return program.compile(CPU_OPTIONS)
     return program.compile()
 

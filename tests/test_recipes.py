@@ -51,7 +51,7 @@ FIELDS: dict[str, dict[str, Any]] = {
         "batch_size": 128,
         "log_every": 117,
         "sample_every": 468,  # an epoch
-        "checkpoint_every": 468,
+        "checkpoint_every": 2340,
         "grid": (5, 5),
         "latent_size": 100,
         "generator_widths": (128, 256, 512, 1024),

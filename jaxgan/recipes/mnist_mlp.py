@@ -34,7 +34,7 @@ class MnistMlp(ImageRecipe):
     batch_size: int = 128  # real examples in one update
     log_every: int = 117  # steps between two lines of metrics; a quarter of an epoch
     sample_every: int = 468  # steps between two pictures of samples; an epoch of MNIST
-    checkpoint_every: int = 468  # steps between two checkpoints
+    checkpoint_every: int = 2340  # steps between two checkpoints; five epochs
     grid: tuple[int, int] = (5, 5)  # rows and columns of a picture of samples
     latent_size: int = 100  # numbers in one latent, from N(0, 1)
     generator_widths: tuple[int, ...] = (128, 256, 512, 1024)  # hidden units of G
