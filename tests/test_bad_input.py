@@ -11,16 +11,17 @@ import os
 import shutil
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from runs import command, copy
 
-from jaxgan import sampling, startup
+from jaxgan import evaluation, options, sampling, startup
 from jaxgan.data import Drawn, loading
 from jaxgan.experiment import Experiment
-from jaxgan.options import Info, Population, Processes, Recipes, Report, Sample, Train, Verify
 from jaxgan.recipes import recipe as recipe_module
 from jaxgan.recipes import recipes
 from jaxgan.recipes.pattern_1010 import draw_real
@@ -28,7 +29,16 @@ from jaxgan.recipes.pattern_1010 import draw_real
 # Of command lines, and of configurations.
 examples = pytest.mark.parametrize("examples", [250, pytest.param(2500, marks=pytest.mark.slow)])
 NAMES = sorted(recipes())
-COMMANDS = {"sample": Sample, "verify": Verify, "report": Report, "recipes": Recipes, "info": Info}
+COMMANDS = {
+    "sample": options.Sample,
+    "evaluate": options.Evaluate,
+    "features import-inception": options.ImportInception,
+    "verify": options.Verify,
+    "report": options.Report,
+    "recipes": options.Recipes,
+    "info": options.Info,
+}
+OPERANDS = {"features import-inception": "file"}  # in the place of a run
 
 
 def types_of(*kinds: Any) -> dict[str, Any]:
@@ -37,8 +47,12 @@ def types_of(*kinds: Any) -> dict[str, Any]:
     return {f"--{field.name.replace('_', '-')}": field.type for field in found}
 
 
-OPTIONS = {name: types_of(kind, Train, Processes) for name, kind in recipes().items()}
-OPTIONS |= {f"population {name}": types_of(kind, Population) for name, kind in recipes().items()}
+OPTIONS = {
+    name: types_of(kind, options.Train, options.Processes) for name, kind in recipes().items()
+}
+OPTIONS |= {
+    f"population {name}": types_of(kind, options.Population) for name, kind in recipes().items()
+}
 OPTIONS |= {name: types_of(kind) for name, kind in COMMANDS.items()}
 FLAGS = sorted({flag for found in OPTIONS.values() for flag in found})
 
@@ -83,6 +97,9 @@ near = [
 ]
 places = ["run", "run/", "absent", "file", "mnist", "mnist@", "mnist@train[:9]", "folder:", "a.png"]
 others = [
+    "fid,kid",
+    "digits",
+    "inception",
     "mnist@train[5:2]",
     "tfds:",
     "tfds:no",
@@ -137,9 +154,10 @@ def lines(draw) -> list[str]:
     """A command line: a command, options that look right in any order, and maybe one that not."""
     name = draw(st.sampled_from([*OPTIONS, *recipes()]))
     start = ["train", name] if name in recipes() else name.split()
-    start += ["run"] if name in ("sample", "verify", "report") else []
-    options = draw(st.lists(st.sampled_from(sorted(OPTIONS[name]) or ["-h"]), max_size=4))
-    pairs = [(flag, *draw(typed(OPTIONS[name].get(flag, bool)))) for flag in options]
+    if name in COMMANDS and dataclasses.fields(COMMANDS[name]):
+        start.append(OPERANDS.get(name, "run"))
+    chosen = draw(st.lists(st.sampled_from(sorted(OPTIONS[name]) or ["-h"]), max_size=4))
+    pairs = [(flag, *draw(typed(OPTIONS[name].get(flag, bool)))) for flag in chosen]
     if draw(st.integers(0, 2)) == 0:
         pairs.insert(draw(st.integers(0, len(pairs))), draw(wild))
     if draw(st.integers(0, 9)) == 0:
@@ -235,6 +253,9 @@ def quick(here, monkeypatch, whole_run):
     monkeypatch.setattr(startup, "use_devices", lambda count: None)
     monkeypatch.setattr(startup, "be_deterministic", lambda: None)
     monkeypatch.setattr(sampling, "sample", lambda gan, state, key, n: jnp.zeros((min(n, 2), 4)))
+    monkeypatch.setattr(evaluation.Evaluator, "__call__", end)
+    few = np.asarray(draw_real(jax.random.key(0), 40))
+    monkeypatch.setattr(evaluation, "real_examples", lambda _, n, *rest: few[:n])
     monkeypatch.setattr(loading, "decode", lambda source, _: (source, None))
     monkeypatch.setattr(loading, "Resident", feed)
     monkeypatch.setattr(
@@ -281,7 +302,15 @@ def test_any_config_ends_well(quick, examples):
     image = json.loads((quick / "images.json").read_text())
     again = [f"train {name} --out run --resume" for name in ("pattern_1010", "mnist_mlp")]
     train = "train pattern_1010 --out run"
-    ways = ["sample run", "report run", "verify run", *again, train, f"{train} --overwrite"]
+    ways = [
+        "sample run",
+        "evaluate run",
+        "report run",
+        "verify run",
+        *again,
+        train,
+        f"{train} --overwrite",
+    ]
     seen = 0
 
     @many(max_examples=examples)
