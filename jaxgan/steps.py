@@ -80,6 +80,7 @@ def run_steps(
         places hold zeros.
     """
     length = jax.tree.leaves(batches)[0].shape[0]
+    step = jax.jit(step, inline=True)  # traced once, for the shapes of its metrics and for the loop
 
     def pick(index) -> PyTree:
         return jax.tree.map(lambda x: x[index], batches)
