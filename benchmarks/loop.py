@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +27,9 @@ import tyro
 from jaxgan import startup
 from jaxgan.data import load
 from jaxgan.data.sources import open_source
-from jaxgan.experiment import set_up
-from jaxgan.recipes import find_recipe
+from jaxgan.experiment import Experiment, set_up
+from jaxgan.recipes import ImageRecipe, find_recipe
+from jaxgan.recipes import recipe as recipe_module
 from jaxgan.steps import make_step, run_steps
 from jaxgan.stretches import SECONDS, compiled, train_in_stretches
 from jaxgan.training import train
@@ -47,8 +49,8 @@ class Options:
 
 def bare(recipe: Any, seconds_per_step: float) -> Iterator[int]:
     """Does steps on batches at hand; gives how many in each call."""
-    count = max(1, int(SECONDS / seconds_per_step))
     experiment = set_up(recipe)
+    count = min(experiment.longest, max(1, int(SECONDS / seconds_per_step)))
     feed, key = recipe.feed(0), experiment.key
     rows = feed.rows(0, count)
     batches = jax.jit(jax.vmap(lambda row: feed.batch(feed.arrays, row, key)))(rows)
@@ -62,34 +64,12 @@ def bare(recipe: Any, seconds_per_step: float) -> Iterator[int]:
         yield count
 
 
-def trained(recipe: Any) -> Iterator[int]:
+def trained(experiment: Experiment) -> Iterator[int]:
     """Does steps as `jaxgan train` does them."""
-    experiment, before = set_up(recipe), 0
+    before = 0
     for stretch in train_in_stretches(experiment, experiment.draw_first()):
         yield stretch.step - before
         before = stretch.step
-
-
-def streaming(kind: Any) -> Any:
-    """The recipe with its data set streamed."""
-
-    @dataclass(frozen=True, kw_only=True)
-    class Streaming(kind):
-        def feed(self, seed: int, data_dir: str | None = None):
-            low, high = self.value_range
-            return load(
-                self.data,
-                batch_size=self.examples_per_step,
-                seed=seed,
-                low=low,
-                high=high,
-                image_size=self.image_size,
-                default_size=self.default_size,
-                data_dir=data_dir,
-                resident_bytes=0,
-            )
-
-    return Streaming
 
 
 def milliseconds_to_read(recipe: Any) -> float:
@@ -121,7 +101,7 @@ def whole_run(recipe: Any) -> float:
         return time.perf_counter() - began
 
 
-def take_turns(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+def in_turns(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
@@ -134,22 +114,23 @@ def main(options: Options) -> None:
     startup.compile_small_loops_whole()
     kind: Any = find_recipe(options.recipe)
     recipe: Any = kind(steps=LONG)
-    plain = trained(recipe)
+    plain = trained(set_up(recipe))
     for _ in range(4):  # until the stretches have their length
         next(plain)
     seconds_per_step = turn(plain, options.seconds) / 1e3
     ways = {"bare steps": bare(recipe, seconds_per_step), "with data and digests": plain}
-    if recipe.feed(0).size is not None:
-        ways["with streamed data"] = trained(streaming(kind)(steps=LONG))
+    if kind.feed is ImageRecipe.feed:
+        with patch.object(recipe_module, "load", partial(load, resident_bytes=0)):
+            ways["with streamed data"] = trained(set_up(recipe))
     for steps in ways.values():
         turn(steps, 4 * SECONDS)
     turns = {name: partial(turn, steps, options.seconds) for name, steps in ways.items()}
-    found = take_turns(turns, options.rounds)
+    found = in_turns(turns, options.rounds)
 
     more = math.ceil(options.run_seconds / seconds_per_step)
     few = max(1, more // 8)
     runs = {"short": replace(recipe, steps=few), "long": replace(recipe, steps=few + more)}
-    seconds = take_turns({name: partial(whole_run, run) for name, run in runs.items()}, 3)
+    seconds = in_turns({name: partial(whole_run, run) for name, run in runs.items()}, 3)
     found["jaxgan train"] = [
         1e3 * (long - short) / more
         for short, long in zip(seconds["short"], seconds["long"], strict=True)

@@ -74,6 +74,7 @@ _DEVICE = {  # what its "device" holds
     "processes": int | None,
     "cores": int | None,
     "deterministic": bool | None,
+    "xla_flags": str | None,
 }
 
 

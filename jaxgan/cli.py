@@ -198,9 +198,9 @@ def _begin(command: str, options_of: Any, arguments: list[str]) -> None:
 
 def _sample(arguments: list[str]) -> None:
     options = parse(Sample, arguments, "jaxgan sample")
-    from jaxgan import sampling, startup
+    from jaxgan import sampling
 
-    startup.cache_compilations()
+    _speed_up()
     trained = sampling.load(options.run, options.step, options.member, best=options.best)
     samples = sampling.draw(trained, options.num, options.seed)
     suffix = "npz" if samples.ndim == 2 else "png"
@@ -213,10 +213,10 @@ def _sample(arguments: list[str]) -> None:
 
 def _evaluate(arguments: list[str]) -> None:
     options = parse(Evaluate, arguments, "jaxgan evaluate")
-    from jaxgan import evaluation, rundir, sampling, startup, tables
+    from jaxgan import evaluation, rundir, sampling, tables
     from jaxgan.gan import steps_done
 
-    startup.cache_compilations()
+    _speed_up()
     if not 1 <= options.draws <= evaluation.MOST_DRAWS:
         most = evaluation.MOST_DRAWS
         raise UserError(f"draws must be from 1 to {most}, not {options.draws}")
@@ -278,8 +278,7 @@ def _set_up(devices: int | None, deterministic: bool, processes: Processes) -> N
     """Tells JAX, before its first use, what was asked for on the command line."""
     from jaxgan import parallel, startup
 
-    startup.cache_compilations()
-    startup.compile_small_loops_whole()
+    _speed_up()
     if devices is not None and devices > 1:
         startup.use_devices(devices)
     if deterministic:
@@ -291,6 +290,14 @@ def _set_up(devices: int | None, deterministic: bool, processes: Processes) -> N
             logging.getLogger("jaxgan").setLevel(logging.WARNING)
     elif others != (None, None, None):
         raise UserError("a coordinator, process count or index needs --distributed")
+
+
+def _speed_up() -> None:
+    """Tells JAX, before its first use, what makes it quicker."""
+    from jaxgan import startup
+
+    startup.cache_compilations()
+    startup.compile_small_loops_whole()
 
 
 def _recipes(arguments: list[str]) -> None:

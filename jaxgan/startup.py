@@ -63,9 +63,15 @@ def be_deterministic() -> None:
 
     It costs speed: kernels are no longer chosen by trying which is fastest, and atomic additions
     are avoided. On CPU and TPU it changes nothing. To be called before JAX is first used.
+
+    Raises:
+        UserError: if XLA's flags are in a file.
     """
-    if not is_deterministic():
-        _add_flag(DETERMINISTIC)
+    if is_deterministic():
+        return
+    if _flags_are_in_a_file():
+        raise UserError(f"XLA_FLAGS names a file: write {DETERMINISTIC} into it")
+    _add_flag(DETERMINISTIC)
 
 
 def is_deterministic() -> bool:
@@ -77,10 +83,10 @@ def compile_small_loops_whole() -> None:
     """Makes XLA compile a loop of little work into one function, on CPUs.
 
     Otherwise it hands every operation of every turn to a queue, which takes longer than a step of
-    networks as small as `pattern_1010`'s. Where XLA was told of such options (`XLA_FLAGS`), they
-    stay. To be called before JAX is first used.
+    networks as small as `pattern_1010`'s. Where XLA was told of such options, or reads its flags
+    from a file (`XLA_FLAGS`), they stay as they are. To be called before JAX is first used.
     """
-    if BACKEND_OPTIONS not in os.environ.get("XLA_FLAGS", ""):
+    if BACKEND_OPTIONS not in os.environ.get("XLA_FLAGS", "") and not _flags_are_in_a_file():
         _add_flag(f"{BACKEND_OPTIONS}xla_cpu_small_while_loop_byte_threshold={SMALL_LOOP_BYTES}")
 
 
@@ -104,6 +110,11 @@ def cache_compilations() -> None:
     jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _flags_are_in_a_file() -> bool:
+    """Whether XLA_FLAGS is a path: XLA takes for one what does not begin with a dash."""
+    return os.environ.get("XLA_FLAGS", "").strip()[:1] not in ("", "-")
 
 
 def _add_flag(flag: str) -> None:

@@ -29,6 +29,7 @@ def devices(mesh: Mesh) -> dict[str, Any]:
         "processes": len({device.process_index for device in used}),
         "cores": cores(),
         "deterministic": startup.is_deterministic(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
 
 

@@ -18,6 +18,23 @@ from jax import Array
 from jaxgan.types import Padding, Size
 
 TOGETHER = 4  # outputs that share a window, at most
+MOST = 8  # windows in a line: putting them back costs as many sums of whole lines
+
+
+def suits(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding) -> bool:
+    """Says whether a convolution is of one channel, and its lines are short.
+
+    Args:
+        x: shape of the input, `(B, H, W, C)`.
+        kernel: shape of the kernel, `(h, w, C, F)`.
+        stride: in both directions.
+        padding: zeros around the input.
+
+    Returns:
+        Whether this way is a fast one.
+    """
+    _, columns = _outputs(x, kernel, stride, padding)
+    return x[3] == 1 and columns // _together(columns) <= MOST
 
 
 def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
@@ -25,10 +42,10 @@ def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
 
     `[B, H, W, C]`, `[h, w, C, F]` -> `[B, P, Q, F]`.
     """
-    rows, columns = _outputs(x, kernel.shape[:2], stride, padding)
+    rows, columns = _outputs(x.shape, kernel.shape, stride, padding)
     together = _together(columns)
-    windows = _windows(x, kernel.shape[:2], stride, padding, together)
-    products = windows @ _layout(kernel, stride, together)
+    seen = _windows(x, kernel.shape[:2], stride, padding, together)
+    products = seen @ _layout(kernel, stride, together)
     return products.reshape(len(x), rows, columns, kernel.shape[3])
 
 
@@ -58,10 +75,12 @@ def correlate(x: Array, y: Array, stride: int, padding: Padding, size: Size) -> 
     return kernel
 
 
-def _outputs(x: Array, kernel: tuple[int, ...], stride: int, padding: Padding) -> tuple[int, int]:
+def _outputs(
+    x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding
+) -> tuple[int, int]:
     """Counts the rows and columns of the output."""
-    rows = (sum(padding[0]) + x.shape[1] - kernel[0]) // stride + 1
-    columns = (sum(padding[1]) + x.shape[2] - kernel[1]) // stride + 1
+    rows = (sum(padding[0]) + x[1] - kernel[0]) // stride + 1
+    columns = (sum(padding[1]) + x[2] - kernel[1]) // stride + 1
     return rows, columns
 
 
@@ -74,7 +93,7 @@ def _windows(
     x: Array, kernel: tuple[int, ...], stride: int, padding: Padding, together: int
 ) -> Array:
     """The input `[B, H, W, C]` as windows `[B * P * Q / together, h * width * C]`."""
-    rows, columns = _outputs(x, kernel, stride, padding)
+    rows, columns = _outputs(x.shape, kernel, stride, padding)
     step = together * stride
     width = step - stride + kernel[1]
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))

@@ -18,18 +18,19 @@ OURS = Way(convolve, transpose, correlate)
 
 @pytest.mark.parametrize("case", SHAPES, ids=str)
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["convolve", "transpose", "correlate"])
-def test_values_and_gradients_of_two_orders_at_the_corners(case, which):
+@pytest.mark.parametrize("channels", [1, 3])
+def test_values_and_gradients_of_two_orders_at_the_corners(case, which, channels):
     with jax.enable_x64(True):
-        x, kernel, y = arrays(case)
+        x, kernel, y = arrays(case, channels=channels)
         inputs = [(x, kernel), (y, kernel), (x, y)][which]
         check_bilinear(functions(OURS, case)[which], reference(case)[which], *inputs)
 
 
 @settings(derandomize=True, deadline=None, max_examples=10)
-@given(cases(), st.sampled_from([0, 1, 2]))
-def test_values_and_gradients_of_two_orders(case, which):
+@given(cases(), st.sampled_from([0, 1, 2]), st.sampled_from([1, 3]))
+def test_values_and_gradients_of_two_orders(case, which, channels):
     with jax.enable_x64(True):
-        x, kernel, y = arrays(case)
+        x, kernel, y = arrays(case, channels=channels)
         inputs = [(x, kernel), (y, kernel), (x, y)][which]
         check_bilinear(functions(OURS, case)[which], reference(case)[which], *inputs)
 
@@ -74,19 +75,23 @@ def lowered(function, platform: str, *inputs) -> str:
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 @pytest.mark.parametrize(("channels", "features"), [(1, 2), (2, 2), (64, 64)])
 def test_the_way_is_chosen_by_depth_type_and_platform(platform, dtype, channels, features):
-    x, kernel, _ = (a.astype(dtype) for a in arrays(DEEP, 16, channels, features))
-    program = lowered(lambda x, k: convolve(x, k, 1, DEEP.padding), platform, x, kernel)
+    x, kernel, y = (a.astype(dtype) for a in arrays(DEEP, 16, channels, features))
     by_products = platform == "cpu" and dtype == "float32" and channels != 2
-    assert ("stablehlo.convolution" in program) != by_products
-    assert ("stablehlo.dot_general" in program) == by_products
+    for function, inputs in zip(
+        functions(OURS, DEEP), [(x, kernel), (y, kernel), (x, y)], strict=True
+    ):
+        program = lowered(function, platform, *inputs)
+        assert ("stablehlo.convolution" in program) != by_products
+        assert ("stablehlo.dot_general" in program) == by_products
 
 
 CASE = Case((6, 5), (3, 2), 2, ((1, 1), (0, 1)))
 
 
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["convolve", "transpose", "correlate"])
-def test_gradients_under_vmap_and_scan(which):
-    x, kernel, y = arrays(CASE)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gradients_under_vmap_and_scan(which, channels):
+    x, kernel, y = arrays(CASE, channels=channels)
     left, right = [(x, kernel), (y, kernel), (x, y)][which]
     lefts, rights = (jnp.stack([one, -2 * one, one[::-1]]) for one in (left, right))
 

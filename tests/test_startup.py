@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import pytest
 from runs import TINY, process
 
 from jaxgan import startup
+from jaxgan.errors import UserError
 
 QUICK = [*TINY["pattern_1010"], "--steps", "4"]
 
@@ -63,6 +65,7 @@ def test_determinism_is_asked_of_xla_once_beside_other_flags(monkeypatch):
 LOOP = """
 import jax, jax.numpy as jnp
 from jaxgan import startup
+from jaxgan.errors import UserError
 for _ in range({times}):
     startup.compile_small_loops_whole()
 turn = lambda i, x: jnp.tanh(jnp.full((3, 3), 0.5) @ x)
@@ -92,6 +95,22 @@ def test_small_loops_are_one_function_unless_xla_is_told_otherwise(flags, times,
     found, told = done.stdout.splitlines()
     assert int(found) == calls
     assert told.startswith(flags + after) and told.count("extra_options") == 1
+
+
+def test_flags_in_a_file_stay_there(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "flags.txt")
+    startup.compile_small_loops_whole()
+    assert os.environ["XLA_FLAGS"] == "flags.txt"
+    with pytest.raises(UserError, match="file: write --xla_gpu_deterministic_ops=true into it"):
+        startup.be_deterministic()
+
+
+def test_commands_have_small_loops_compiled_whole(here, monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS")
+    done = process("train", "pattern_1010", *QUICK, "--out", "run")
+    assert done.status == 0, done.err
+    told = json.loads((here / "run" / "config.json").read_text())["device"]["xla_flags"]
+    assert told == "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=32768"
 
 
 def test_a_deterministic_run_says_so_and_is_verified_as_one(here):

@@ -127,6 +127,17 @@ def test_epochs_are_passes_over_the_data(here):
     assert config["hyperparameters"]["epochs"] == 2
 
 
+def test_options_of_the_compiler_are_known_to_it_or_done_without(monkeypatch):
+    mesh = jax.make_mesh((1,), ("devices",), devices=jax.devices()[:1])
+    program = jax.jit(lambda x: x + 1).lower(1.0)
+    assert program.compile(stretches.CPU_OPTIONS)(1.0) == 2
+    monkeypatch.setattr(stretches, "CPU_OPTIONS", {"xla_no_such_option": True})
+    assert stretches.compiled(program, mesh)(1.0) == 2
+    monkeypatch.setattr(stretches, "CPU_OPTIONS", {"xla_cpu_enable_fast_math": "perhaps"})
+    with pytest.raises(jax.errors.JaxRuntimeError, match="perhaps"):
+        stretches.compiled(program, mesh)
+
+
 def test_the_length_of_stretches_does_not_change_a_bit(here, whole_run, monkeypatch):
     monkeypatch.setattr(stretches, "SECONDS", 1e-9)  # one step at a time
     assert command("train", "mnist_mlp", *TINY["mnist_mlp"], "--steps", "40").status == 0

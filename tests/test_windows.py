@@ -26,6 +26,16 @@ def test_all_three(case, channels):
 
 
 @pytest.mark.parametrize(
+    ("columns", "channels", "suits"),
+    [(28, 1, True), (32, 1, True), (7, 1, True), (13, 1, False), (64, 1, False), (28, 2, False)],
+)
+def test_short_lines_of_one_channel_suit(columns, channels, suits):
+    x, kernel = (2, 9, columns, channels), (3, 3, channels, 8)
+    assert windows.suits(x, kernel, 1, ((1, 1), (1, 1))) == suits
+    assert windows.suits((2, 9, 2 * columns, channels), kernel, 2, ((1, 1), (1, 1))) == suits
+
+
+@pytest.mark.parametrize(
     ("case", "features"),
     [
         (Case((28, 28), (5, 5), 1, ((0, 0), (0, 0))), 32),  # of mnist_conv
