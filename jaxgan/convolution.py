@@ -14,6 +14,7 @@ differentiated in reverse, any number of times.
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 import jax
@@ -84,7 +85,7 @@ def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
         `[B, P, Q, F]`.
     """
     way = quickest(x.shape, kernel.shape, stride, padding, x.dtype)
-    return _on_cpus(way.convolve, BY_DEFINITION.convolve, x, kernel, stride, padding)
+    return _on_cpus(way.convolve, BY_DEFINITION.convolve, (stride, padding), x, kernel)
 
 
 def _transpose_gradients(y, kernel, dx, stride, padding, size) -> tuple[Array, Array]:
@@ -110,7 +111,7 @@ def transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size
     """
     x = (len(y), *size, kernel.shape[2])
     way = quickest(x, kernel.shape, stride, padding, y.dtype)
-    return _on_cpus(way.transpose, BY_DEFINITION.transpose, y, kernel, stride, padding, size)
+    return _on_cpus(way.transpose, BY_DEFINITION.transpose, (stride, padding, size), y, kernel)
 
 
 def _correlate_gradients(x, y, dkernel, stride, padding, size) -> tuple[Array, Array]:
@@ -136,7 +137,7 @@ def correlate(x: Array, y: Array, stride: int, padding: Padding, size: Size) -> 
     """
     kernel = (*size, x.shape[3], y.shape[3])
     way = quickest(x.shape, kernel, stride, padding, x.dtype)
-    return _on_cpus(way.correlate, BY_DEFINITION.correlate, x, y, stride, padding, size)
+    return _on_cpus(way.correlate, BY_DEFINITION.correlate, (stride, padding, size), x, y)
 
 
 class Way(NamedTuple):
@@ -170,12 +171,13 @@ def quickest(
     return BY_DEFINITION
 
 
+@partial(jax.jit, static_argnums=(0, 1, 2), inline=True)  # traced once for layers of one shape
 def _on_cpus(
     function: Callable[..., Array],
     elsewhere: Callable[..., Array],
+    settings: tuple[Any, ...],
     a: Array,
     b: Array,
-    *settings: Any,
 ) -> Array:
     if function is elsewhere:
         return function(a, b, *settings)

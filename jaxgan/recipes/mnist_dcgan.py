@@ -24,8 +24,8 @@ class MnistDcgan(ImageRecipe):
     flows through G, as the text says. Adam's beta1 is Flux's default 0.9, not the 0.5 of the paper.
 
     Command: `jaxgan train mnist_dcgan --steps 7000 --sample-every 500`
-    Expect: strokes at step 1,000, parts of digits at 2,500, digits from 5,000 on; 0.3 s a step on 2
-    CPU cores. With this beta1 D has the upper hand early; `--beta1 0.5` keeps the losses balanced
+    Expect: strokes at step 1,000, parts of digits at 2,500, digits from 5,000 on; 0.15 s a step on
+    2 CPU cores. With this beta1 D has the upper hand early; `--beta1 0.5` keeps the losses balanced
     and draws strokes of digits after 600 steps. The source trains for 25 epochs (11,700 steps).
     """
 

@@ -29,7 +29,7 @@ class StackedMnist(MnistDcgan):
     that comes with jaxgan looks at each channel.
 
     Command: `jaxgan train stacked_mnist`
-    Expect: not trained to its end here; a step takes 0.3 s on 2 CPU cores.
+    Expect: not trained to its end here; a step takes some 0.2 s on 2 CPU cores.
     """
 
     name: ClassVar[str] = "stacked_mnist"
