@@ -15,10 +15,10 @@ from jaxgan.stretches import train_in_stretches
 LONG = 2**31 - 1  # steps: it never ends by itself
 
 
-def main(system: str) -> None:
+def main(system: str, dtype: str) -> None:
     startup.compile_small_loops_whole()
     kind: Any = find_recipe(system)
-    recipe = kind(steps=LONG)
+    recipe = kind(steps=LONG, dtype=dtype)
     experiment = set_up(recipe)
     state = experiment.draw_first()
     row = jax.tree.map(lambda x: x[0], experiment.rows(0, 1))
@@ -34,15 +34,15 @@ def main(system: str) -> None:
         before, done = done, next(stretches).step
         return done - before
 
-    def prepare() -> dict[str, float]:
+    def prepare() -> dict[str, Any]:
         for _ in range(4):  # until the stretches have their length
             train()
-        return {"flops_per_step": flops}
+        return {"flops_per_step": flops, "device": jax.devices()[0].device_kind}
 
-    a = jnp.ones((SIZE, SIZE))
+    a = jnp.ones((SIZE, SIZE), dtype)
     product = jax.jit(lambda a: a @ a)
     take_turns(prepare, train, lambda: product(a).block_until_ready())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

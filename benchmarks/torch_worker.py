@@ -2,7 +2,9 @@
 
 The networks and losses are those of tests/parity. The training iteration is lean: the fakes are
 made once where both steps use the same latents, no gradient is computed that nobody uses, Adam is
-the fused one, and nothing waits for a loss.
+the fused one, and nothing waits for a loss. On a GPU compiled iterations are replayed as CUDA
+graphs, float32 products may use TF32, as JAX's do, and the device is waited for once in many
+iterations. In bfloat16, networks compute under autocast.
 """
 
 import gzip
@@ -20,7 +22,9 @@ sys.path.insert(0, str(ROOT / "tests" / "parity"))
 from systems import SYSTEMS, GivenDropout, System  # noqa: E402
 
 BATCH = 128
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 AT_ONCE = {"pattern_1010": 200}  # iterations between two looks at the clock
+ON_GPU = 50  # the same on a GPU, of the others
 
 
 def step_d(system: System, images: Tensor, fakes: Tensor) -> None:
@@ -87,8 +91,15 @@ ITERATIONS = {
 }
 
 
-def main(name: str, way: str) -> None:
+def wait() -> None:
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+
+
+def main(name: str, dtype: str, way: str) -> None:
     torch.manual_seed(0)
+    torch.set_default_device(DEVICE)
+    torch.set_float32_matmul_precision("high" if DEVICE == "cuda" else "highest")
     system = SYSTEMS[name](torch.float32)
     for index, layer in enumerate(system.discriminator):
         if isinstance(layer, GivenDropout):
@@ -98,19 +109,22 @@ def main(name: str, way: str) -> None:
             group["fused"] = True
     packed = ROOT / "jaxgan" / "data" / "mnist" / "train-images-idx3-ubyte.gz"
     pixels = np.frombuffer(gzip.decompress(packed.read_bytes())[16:], np.uint8)
-    data = torch.from_numpy(pixels.reshape(-1, 1, 28, 28).copy())
+    data = torch.from_numpy(pixels.reshape(-1, 1, 28, 28).copy()).to(DEVICE)
     low, high = (0, 1) if name == "mnist_dcgan_bn" else (-1, 1)
     examples = 2 * BATCH if name == "mnist_dcgan_bn" else BATCH
 
     iterate = ITERATIONS[name]
     if way == "compiled":
-        iterate = torch.compile(iterate)
+        iterate = torch.compile(iterate, mode="reduce-overhead" if DEVICE == "cuda" else None)
 
     def train() -> int:
-        count = AT_ONCE.get(name, 1)
+        count = AT_ONCE.get(name, ON_GPU if DEVICE == "cuda" else 1)
         for _ in range(count):
             rows = torch.randint(len(data), (examples,))
-            iterate(system, data[rows].float() * ((high - low) / 255) + low)
+            images = data[rows].float() * ((high - low) / 255) + low
+            with torch.autocast(DEVICE, torch.bfloat16, enabled=dtype == "bfloat16"):
+                iterate(system, images)
+        wait()
         return count
 
     def prepare() -> dict[str, float]:
@@ -118,9 +132,15 @@ def main(name: str, way: str) -> None:
             train()
         return {"iterations": 3}
 
-    a = torch.ones(SIZE, SIZE)
-    take_turns(prepare, train, lambda: a @ a)
+    a = torch.ones(SIZE, SIZE, dtype=getattr(torch, dtype))
+
+    def multiply() -> Tensor:
+        product = a @ a
+        wait()
+        return product
+
+    take_turns(prepare, train, multiply)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:])

@@ -4,12 +4,13 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 SIZE = 2048  # of the matrices that are multiplied
 
 
 def take_turns(
-    prepare: Callable[[], dict[str, float]],
+    prepare: Callable[[], dict[str, Any]],
     train: Callable[[], int],
     multiply: Callable[[], object],
 ) -> None:

@@ -67,13 +67,11 @@ def repeat(update: Update, times: int) -> Update:
         An update with the metrics of the last time.
     """
 
-    traced = jax.jit(update, static_argnums=3, inline=True)  # once, for all times
-
     def fresh(index: int) -> Update:
         def update_with_key(
             state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
         ) -> tuple[GANState, Metrics]:
-            return traced(state, batch, jax.random.fold_in(key, index), axis_name)
+            return update(state, batch, jax.random.fold_in(key, index), axis_name)
 
         return update_with_key
 
