@@ -164,7 +164,7 @@ def test_a_step_without_metrics_can_be_run():
 
 
 @pytest.mark.parametrize("name", some_slow("study", "pattern_1010", "mnist_mlp"))
-def test_run_steps_is_a_loop_over_steps_but_for_rounding(name):
+def test_run_steps_is_a_loop_over_steps_bit_for_bit_unless_compiled_whole(name):
     _, _, update, state, batches = get(name)
     with jax.enable_x64(True):
         step = jax.jit(make_step(update))
@@ -174,7 +174,8 @@ def test_run_steps_is_a_loop_over_steps_but_for_rounding(name):
             metrics.append(new)
     stacked = jax.tree.map(lambda *rows: np.stack(rows), *metrics)
     # A small loop is compiled as one function, which may round products and sums in one go.
-    check = partial(np.testing.assert_allclose, rtol=1e-13, atol=1e-15)
+    rounding = 1e-13 if name == "pattern_1010" else 0
+    check = partial(np.testing.assert_allclose, rtol=rounding, atol=rounding / 100)
     jax.tree.map(check, (state, stacked), solo(name))
 
 

@@ -26,7 +26,7 @@ class MnistConv(ImageRecipe):
     are the assignment's, for the article leaves them out.
 
     Command: `jaxgan train mnist_conv`
-    Expect: digits with clean strokes after 1,000 steps, in some 2 minutes on 2 CPU cores.
+    Expect: digits with clean strokes after 1,000 steps, in some 3 minutes on 2 CPU cores.
     """
 
     name: ClassVar[str] = "mnist_conv"
