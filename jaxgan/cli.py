@@ -213,34 +213,29 @@ def _sample(arguments: list[str]) -> None:
 
 def _evaluate(arguments: list[str]) -> None:
     options = parse(Evaluate, arguments, "jaxgan evaluate")
-    from jaxgan import evaluation, rundir, sampling, tables
-    from jaxgan.gan import steps_done
+    from jaxgan import evaluating, evaluation, rundir
 
     _speed_up()
-    if not 1 <= options.draws <= evaluation.MOST_DRAWS:
-        most = evaluation.MOST_DRAWS
-        raise UserError(f"draws must be from 1 to {most}, not {options.draws}")
     extractor = None
     if options.features is not None:
         if options.features not in evaluation.EXTRACTORS:
             known = ", ".join(evaluation.EXTRACTORS)
             raise UserError(f"no features {options.features!r}: choose of {known}")
         extractor = evaluation.EXTRACTORS[options.features]()
-    trained = sampling.load(options.run, options.step, options.member, best=options.best)
-    evaluate = evaluation.Evaluator(
-        trained.recipe,
+    found = evaluating.evaluate(
+        options.run,
+        step=options.step,
+        member=options.member,
+        best=options.best,
         num=options.num,
+        draws=options.draws,
         names=None if options.metrics is None else options.metrics.split(","),
         extractor=extractor,
         seed=options.seed,
         data_dir=options.data_dir,
     )
-    seeds = range(options.seed, options.seed + options.draws)
-    found = evaluate([sampling.draw(trained, options.num, seed) for seed in seeds])
-    told = {"step": steps_done(trained.state), "member": options.member}
-    rundir.write_evaluation(options.run, told | {"results": evaluation.as_json(found)})
-    print(tables.as_text(*evaluation.table(found)), end="")
-    print(f"({found[0].result.protocol})")
+    rundir.write_evaluation(options.run, found.record)
+    print(found.text, end="")
 
 
 def _features(arguments: list[str]) -> None:

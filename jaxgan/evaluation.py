@@ -22,7 +22,6 @@ from jaxgan.metrics import Protocol, Result
 from jaxgan.recipes import ImageRecipe, Recipe
 
 MOST = 1_000_000  # samples
-MOST_DRAWS = 1000
 
 
 class Evaluated(NamedTuple):

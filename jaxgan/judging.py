@@ -32,7 +32,7 @@ class Judge:
         """
         recipe = experiment.recipe
         if experiment.members is not None:
-            raise UserError("a population is evaluated afterwards, by `jaxgan evaluate --member K`")
+            raise UserError("a population is evaluated afterwards, by `jaxgan evaluate`")
         self._experiment, self._run = experiment, run
         self._by = recipe.best_by
         self._evaluate = Evaluator(

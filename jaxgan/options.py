@@ -98,11 +98,11 @@ class Evaluate:
     """Measure how good the samples of a run are."""
 
     run: tyro.conf.Positional[Path]  # run directory
-    member: int | None = None  # which GAN of a population, from 0
+    member: int | None = None  # which GAN of a population, from 0; all if not given
     step: int | None = None  # of the checkpoint; the newest if not given
     best: bool = False  # take the best checkpoint by --eval-every instead
     num: int = 10_000  # samples in a draw, and real examples beside them
-    draws: int = 5  # of samples, for a confidence interval
+    draws: int | None = None  # of samples; 5 of one GAN, 1 of each of a population if not given
     metrics: str | None = None  # such as fid,kid; all that apply if not given
     features: str | None = None  # digits, inception or pixels; what suits the data if not given
     seed: int = 0  # of the latents, and of the choice of real examples

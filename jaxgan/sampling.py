@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import pictures, population, rundir
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.data import unscale
-from jaxgan.errors import UserError
+from jaxgan.errors import NotFinite, UserError
 from jaxgan.gan import GAN, GANState, init, sample
 from jaxgan.keys import from_seed, stream
 from jaxgan.recipes import ImageRecipe, Recipe
 
 MOST = 1_000_000  # images drawn at once
+
+_sample = jax.jit(sample, static_argnums=0, static_argnames="n")
 
 
 class Trained(NamedTuple):
@@ -44,26 +47,51 @@ def load(
     Raises:
         UserError: if `run` is no run directory, or has no such checkpoint or member.
     """
-    config = rundir.read_config(run)
-    recipe = rundir.read_recipe(config)
-    shape = tuple(config["shape"])
-    example = {"image": jax.ShapeDtypeStruct((1, *shape), np.float32)}
-    like = jax.eval_shape(partial(init, recipe.gan(shape), batch=example), jax.random.key(0))
-    members = rundir.read_members(config)
-    if members is None:
-        if member is not None:
-            raise UserError(f"{run} is of one GAN: leave out --member")
-        with Checkpoints(run / (rundir.BEST if best else "checkpoints"), like) as checkpoints:
-            return Trained(recipe, recipe.gan(shape), checkpoints.restore(step))
-    if member is None or not 0 <= member < members.count:
+    members = rundir.read_members(rundir.read_config(run))
+    if members is None and member is not None:
+        raise UserError(f"{run} is of one GAN: leave out --member")
+    if members is not None and (member is None or not 0 <= member < members.count):
         raise UserError(
             f"{run} is of {members.count} GANs: choose --member 0 to {members.count - 1}"
         )
-    recipe = replace(recipe, **members.setting_of(member))
-    stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((members.count, *x.shape), x.dtype), like)
-    with Checkpoints(run / (rundir.BEST if best else "checkpoints"), stacked) as checkpoints:
-        states = checkpoints.restore(step)
-    return Trained(recipe, recipe.gan(shape), population.member(states, member))
+    return load_all(run, step, best=best)[member or 0]
+
+
+def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[Trained]:
+    """Loads every GAN of a run.
+
+    Args:
+        run: the run directory.
+        step: of the checkpoint; None for the newest sound one.
+        best: whether to look among the best checkpoints (see `jaxgan.rundir`) instead.
+
+    Returns:
+        The one GAN, or a population's members.
+
+    Raises:
+        UserError: if `run` is no run directory, or has no such checkpoint.
+    """
+    config = rundir.read_config(run)
+    recipe = rundir.read_recipe(config)
+    members = rundir.read_members(config)
+    shape = tuple(config["shape"])
+    example = {"image": jax.ShapeDtypeStruct((1, *shape), np.float32)}
+    like = jax.eval_shape(partial(init, recipe.gan(shape), batch=example), jax.random.key(0))
+    if members is not None:
+        count = members.count
+        like = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), like)
+    with Checkpoints(run / (rundir.BEST if best else "checkpoints"), like) as checkpoints:
+        restored = checkpoints.restore(step)
+    if members is None:
+        return [Trained(recipe, recipe.gan(shape), restored)]
+    states = jax.device_get(restored)
+    recipes = [replace(recipe, **setting) for setting in members.settings]
+    gans = [each.gan(shape) for each in recipes]  # one for a setting: compiled once
+    each = members.per_setting
+    return [
+        Trained(recipes[index // each], gans[index // each], population.member(states, index))
+        for index in range(members.count)
+    ]
 
 
 def draw(trained: Trained, num: int, seed: int) -> np.ndarray:
@@ -78,12 +106,14 @@ def draw(trained: Trained, num: int, seed: int) -> np.ndarray:
         Images, uint8 `[num, H, W, C]`, or vectors, float32 `[num, D]`.
 
     Raises:
-        UserError: if `num` or `seed` is out of range.
+        UserError: if `num` or `seed` is out of range, or (`NotFinite`) the GAN diverged.
     """
     if not 1 <= num <= MOST:
         raise UserError(f"num must be from 1 to {MOST}, not {num}")
     key = stream(from_seed(seed), "sample")
-    samples = jax.jit(partial(sample, trained.gan, n=num))(trained.state, key)
+    samples = _sample(trained.gan, trained.state, key, n=num)
+    if not jnp.isfinite(samples).all():
+        raise NotFinite("this GAN diverged: its samples are not finite; choose another --step")
     if isinstance(trained.recipe, ImageRecipe):
         samples = unscale(samples, *trained.recipe.value_range)
     return np.asarray(samples)

@@ -66,7 +66,7 @@ def values_of(metrics: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 
 
 def summarize(metrics: Sequence[Mapping[str, Any]], members: Members) -> list[Group]:
-    """Summarizes a population, setting by setting.
+    """Summarizes what a population came to as it trained, setting by setting.
 
     Args:
         metrics: its records, at least one.
@@ -75,7 +75,19 @@ def summarize(metrics: Sequence[Mapping[str, Any]], members: Members) -> list[Gr
     Returns:
         A group for each setting.
     """
-    values = values_of(metrics)
+    return group(values_of(metrics), members)
+
+
+def group(values: Mapping[str, np.ndarray], members: Members) -> list[Group]:
+    """Summarizes numbers of a population's members, setting by setting.
+
+    Args:
+        values: by name, float64 `[M]`; not finite for members that diverged.
+        members: what they differ in.
+
+    Returns:
+        A group for each setting.
+    """
     finite = np.all([np.isfinite(x) for x in values.values()], axis=0)
     groups = []
     for index, setting in enumerate(members.settings):
@@ -91,11 +103,14 @@ def setting_in_words(setting: Mapping[str, float]) -> str:
     return ", ".join(f"{name}={value:g}" for name, value in setting.items())
 
 
-def table(groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
+def table(
+    groups: Sequence[Group], floors: Mapping[str, float] | None = None
+) -> tuple[list[str], list[list[str]]]:
     """Arranges a summary as a table.
 
     Args:
         groups: what `summarize` gave.
+        floors: what each metric is of real examples, for a column more.
 
     Returns:
         The heads of the columns, and the rows: a line for each setting and metric.
@@ -108,13 +123,14 @@ def table(groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
         "mean",
         "deviation",
         f"{LEVEL:.0%} interval",
+        *(["of real examples"] if floors else []),
     ]
     rows = []
     for group in groups:
         start = [setting_in_words(group.setting)] if swept else []
         count = f"{group.members - group.diverged} of {group.members}"
         if not group.metrics:
-            rows.append([*start, "all diverged", count, "", "", ""])
+            rows.append([*start, "all diverged", count, "", "", "", *([""] if floors else [])])
         for name, found in group.metrics.items():
             rows.append(
                 [
@@ -124,6 +140,7 @@ def table(groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
                     f"{found.mean:.4g}",
                     f"{found.deviation:.2g}",
                     f"{found.low:.4g} to {found.high:.4g}",
+                    *([f"{floors[name]:.4g}"] if floors else []),
                 ]
             )
     return heads, rows
@@ -134,25 +151,30 @@ def as_text(groups: Sequence[Group]) -> str:
     return tables.as_text(*table(groups))
 
 
+def groups_as_json(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Puts groups together as JSON can hold them: what is not finite becomes None."""
+    return [
+        {
+            "setting": group.setting,
+            "members": group.members,
+            "diverged": group.diverged,
+            "metrics": {
+                name: {key: _plain(x) for key, x in found._asdict().items()}
+                for name, found in group.metrics.items()
+            },
+        }
+        for group in groups
+    ]
+
+
 def as_json(groups: Sequence[Group], metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Puts a summary together as JSON can hold it: what is not finite becomes None."""
-
-    def plain(x: float) -> float | None:
-        return float(x) if math.isfinite(x) else None
-
     return {
         "step": metrics[-1]["step"],
-        "groups": [
-            {
-                "setting": group.setting,
-                "members": group.members,
-                "diverged": group.diverged,
-                "metrics": {
-                    name: {key: plain(x) for key, x in found._asdict().items()}
-                    for name, found in group.metrics.items()
-                },
-            }
-            for group in groups
-        ],
-        "members": {name: list(map(plain, x)) for name, x in values_of(metrics).items()},
+        "groups": groups_as_json(groups),
+        "members": {name: list(map(_plain, x)) for name, x in values_of(metrics).items()},
     }
+
+
+def _plain(x: float) -> float | None:
+    return float(x) if math.isfinite(x) else None

@@ -1,17 +1,15 @@
-"""From samples to a table of metrics, by the command and from Python."""
+"""From samples to metrics, and evaluations as a run trains."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import TINY, command, contents, copy, result_of
+from runs import TINY, command, result_of
 
 from jaxgan.errors import UserError
 from jaxgan.evaluation import Evaluator, fitting_extractor, pixels, real_examples
 from jaxgan.features import digits
-from jaxgan.metrics.result import from_dict
 from jaxgan.recipes.gaussians_ring8 import GaussiansRing8
 from jaxgan.recipes.mnist_mlp import MnistMlp
 from jaxgan.recipes.pattern_1010 import Pattern1010
@@ -88,58 +86,6 @@ def test_any_features_will_do(mnist_dir):
     evaluate = Evaluator(SOME, num=20, names=["fid"], extractor=pixels(), data_dir=mnist_dir)
     result = evaluate([real_examples(SOME, 20, 5, mnist_dir)])[0].result
     assert "features pixels" in str(result)
-
-
-def test_the_command_prints_a_table_and_writes_the_results(here, whole_run):
-    run = copy(whole_run("mnist_mlp"), here / "run")
-    words = ["evaluate", run, "--num", "32", "--draws", "2"]
-    done = command(*words)
-    assert done.status == 0, done.err
-    heads, *rows, protocol = done.out.splitlines()
-    assert heads.split() == "metric value 95% interval of real examples".split()
-    assert {row.split()[0] for row in rows} >= {"fid", "kid", "is", "precision", "ms_ssim"}
-    assert protocol.startswith("(32 generated, 32 of mnist train[:64], ")
-    written = json.loads((run / "evaluation.json").read_text())
-    assert (written["step"], written["member"], len(written["results"])) == (40, None, len(rows))
-    for record in written["results"]:
-        assert isinstance(record.pop("floor"), float)
-        assert from_dict(record).protocol.weights == digits.load().weights_hash
-    assert command(*words).out == done.out
-    assert command(*words, "--seed", "1").out != done.out
-    few = command(*words, "--metrics", "fid,classes", "--step", "30")
-    assert [row.split()[0] for row in few.out.splitlines()[1:-1]] == ["fid", "classes", "class_kl"]
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        ("--metrics fid,fud", "no metric fud: choose of fid"),
-        ("--metrics modes", "modes cannot be measured here"),
-        ("--features digit", "no features 'digit': choose of digits"),
-        ("--features inception", "download https://"),
-        ("--num 1", "num must be from 2"),
-        ("--draws 0", "draws must be from 1"),
-        ("--step 7", "no checkpoint of step 7"),
-        ("--best", "no sound checkpoint in"),
-        ("--member 0", "is of one GAN"),
-    ],
-)
-def test_what_cannot_be_measured_is_said(words, told, here, whole_run, monkeypatch):
-    monkeypatch.setenv("XDG_DATA_HOME", str(here))
-    run = whole_run("mnist_mlp")
-    before = contents(run)
-    done = command("evaluate", run, "--num", "8", "--draws", "1", *words.split())
-    assert (done.status, done.out) == (2, "")
-    (line,) = done.err.splitlines()
-    assert told in line
-    assert contents(run) == before
-
-
-def test_importing_what_is_not_there_is_said(here):
-    assert command("features").status == 2
-    done = command("features", "import-inception", "absent.pth")
-    assert done.status == 2
-    assert "absent.pth" in done.err
 
 
 @pytest.fixture(scope="module")

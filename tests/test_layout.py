@@ -39,7 +39,7 @@ LAYERS = [
     {"surroundings", "pictures", "plots", "progress", "records"},
     {"measuring", "rundir", "summary"},
     {"experiment", "evaluation", "report", "sampling"},
-    {"judging", "stretches"},
+    {"judging", "stretches", "evaluating"},
     {"training", "verifying"},
     {"cli"},
     {"__init__"},
