@@ -1,5 +1,6 @@
 """The command line: `jaxgan train`, `jaxgan sample` and so on; see `USAGE`."""
 
+import gc
 import io
 import logging
 import os
@@ -29,6 +30,10 @@ from jaxgan.options import (
 
 # Imports that take seconds (JAX, Orbax) wait in the commands that need them.
 
+# New objects between two looks for garbage. Imports and tracing make millions that are to stay, and
+# with Python's own 700 the looks take a tenth of a start.
+GARBAGE = 1_000_000
+
 USAGE = """\
 usage: jaxgan COMMAND ...
 
@@ -57,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: always: 0 after success, 2 after an error of the user's, 1 when training
             diverged, 128 + N after signal N.
     """
+    gc.set_threshold(GARBAGE)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("jaxgan").setLevel(logging.INFO)
     if isinstance(sys.stdout, io.TextIOWrapper):  # any path can be printed, also one in no encoding

@@ -123,6 +123,7 @@ def _functions(recipe: Recipe, feed: Feed, axis_name: str | None = None) -> _Fun
     do_step = make_step(recipe.update(gan), axis_name=axis_name)
     example = {"image": np.empty((1, *feed.shape), np.float32)}
 
+    @jax.jit  # so that it is traced once, for its shapes and its values
     def first(key: PRNGKey) -> GANState:
         return init(gan, stream(key, "init"), example)
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy.special import stdtrit
 
 from jaxgan import tables
 from jaxgan.members import Members
@@ -47,7 +47,7 @@ def spread(values: Float[np.ndarray, "N"]) -> Spread:
     if len(values) == 1:
         return Spread(mean, math.nan, math.nan, math.nan)
     deviation = float(np.std(values, ddof=1))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * deviation / len(values) ** 0.5
+    half = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * deviation / len(values) ** 0.5
     return Spread(mean, deviation, mean - half, mean + half)
 
 
