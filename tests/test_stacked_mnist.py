@@ -1,5 +1,7 @@
 """Stacked digits, from the recipe to the count of their modes."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -47,6 +49,14 @@ def test_it_trains_and_is_evaluated(here):
         "high_quality",
         "mode_kl",
     ]
+
+
+def test_it_trains_on_packs(here):
+    words = [*TINY["mnist_dcgan"], "--packing", "2", "--steps", "2", "--out", "run"]
+    assert command("train", "stacked_mnist", *words).status == 0
+    recipe = replace(RECIPE, packing=2)
+    assert recipe.examples_per_step == 200
+    assert 2 * recipe.total_steps(60_000) == RECIPE.total_steps(60_000)
 
 
 def test_what_cannot_be_stacked_is_refused(here):

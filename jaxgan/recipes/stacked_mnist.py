@@ -4,7 +4,7 @@ Source: Metz et al., "Unrolled Generative Adversarial Networks" (2017), section 
 al., "VEEGAN" (2017); Lin et al., "PacGAN" (2018), section 3.2.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import numpy as np
 from jaxgan.data import Feed, Resident, Stacked
 from jaxgan.errors import UserError
 from jaxgan.features import digits, extract
+from jaxgan.gan import GAN
 from jaxgan.metrics.modes import Coverage, of_labels
 from jaxgan.recipes.mnist_dcgan import MnistDcgan
 
@@ -34,7 +35,17 @@ class StackedMnist(MnistDcgan):
 
     name: ClassVar[str] = "stacked_mnist"
 
+    packing: int = 1  # examples that D judges at once; 2 to 4 in PacGAN
     beta1: float = 0.5  # of Adam
+
+    @property
+    def examples_per_step(self) -> int:
+        """Real examples that one training step takes: a pack for each score."""
+        return self.batch_size * self.packing
+
+    def gan(self, shape: tuple[int, ...]) -> GAN:
+        """Makes the GAN, whose D judges packs (see `Recipe.gan`)."""
+        return replace(super().gan(shape), packing=self.packing)
 
     def feed(self, seed: int, data_dir: str | None = None) -> Feed:
         """Stacks the pictures of the data set (see `Recipe.feed`)."""
