@@ -180,6 +180,10 @@ def row(name: str, method: str, found: list[Coverage], seconds: float) -> str:
 
 def main(options: Options) -> None:
     """Trains, judges, prints a line of each method, and writes the figures down."""
+    unknown = (set(options.sets) - set(SETS)) | (set(options.methods) - set(methods(1.0)))
+    if unknown:
+        known = f"{', '.join(SETS)}; {', '.join(methods(1.0))}"
+        raise SystemExit(f"no {', '.join(sorted(unknown))}: choose of {known}")
     seeds = jnp.arange(options.first_seed, options.first_seed + options.seeds)
     titles = ["set and method", "modes found", "high quality, %", "reverse KL"]
     titles += ["published modes", "published quality, %", "seconds"]

@@ -205,10 +205,11 @@ def _begin(command: str, options_of: Any, arguments: list[str]) -> None:
 def _sample(arguments: list[str]) -> None:
     options = parse(Sample, arguments, "jaxgan sample")
     from jaxgan import sampling
+    from jaxgan.keys import from_seed, stream
 
     _speed_up()
     trained = sampling.load(options.run, options.step, options.member, best=options.best)
-    samples = sampling.draw(trained, options.num, options.seed)
+    samples = sampling.draw(trained, options.num, stream(from_seed(options.seed), "sample"))
     suffix = "npz" if samples.ndim == 2 else "png"
     of = "" if options.member is None else f"_member{options.member}"
     name = f"sample_step{int(trained.state.step)}{of}_seed{options.seed}.{suffix}"

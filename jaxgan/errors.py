@@ -11,7 +11,3 @@ class UserError(Exception):
 
 class CannotSave(UserError):
     """A checkpoint could not be written, and threads may still wait in vain for it to be done."""
-
-
-class NotFinite(UserError):
-    """A GAN diverged: it draws samples that are not finite."""

@@ -6,20 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxgan import evaluation, rundir, sampling, summary, tables
-from jaxgan.errors import NotFinite, UserError
+from jaxgan.errors import UserError
 from jaxgan.evaluation import Evaluated, Evaluator
 from jaxgan.features import Extractor
 from jaxgan.gan import steps_done
-from jaxgan.members import Members
+from jaxgan.keys import from_seed, stream
 from jaxgan.sampling import Trained
 
 DRAWS = 5  # of one GAN's samples
 MOST_DRAWS = 1000
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Evaluation(NamedTuple):
@@ -80,45 +81,35 @@ def evaluate(
         seed=seed,
         data_dir=data_dir,
     )
-    seeds = range(seed, seed + (draws or (DRAWS if members is None else 1)))
+    draws = draws or (DRAWS if members is None else 1)
+    key = stream(from_seed(seed), "draws")
+    protocol = f"({measure.protocol(draws)})\n"
 
     def of_one(gan: Trained) -> list[Evaluated]:
-        return measure([sampling.draw(gan, num, seed) for seed in seeds])
+        keys = [jax.random.fold_in(key, index) for index in range(draws)]
+        return measure([sampling.draw(gan, num, key) for key in keys])
 
     at = {"step": steps_done(gans[0].state), "member": member}
     if members is None:
         found = of_one(gans[0])
-        text = tables.as_text(*evaluation.table(found)) + f"({found[0].result.protocol})\n"
+        text = tables.as_text(*evaluation.table(found)) + protocol
         return Evaluation(text, {**at, "results": evaluation.as_json(found)})
 
     of_all: list[list[Evaluated] | None] = []
     for index, gan in enumerate(gans):
         try:
             of_all.append(of_one(gan))
-        except NotFinite:
+        except UserError as error:  # real examples were measured well, so it is the samples
+            logger.warning("member %d is left out: %s", index, error)
             of_all.append(None)
-        log.info("%d of %d members", index + 1, len(gans))
-    return _of_population(at, of_all, members, measure.floors)
-
-
-def _of_population(
-    at: Mapping[str, Any],
-    of_all: Sequence[list[Evaluated] | None],
-    members: Members,
-    floors: Mapping[str, float],
-) -> Evaluation:
-    """Puts the members' results together; None is of one whose samples are not finite."""
+        logger.info("%d of %d members", index + 1, len(gans))
     values = {
         name: np.array([math.nan if one is None else one[i].result.value for one in of_all])
-        for i, name in enumerate(floors)
+        for i, name in enumerate(measure.floors)
     }
     groups = summary.group(values, members)
-    text = tables.as_text(*summary.table(groups, floors))
-    sound = [one for one in of_all if one is not None]
-    if sound:
-        text += f"({sound[0][0].result.protocol})\n"
     return Evaluation(
-        text,
+        tables.as_text(*summary.table(groups, measure.floors)) + protocol,
         {
             **at,
             "groups": summary.groups_as_json(groups),

@@ -1,7 +1,7 @@
 """How good a GAN is: metrics of its samples beside real examples, each with a floor.
 
-The floor of a metric is what it says of real examples: as many as were generated, and none of them
-among those that both are compared with. No generator can be expected to do better.
+The floor of a metric is what it says of real examples: as many as both are compared with, and none
+of them among those. No generator of as many samples can be expected to do better.
 """
 
 import math
@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import metrics
-from jaxgan.data import unscale
+from jaxgan.data import name_and_split, unscale
 from jaxgan.errors import UserError
 from jaxgan.features import Extractor, digits, extract, inception
 from jaxgan.keys import from_seed, stream
 from jaxgan.measuring import METRICS, Samples
 from jaxgan.metrics import Protocol, Result
+from jaxgan.metrics.intervals import LEVEL
 from jaxgan.recipes import ImageRecipe, Recipe
 
 MOST = 1_000_000  # samples
@@ -93,13 +94,37 @@ class Evaluator:
 
         Returns:
             The mean of each metric over the draws; with an interval if there are several.
+
+        Raises:
+            UserError: if they are not such, or a metric cannot be told of them.
         """
+        like = (self._num, *self._real.examples.shape[1:])
+        wrong = [draw.shape for draw in draws if draw.shape != like]
+        if wrong or not draws:
+            raise UserError(f"evaluate draws of the shape {like}, not {wrong or 'none'}")
         found = [self._measure(self._look(samples)) for samples in draws]
         return [
             Evaluated(self._result(metric, name, [each[metric][name] for each in found]), floor)
             for metric, floors in self._floor.items()
             for name, floor in floors.items()
         ]
+
+    def protocol(self, draws: int) -> str:
+        """Tells what the numbers depend on besides the generator: of all metrics, then of each.
+
+        Args:
+            draws: how many are evaluated together.
+
+        Returns:
+            A line.
+        """
+        own = {", ".join(floors): self._settings(metric) for metric, floors in self._floor.items()}
+        of_each = [
+            f"{names}: {', '.join(f'{name} {value}' for name, value in settings.items())}"
+            for names, settings in own.items()
+            if settings
+        ]
+        return "; ".join([str(self._protocol({"draws": draws})), *of_each])
 
     def _look(self, examples: np.ndarray) -> Samples:
         if examples.ndim == 2:
@@ -114,25 +139,40 @@ class Evaluator:
 
     def _measure(self, fake: Samples) -> dict[str, Mapping[str, float]]:
         """The numbers of each metric."""
-        return {
-            name: METRICS[name].measure(self._recipe, self._real, fake, stream(self._key, name))
-            for name in self._names
-        }
+        found = {}
+        for name in self._names:
+            key = stream(self._key, name)
+            try:
+                found[name] = METRICS[name].measure(self._recipe, self._real, fake, key)
+            except UserError as error:
+                raise UserError(f"{name} of {len(fake.examples)} samples: {error}") from None
+        return found
 
-    def _result(self, metric: str, name: str, values: Sequence[float]) -> Result:
-        settings = METRICS[metric].settings(min(self._num, len(self._real.examples)))
-        data, _, split = getattr(self._recipe, "data", f"{self._recipe.name}@drawn").partition("@")
-        protocol = Protocol(
+    def _settings(self, metric: str) -> Mapping[str, int]:
+        return METRICS[metric].settings(self._num, self._real)
+
+    def _protocol(self, settings: Mapping[str, int]) -> Protocol:
+        shape = self._real.examples.shape[1:]
+        resizing = self._extractor.resizing
+        data, split = self._recipe.name, "drawn"
+        if isinstance(self._recipe, ImageRecipe):
+            data, split = name_and_split(self._recipe.data)
+            read = "as read" if self._recipe.image_size is None else "by image_size"
+            resizing = f"{'x'.join(map(str, shape))} {read}, then {resizing}"
+        return Protocol(
             generated=self._num,
             reference=len(self._real.examples),
             data=data,
-            split=split or "train",
-            resizing=self._extractor.size,
+            split=split,
+            resizing=resizing,
             features=self._extractor.name,
             weights=self._extractor.weights_hash,
             seed=self._seed,
-            settings={**settings, "draws": len(values)},
+            settings=settings,
         )
+
+    def _result(self, metric: str, name: str, values: Sequence[float]) -> Result:
+        protocol = self._protocol({**self._settings(metric), "draws": len(values)})
         interval = metrics.of_draws(values) if len(values) > 1 else None
         return Result(name, float(np.mean(values)), protocol, interval)
 
@@ -185,7 +225,7 @@ def fitting_extractor(recipe: Recipe, shape: tuple[int, ...]) -> Extractor:
     """
     if len(shape) == 1:
         return Extractor("the vectors themselves", "none", None, lambda images: images)
-    if isinstance(recipe, ImageRecipe) and recipe.data.partition("@")[0] == "mnist":
+    if isinstance(recipe, ImageRecipe) and name_and_split(recipe.data)[0] == "mnist":
         if shape[:2] == digits.SHAPE[:2]:
             return digits.load() if shape[2] == 1 else digits.per_channel(shape[2])
     return inception.load()
@@ -217,7 +257,7 @@ def table(evaluated: Sequence[Evaluated]) -> tuple[list[str], list[list[str]]]:
         interval = result.interval
         ends = "" if interval is None else f"{interval.low:.4g} to {interval.high:.4g}"
         rows.append([result.metric, f"{result.value:.4g}", ends, f"{floor:.4g}"])
-    return ["metric", "value", "95% interval", "of real examples"], rows
+    return ["metric", "value", f"{LEVEL:.0%} interval", "of real examples"], rows
 
 
 def as_json(evaluated: Sequence[Evaluated]) -> list[dict[str, Any]]:

@@ -1,19 +1,23 @@
 """Evaluation of a run as it trains, and its best checkpoint."""
 
+import logging
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import parallel, records
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.data import unscale
 from jaxgan.errors import UserError
-from jaxgan.evaluation import Evaluator
+from jaxgan.evaluation import Evaluated, Evaluator
 from jaxgan.experiment import Experiment
 from jaxgan.gan import GANState
 from jaxgan.measuring import HIGHER
 from jaxgan.recipes import ImageRecipe
+
+logger = logging.getLogger(__name__)
 
 
 class Judge:
@@ -48,6 +52,8 @@ class Judge:
     def __call__(self, state: GANState, step: int, best: Checkpoints) -> None:
         """Evaluates a state, the same in all processes, which call this together.
 
+        A state whose samples cannot be measured leaves no line, and training goes on.
+
         Args:
             state: the state.
             step: that it is at.
@@ -55,21 +61,34 @@ class Judge:
         """
         better = False
         if parallel.leads():
-            samples = self._draw(parallel.local(state))
-            recipe = self._experiment.recipe
-            if isinstance(recipe, ImageRecipe):
-                samples = unscale(samples, *recipe.value_range)
-            found = self._evaluate([np.asarray(samples)])
-            metrics = {result.metric: result.value for result, _ in found}
-            line = {
-                "step": step,
-                "metrics": metrics,
-                "floors": {result.metric: floor for result, floor in found},
-                "protocol": str(found[0].result.protocol),
-            }
-            sign = -1 if self._by in HIGHER else 1
-            before = [each["metrics"][self._by] for each in records.read_evaluations(self._run)]
-            better = all(sign * metrics[self._by] < sign * value for value in before)
-            records.append(self._run / records.EVALUATIONS, [line])
+            try:
+                found = self._look(state)
+            except UserError as error:  # real examples were measured well, so it is the samples
+                logger.warning("step %d is not evaluated: %s", step, error)
+            else:
+                better = self._write(step, found)
         if parallel.highest(int(better)):
             best.save(state)
+
+    def _look(self, state: GANState) -> list[Evaluated]:
+        samples = self._draw(parallel.local(state))
+        if not jnp.isfinite(samples).all():
+            raise UserError("its samples are not finite")
+        recipe = self._experiment.recipe
+        if isinstance(recipe, ImageRecipe):
+            samples = unscale(samples, *recipe.value_range)
+        return self._evaluate([np.asarray(samples)])
+
+    def _write(self, step: int, found: list[Evaluated]) -> bool:
+        """Writes a line; tells whether no step before was as good."""
+        metrics = {result.metric: result.value for result, _ in found}
+        before = [each["metrics"][self._by] for each in records.read_evaluations(self._run)]
+        line = {
+            "step": step,
+            "metrics": metrics,
+            "floors": self._evaluate.floors,
+            "protocol": self._evaluate.protocol(draws=1),
+        }
+        records.append(self._run / records.EVALUATIONS, [line])
+        sign = -1 if self._by in HIGHER else 1
+        return all(sign * metrics[self._by] < sign * value for value in before)

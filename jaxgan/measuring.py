@@ -11,7 +11,9 @@ from jaxgan.metrics.similarity import scales
 from jaxgan.recipes import Recipe
 from jaxgan.types import PRNGKey
 
-KID_BLOCK = 1000  # samples in a block of the kernel distance, or all if they are fewer
+KID = {"block": 1000, "blocks": 100}  # of the kernel distance, as it is published
+SPLITS = {"splits": 10}  # of the Inception score
+PAIRS = {"pairs": 10_000}  # of images whose similarity is measured
 SLICES = {"directions": 128}  # of the sliced Wasserstein distance: sorting them takes the time
 PATCHES = {"patches": 4}  # of each image
 NEIGHBOURS = {"k_manifold": 3, "k_density": 5}  # of precision and recall, density and coverage
@@ -36,7 +38,7 @@ class Metric(NamedTuple):
 
     measure: Callable[[Recipe, Samples, Samples, PRNGKey], Mapping[str, float]]  # real, fake
     applies: Callable[[Recipe, Samples], bool]
-    settings: Callable[[int], Mapping[str, int]]  # of so many samples; part of the protocol
+    settings: Callable[[int, Samples], Mapping[str, int]]  # of so many samples beside the real ones
 
 
 def _fid(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
@@ -44,16 +46,29 @@ def _fid(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str
 
 
 def _kid(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    size = min(KID_BLOCK, len(fake.features), len(real.features))
-    found = metrics.kernel_distance(real.features, fake.features, key, block_size=size)
+    settings = _kid_settings(len(fake.features), real)
+    found = metrics.kernel_distance(
+        real.features,
+        fake.features,
+        key,
+        blocks=settings["blocks"],
+        block_size=settings["block"],
+    )
     return {"kid": found.value}
+
+
+def _kid_settings(count: int, real: Samples) -> dict[str, int]:
+    """Blocks as they are published, or of all samples where these are too few for them."""
+    sizes = count, len(real.features)
+    block = min(KID["block"], *sizes)
+    return {"block": block, "blocks": 1 if block == max(sizes) else KID["blocks"]}
 
 
 def _inception_score(
     recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey
 ) -> dict[str, float]:
     assert fake.logits is not None
-    return {"is": metrics.inception_score(fake.logits, key).value}
+    return {"is": metrics.inception_score(fake.logits, key, **SPLITS).value}
 
 
 def _prdc(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
@@ -71,7 +86,8 @@ def _swd(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str
 
 def _ms_ssim(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
     images = fake.examples.astype(np.float32)
-    return {"ms_ssim": float(metrics.pair_similarities(images, key, data_range=255).mean())}
+    found = metrics.pair_similarities(images, key, data_range=255, **PAIRS)
+    return {"ms_ssim": float(found.mean())}
 
 
 def _classes(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
@@ -88,7 +104,7 @@ def _modes(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[s
     return numbers | {"mode_kl": found.reverse_kl}
 
 
-def _none(count: int) -> dict[str, int]:
+def _none(count: int, real: Samples) -> dict[str, int]:
     return {}
 
 
@@ -98,20 +114,20 @@ def _always(recipe: Recipe, real: Samples) -> bool:
 
 METRICS = {
     "fid": Metric(_fid, _always, _none),
-    "kid": Metric(_kid, _always, lambda count: {"block": min(KID_BLOCK, count)}),
+    "kid": Metric(_kid, _always, _kid_settings),
     "is": Metric(
-        _inception_score, lambda _, real: real.logits is not None, lambda _: {"splits": 10}
+        _inception_score, lambda _, real: real.logits is not None, lambda count, real: SPLITS
     ),
-    "prdc": Metric(_prdc, _always, lambda _: NEIGHBOURS),
+    "prdc": Metric(_prdc, _always, lambda count, real: NEIGHBOURS),
     "swd": Metric(
         _swd,
         lambda _, real: real.examples.ndim == 2 or min(real.examples.shape[1:3]) >= 7,
-        lambda _: PATCHES | SLICES,
+        lambda count, real: SLICES if real.examples.ndim == 2 else PATCHES | SLICES,
     ),
     "ms_ssim": Metric(
         _ms_ssim,
         lambda _, real: real.examples.ndim == 4 and scales(*real.examples.shape[1:3]) > 0,
-        _none,
+        lambda count, real: PAIRS | {"scales": scales(*real.examples.shape[1:3])},
     ),
     "classes": Metric(
         _classes,

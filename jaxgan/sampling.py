@@ -12,10 +12,10 @@ import numpy as np
 from jaxgan import pictures, population, rundir
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.data import unscale
-from jaxgan.errors import NotFinite, UserError
+from jaxgan.errors import UserError
 from jaxgan.gan import GAN, GANState, init, sample
-from jaxgan.keys import from_seed, stream
 from jaxgan.recipes import ImageRecipe, Recipe
+from jaxgan.types import PRNGKey
 
 MOST = 1_000_000  # images drawn at once
 
@@ -94,26 +94,25 @@ def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[
     ]
 
 
-def draw(trained: Trained, num: int, seed: int) -> np.ndarray:
+def draw(trained: Trained, num: int, key: PRNGKey) -> np.ndarray:
     """Draws images from a run's GAN.
 
     Args:
         trained: what `load` loaded.
         num: how many, 1 to `MOST`.
-        seed: of the latents; the first images are the same whatever `num` is.
+        key: of the latents; the first images are the same whatever `num` is.
 
     Returns:
         Images, uint8 `[num, H, W, C]`, or vectors, float32 `[num, D]`.
 
     Raises:
-        UserError: if `num` or `seed` is out of range, or (`NotFinite`) the GAN diverged.
+        UserError: if `num` is out of range, or the GAN diverged.
     """
     if not 1 <= num <= MOST:
         raise UserError(f"num must be from 1 to {MOST}, not {num}")
-    key = stream(from_seed(seed), "sample")
     samples = _sample(trained.gan, trained.state, key, n=num)
     if not jnp.isfinite(samples).all():
-        raise NotFinite("this GAN diverged: its samples are not finite; choose another --step")
+        raise UserError("this GAN diverged: its samples are not finite; choose another --step")
     if isinstance(trained.recipe, ImageRecipe):
         samples = unscale(samples, *trained.recipe.value_range)
     return np.asarray(samples)

@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import stdtrit
 
 from jaxgan import tables
 from jaxgan.members import Members
+from jaxgan.metrics.intervals import LEVEL, of_draws
 
-LEVEL = 0.95  # of the confidence intervals
 TAIL = 0.1  # share of the log points, the last ones, that a member's value is the mean of
 NO_METRICS = ("step", "digest", "images_per_second")
 
@@ -47,8 +46,8 @@ def spread(values: Float[np.ndarray, "N"]) -> Spread:
     if len(values) == 1:
         return Spread(mean, math.nan, math.nan, math.nan)
     deviation = float(np.std(values, ddof=1))
-    half = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * deviation / len(values) ** 0.5
-    return Spread(mean, deviation, mean - half, mean + half)
+    ends = of_draws(values.tolist())
+    return Spread(mean, deviation, ends.low, ends.high)
 
 
 def values_of(metrics: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
@@ -138,8 +137,11 @@ def table(
                     name,
                     count,
                     f"{found.mean:.4g}",
-                    f"{found.deviation:.2g}",
-                    f"{found.low:.4g} to {found.high:.4g}",
+                    *(
+                        (f"{found.deviation:.2g}", f"{found.low:.4g} to {found.high:.4g}")
+                        if math.isfinite(found.deviation)
+                        else ("", "")
+                    ),
                     *([f"{floors[name]:.4g}"] if floors else []),
                 ]
             )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from runs import TINY, command, contents, copy
+from scipy.special import stdtrit
 
 from jaxgan.features import digits
 from jaxgan.metrics.result import from_dict
@@ -85,7 +86,7 @@ def test_all_members_of_a_population_are_evaluated_and_summarized(population, he
     assert heads.split()[:5] == ["setting", "metric", "members", "mean", "deviation"]
     assert heads.endswith("of real examples")
     assert rows[-1].split() == "learning_rate=1e+38 all diverged 0 of 2".split()
-    assert protocol.endswith("draws 1)")
+    assert ", draws 1; kid: block 32, blocks 1; " in protocol
     told = json.loads((run / "evaluation.json").read_text())
     assert (told["step"], told["member"]) == (8, None)
     assert told["members"][2:] == [None, None]
@@ -101,6 +102,21 @@ def test_all_members_of_a_population_are_evaluated_and_summarized(population, he
         assert sound["metrics"][first["metric"]]["mean"] == pytest.approx(mean)
         assert row.split()[1:6] == [first["metric"], "2", "of", "2", f"{mean:.4g}"]
         assert row.split()[-1] == f"{first['floor']:.4g}"
+
+
+def test_other_seeds_draw_other_samples(whole_run, here):
+    run = copy(whole_run("gaussians_ring8"), here / "run")
+    found = []
+    for seed, draws in (("0", "2"), ("1", "1")):
+        words = ["--num", "20", "--metrics", "fid", "--seed", seed, "--draws", draws]
+        assert command("evaluate", run, *words).status == 0
+        (result,) = json.loads((run / "evaluation.json").read_text())["results"]
+        found.append(result)
+    low, high = (found[0]["interval"][end] for end in ("low", "high"))
+    assert low < high  # draws of one seed differ
+    mean, other = (each["value"] for each in found)
+    half = (high - low) / 2 / stdtrit(1, 0.975)  # of the way between both draws
+    assert not np.isclose(abs(other - mean), half)  # the second draw of 0 is not the first of 1
 
 
 def test_samples_of_a_gan_that_diverged_are_refused(population):

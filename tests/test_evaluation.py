@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from runs import TINY, command, result_of
 
+from jaxgan.data import name_and_split
 from jaxgan.errors import UserError
 from jaxgan.evaluation import Evaluator, fitting_extractor, pixels, real_examples
 from jaxgan.features import digits
@@ -82,6 +83,34 @@ def test_features_suit_the_data(monkeypatch, tmp_path):
             fitting_extractor(recipe, shape)
 
 
+def test_the_protocol_tells_what_the_numbers_depend_on(mnist_dir):
+    made = {}
+    for size in (None, 14):
+        recipe = replace(SOME, image_size=size)
+        evaluate = Evaluator(recipe, num=20, extractor=pixels(), data_dir=mnist_dir)
+        made[size] = evaluate.protocol(2)
+        kid = evaluate([real_examples(recipe, 20, 5, mnist_dir)] * 2)[1].result
+        assert kid.protocol.settings == {"block": 20, "blocks": 1, "draws": 2}
+    assert made[None].startswith("20 generated, 20 of mnist train[:400], resizing 28x28x1 as read")
+    assert "resizing 14x14x1 by image_size, then none" in made[14]
+    told = "draws 2; kid: block 20, blocks 1; precision, recall, density, coverage: k_manifold 3"
+    assert all(told in line for line in made.values())
+    folder = replace(SOME, data="folder:/home/me@work/pictures")
+    assert name_and_split(folder.data) == (folder.data, "all")
+
+
+@pytest.mark.parametrize("draws", [[], [np.zeros((19, 2))], [np.zeros((20, 3))]], ids=len)
+def test_draws_of_another_shape_are_refused(draws):
+    evaluate = Evaluator(GaussiansRing8(), num=20, names=["fid"])
+    with pytest.raises(UserError, match=r"evaluate draws of the shape \(20, 2\), not"):
+        evaluate(draws)
+
+
+def test_too_few_samples_for_a_metric_are_told_with_its_name():
+    with pytest.raises(UserError, match="prdc of 5 samples: 5 real features are too few"):
+        Evaluator(GaussiansRing8(), num=5)
+
+
 def test_any_features_will_do(mnist_dir):
     evaluate = Evaluator(SOME, num=20, names=["fid"], extractor=pixels(), data_dir=mnist_dir)
     result = evaluate([real_examples(SOME, 20, 5, mnist_dir)])[0].result
@@ -111,6 +140,21 @@ def test_training_records_evaluations_and_keeps_the_best(evaluated, here):
     assert command("sample", evaluated, "--step", str(best), "--out", here / "b.npz").status == 0
     pair = [np.load(here / f"{name}.npz")["samples"] for name in "ab"]
     np.testing.assert_array_equal(*pair)
+
+
+def test_what_cannot_be_measured_does_not_stop_training(here, monkeypatch, caplog):
+    evaluate = Evaluator.__call__
+
+    def fail_once(self, draws):
+        monkeypatch.setattr(Evaluator, "__call__", evaluate)
+        raise UserError("fid of 20 samples: they are too large")
+
+    monkeypatch.setattr(Evaluator, "__call__", fail_once)
+    words = [*TINY["gaussians_ring8"], "--eval-every", "2", "--eval-num", "20", "--steps", "4"]
+    done = command("train", "gaussians_ring8", *words, "--out", "run")
+    assert done.status == 0, done.err
+    assert "step 2 is not evaluated: fid of 20 samples: they are too large" in caplog.text
+    assert [line["step"] for line in read_evaluations(here / "run")] == [4]
 
 
 @pytest.mark.parametrize("stop", [14, pytest.param(20, marks=pytest.mark.slow)])

@@ -7,7 +7,10 @@ from runs import TINY, VECTORS, command, contents, copy
 
 from jaxgan import sampling
 from jaxgan.errors import UserError
+from jaxgan.keys import from_seed, stream
 from jaxgan.pictures import grid
+
+KEY, OTHER = (stream(from_seed(seed), "sample") for seed in (0, 1))
 
 
 def pixels(path):
@@ -17,23 +20,26 @@ def pixels(path):
 
 @pytest.mark.parametrize("recipe", sorted(set(TINY) - set(VECTORS)))
 def test_images_are_drawn_of_every_recipe(recipe, whole_run):
-    images = sampling.draw(sampling.load(whole_run(recipe)), 3, 0)
+    images = sampling.draw(sampling.load(whole_run(recipe)), 3, KEY)
     assert images.shape == (3, 28, 28, 1)
     assert images.dtype == np.uint8
 
 
 def test_the_first_images_are_the_same_whatever_their_number(whole_run):
     trained = sampling.load(whole_run("mnist_mlp"))
-    few, many = sampling.draw(trained, 3, 7), sampling.draw(trained, 150, 7)
+    few, many = (
+        sampling.draw(trained, 3, KEY),
+        sampling.draw(trained, 150, KEY),
+    )
     assert many.shape == (150, 28, 28, 1)
     assert np.array_equal(few, many[:3])
     assert len(np.unique(many, axis=0)) > 100
-    assert not np.array_equal(few, sampling.draw(trained, 3, 8))
+    assert not np.array_equal(few, sampling.draw(trained, 3, OTHER))
 
 
 def test_a_step_can_be_chosen(whole_run):
     run = whole_run("mnist_mlp")
-    newest, last, first = (sampling.draw(sampling.load(run, k), 2, 0) for k in (None, 40, 10))
+    newest, last, first = (sampling.draw(sampling.load(run, k), 2, KEY) for k in (None, 40, 10))
     assert np.array_equal(newest, last)
     assert not np.array_equal(newest, first)
 
@@ -52,7 +58,7 @@ def test_a_picture_an_array_and_a_folder_hold_the_same_images(here, whole_run):
 
 
 def test_samples_need_only_the_run_directory(here, whole_run, monkeypatch):
-    expected = sampling.draw(sampling.load(whole_run("mnist_mlp")), 64, 0)
+    expected = sampling.draw(sampling.load(whole_run("mnist_mlp")), 64, KEY)
     run = copy(whole_run("mnist_mlp"), here / "moved run")
     shutil.rmtree(run / "samples")
     for path in run.iterdir():

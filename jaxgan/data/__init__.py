@@ -7,7 +7,18 @@ for it, so that importing jaxgan stays quick.
 from jaxgan.data.feeds import Drawn, Feed, Resident
 from jaxgan.data.loading import load
 from jaxgan.data.scaling import scale, unscale
+from jaxgan.data.sources import name_and_split
 from jaxgan.data.stacked import Stacked
 from jaxgan.data.stream import Stream
 
-__all__ = ["Drawn", "Feed", "Resident", "Stacked", "Stream", "load", "scale", "unscale"]
+__all__ = [
+    "Drawn",
+    "Feed",
+    "Resident",
+    "Stacked",
+    "Stream",
+    "load",
+    "name_and_split",
+    "scale",
+    "unscale",
+]

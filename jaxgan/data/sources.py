@@ -53,6 +53,21 @@ class Source(Protocol):
         ...
 
 
+def name_and_split(spec: str) -> tuple[str, str]:
+    """Takes a spec of `open_source` apart.
+
+    Args:
+        spec: the spec.
+
+    Returns:
+        What it calls the data set, and the split, which is "all" of a folder.
+    """
+    for form in (MNIST, TFDS):
+        if match := form.fullmatch(spec):
+            return spec.partition("@")[0], match["split"] or "train"
+    return spec, "all"
+
+
 def open_source(
     spec: str, *, image_size: int | None, default_size: int, data_dir: str | None
 ) -> Source:

@@ -85,7 +85,7 @@ def per_channel(channels: int) -> Extractor:
 
     return Extractor(
         name=f"{one.name} on each channel",
-        size="none: pictures of 28x28 only",
+        resizing="none",
         weights_hash=one.weights_hash,
         features=Partial(features, one.features),
     )
@@ -102,7 +102,7 @@ def of_network(net: TrainState) -> Extractor:
     """
     return Extractor(
         name="digit network",
-        size="none: 28x28 gray images only",
+        resizing="none",
         weights_hash=hash_weights(net),
         features=features_of(DigitNetwork(), net),
         logits=logits_of(net.params["head"]["kernel"], net.params["head"]["bias"]),

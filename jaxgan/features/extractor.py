@@ -14,6 +14,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float, Float32, UInt8
 
 from jaxgan.data.scaling import scale
+from jaxgan.errors import UserError
 from jaxgan.gan import TrainState
 from jaxgan.interop import from_torch_state_dict
 from jaxgan.types import Images
@@ -32,14 +33,14 @@ class Extractor:
     """
 
     name: str
-    size: str  # how images are resized before they are looked at, in words
+    resizing: str  # of images before they are looked at, in words
     weights_hash: str | None  # see `hash_weights`; None for a function without weights
     features: Callable[[Images], Features]  # of images [B, H, W, C] in [0, 1]
     logits: Callable[[Features], Logits] | None = None  # of the classes, where it knows any
 
 
 def extract(
-    extractor: Extractor, images: UInt8[np.ndarray, "N H W C"], batch_size: int = 128
+    extractor: Extractor, images: np.ndarray, batch_size: int = 128
 ) -> Float32[np.ndarray, "N D"]:
     """Runs an extractor over images, batch by batch, in one compiled program.
 
@@ -52,8 +53,13 @@ def extract(
         The features, float32 [N, D].
 
     Raises:
-        UserError: if the extractor does not take images of this shape.
+        UserError: if there are no such images, or the extractor does not take their shape.
     """
+    if images.dtype != np.uint8 or images.ndim != 4 or not len(images) or batch_size < 1:
+        raise UserError(
+            f"features are of uint8 images [N, H, W, C], one or more at a time, not of "
+            f"{images.dtype} {list(images.shape)}, {batch_size} at a time: see jaxgan.data.unscale"
+        )
     function = extractor.features
     if not isinstance(function, Partial):
         function = Partial(function)

@@ -65,7 +65,7 @@ def from_state_dict(state_dict: Mapping[str, Any]) -> Extractor:
     net = load_network(module, state_dict, SHAPE)
     return Extractor(
         name="InceptionV3, TensorFlow's of 2015-12-05",
-        size=f"{SIZE}x{SIZE}, bilinear as in TensorFlow 1 (corners at 0, no antialiasing)",
+        resizing=f"{SIZE}x{SIZE}, bilinear as in TensorFlow 1 (corners at 0, no antialiasing)",
         weights_hash=hash_weights(net),
         features=features_of(module, net),
         logits=logits_of(net.params["fc"]["kernel"], jnp.zeros(CLASSES)),

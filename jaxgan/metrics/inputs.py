@@ -1,5 +1,7 @@
 """What the metrics are given: arrays that a user made, checked before anything is computed."""
 
+import math
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -71,7 +73,17 @@ def check_images(images: Numbers, name: str, *, at_least: int) -> Float[Array, "
     return _check(images, name, at_least, 4, "[N, H, W, C]")
 
 
+def magnitude(*arrays: Array) -> float:
+    """Finds the power of two that is next to the largest number in some arrays.
+
+    Dividing by it rounds nothing, and powers of what is left are not too large.
+    """
+    largest = max(float(jnp.abs(array).max()) for array in arrays)
+    return 2.0 ** min(max(math.frexp(largest)[1], -126), 126)  # it and its inverse are float32
+
+
 def _check(array: Numbers, name: str, at_least: int, rank: int, shape: str) -> Array:
+    array = array if isinstance(array, Array) else np.asarray(array)
     if array.ndim != rank or 0 in array.shape[1:]:
         raise UserError(f"{name} must have the shape {shape}, not {list(array.shape)}")
     if len(array) < at_least:

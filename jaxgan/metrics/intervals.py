@@ -16,6 +16,8 @@ from jaxgan.errors import UserError
 from jaxgan.metrics.inputs import Numbers
 from jaxgan.types import PRNGKey
 
+LEVEL = 0.95  # the share of confidence intervals that hold the true value, if nothing is said
+
 
 class Estimate(NamedTuple):
     """The mean of several estimates of one number, and how they spread."""
@@ -47,7 +49,7 @@ class Interval:
     how: str  # "bootstrap of 10000 samples", "t of 5 draws"
 
 
-def of_draws(values: Sequence[float], level: float = 0.95) -> Interval:
+def of_draws(values: Sequence[float], level: float = LEVEL) -> Interval:
     """Finds the interval of a metric's mean from several independent draws of samples.
 
     For any metric, also a biased one, of which it holds the mean at this sample count. The draws'
@@ -79,7 +81,7 @@ def bootstrap(
     key: PRNGKey,
     *,
     resamples: int = 1000,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> Interval:
     """Finds the interval of a statistic by resampling, with replacement: Efron's percentiles.
 

@@ -8,12 +8,13 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
 from jaxgan.errors import UserError
 from jaxgan.keys import stream
-from jaxgan.metrics.inputs import Numbers, check_pair
+from jaxgan.metrics.inputs import Numbers, check_pair, magnitude
 from jaxgan.metrics.intervals import Estimate, estimate
 from jaxgan.types import PRNGKey
 
@@ -43,7 +44,10 @@ def kernel_distance(
             f"of {block_size}"
         )
     real, fake = check_pair(real, fake, at_least=block_size)
-    return estimate(_of_blocks(real, fake, jax.random.split(key, blocks), block_size))
+    unit = max(1.0, magnitude(real, fake))
+    keys = jax.random.split(key, blocks)
+    found = _of_blocks(real / unit, fake / unit, unit**-2, keys, block_size)
+    return estimate(np.asarray(found, np.float64) * unit**6)
 
 
 def squared_mmd(real: Numbers, fake: Numbers) -> float:
@@ -59,25 +63,36 @@ def squared_mmd(real: Numbers, fake: Numbers) -> float:
     Raises:
         UserError: if the features are not such.
     """
-    return float(_squared_mmd(*check_pair(real, fake, at_least=2)))
+    real, fake = check_pair(real, fake, at_least=2)
+    unit = max(1.0, magnitude(real, fake))
+    return float(_squared_mmd(real / unit, fake / unit, unit**-2)) * unit**6
 
 
 @partial(jax.jit, static_argnames="size")
-def _of_blocks(real: Array, fake: Array, keys: Array, size: int) -> Float[Array, "blocks"]:
+def _of_blocks(
+    real: Array, fake: Array, one: float | Array, keys: Array, size: int
+) -> Float[Array, "blocks"]:
     def of_block(key: PRNGKey) -> Array:
         def choose(features: Array, name: str) -> Array:
             order = jax.random.permutation(stream(key, name), len(features))
             return features[order[:size]]
 
-        return _squared_mmd(choose(real, "real"), choose(fake, "fake"))
+        return _squared_mmd(choose(real, "real"), choose(fake, "fake"), one)
 
     return lax.map(of_block, keys)
 
 
 @jax.jit
-def _squared_mmd(x: Float[Array, "N D"], y: Float[Array, "M D"]) -> Float[Array, ""]:
+def _squared_mmd(
+    x: Float[Array, "N D"], y: Float[Array, "M D"], one: float | Array
+) -> Float[Array, ""]:
+    """The estimate in a unit of length such that no cube is too large.
+
+    `one` is the kernel's 1 in that unit.
+    """
+
     def kernel(a: Array, b: Array) -> Array:
-        return (jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST) / a.shape[1] + 1) ** 3
+        return (jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST) / a.shape[1] + one) ** 3
 
     across = kernel(x, y)
     # The kernel's mean cancels in the result. Without it the sums are small, and so is rounding.

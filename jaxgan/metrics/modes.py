@@ -14,11 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Int, Int32
+from jaxtyping import Float, Int32, Integer
 
 from jaxgan.errors import UserError
 from jaxgan.metrics.inputs import Numbers, check_features
 
+_LARGEST = 2**31 - 1
 _NEAR = 3  # deviations from its mode within which a point is of high quality
 
 
@@ -74,7 +75,7 @@ def update_points(
     return _count(state, nearest, good, jnp.isfinite(points).all(axis=1))
 
 
-def update_labels(state: Counts, labels: Int[Array | np.ndarray, "B"]) -> Counts:
+def update_labels(state: Counts, labels: Integer[Array | np.ndarray, "B"]) -> Counts:
     """Takes in a batch of labels, as a classifier gives them. All count as of high quality.
 
     Can be jitted.
@@ -86,7 +87,9 @@ def update_labels(state: Counts, labels: Int[Array | np.ndarray, "B"]) -> Counts
     Returns:
         The state that has seen them too.
     """
-    labels = jnp.asarray(labels)
+    if isinstance(labels, np.ndarray):  # of 64 bits, maybe, which JAX cuts
+        labels = np.clip(labels.astype(np.int64), -1, _LARGEST)
+    labels = jnp.asarray(labels).astype(jnp.int32)
     known = (labels >= 0) & (labels < len(state.samples))
     return _count(state, labels, jnp.ones(len(labels), bool), known)
 
@@ -181,14 +184,13 @@ def of_labels(labels: Numbers, size: int, truth: Numbers | None = None) -> Cover
     Raises:
         UserError: if the arrays are not such.
     """
-    array = jnp.asarray(labels)
-    if array.ndim != 1 or not jnp.issubdtype(array.dtype, jnp.integer):
+    array = np.asarray(labels)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise UserError(f"labels must be whole numbers [N], not {array.dtype} {list(array.shape)}")
-    return result(_update_labels(init(size), array), truth)
+    return result(update_labels(init(size), array), truth)
 
 
 _update_points = jax.jit(update_points)
-_update_labels = jax.jit(update_labels)
 
 
 def _count(state: Counts, mode: Array, good: Array, sound: Array) -> Counts:

@@ -19,7 +19,7 @@ from jax import Array, lax
 from jaxtyping import Float, Int
 
 from jaxgan.errors import UserError
-from jaxgan.metrics.inputs import Numbers, check_pair
+from jaxgan.metrics.inputs import Numbers, check_pair, magnitude
 
 _QUERIES = 64  # whose distances to all others are in memory at once: 13 MB for 50,000
 
@@ -86,6 +86,8 @@ def per_sample(
             f"the first nearest neighbour is number 1; there is no {min(k_manifold, k_density)}"
         )
     real, fake = check_pair(real, fake, at_least=max(k_manifold, k_density) + 1)
+    unit = magnitude(real, fake)  # lengths are compared with lengths alone
+    real, fake = real / unit, fake / unit
     radii_real = _radii(real, (k_manifold, k_density))
     radii_fake = _radii(fake, (k_manifold,))
     of_fake = _look(fake, real, radii_real)

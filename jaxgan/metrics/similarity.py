@@ -6,7 +6,11 @@ The five published scales need images of 176 x 176. Smaller ones get as many sca
 fits on (28 x 28: two), with the first of the published weights divided by their sum. Odena et al.,
 "Conditional image synthesis with auxiliary classifier GANs" (2017), section 4.2, take the mean of
 random pairs of generated images: the lower, the more diverse. Compare it with that of reals.
+
+One of its terms compares brightness, so black has to be 0: images in -1..1 give other numbers.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +48,7 @@ def ms_ssim(a: Numbers, b: Numbers, *, data_range: int | float) -> Float[Array, 
     Args:
         a: float32 [N, H, W, C], H and W at least 11.
         b: float32 [N, H, W, C].
-        data_range: white minus black, as in 2 for images in -1..1.
+        data_range: what white is, black being 0, as in 255 for uint8 images.
 
     Returns:
         [N], 0 to 1, the mean over the channels.
@@ -68,7 +72,7 @@ def pair_similarities(
     Args:
         images: float32 [N, H, W, C], N at least 2, H and W at least 11.
         key: draws the pairs.
-        data_range: white minus black, as in 2 for images in -1..1.
+        data_range: what white is, black being 0, as in 255 for uint8 images.
         pairs: how many, each of two different samples.
 
     Returns:
@@ -89,8 +93,8 @@ def pair_similarities(
 
 
 def _check(images: Array, data_range: int | float) -> None:
-    if not data_range > 0:
-        raise UserError(f"the data range is white minus black, more than 0, not {data_range}")
+    if not 0 < data_range < math.inf:
+        raise UserError(f"the data range is what white is, finite and above 0, not {data_range}")
     if not scales(*images.shape[1:3]):
         raise UserError(
             f"MS-SSIM needs images of {_WINDOW} x {_WINDOW} or larger, not "

@@ -53,7 +53,8 @@ def pyramid_distances(
     each set. The pyramid halves while both sides are even and their halves at least 16, so images
     of 28 x 28 have one level, the image itself. Papers print a thousand times the distance.
 
-    Both sets are looked at in the same places, so that equal sets have the distance 0.
+    Both sets are looked at in the same places, so that a set has the distance 0 to itself. To its
+    images in another order, which are looked at in other places, it has not.
 
     Args:
         real: float32 [N, H, W, C], H and W at least 7.

@@ -48,6 +48,16 @@ def test_any_function_can_be_an_extractor_and_padding_leaves_no_trace(batch_size
     np.testing.assert_allclose(found, IMAGES.reshape(7, 6) / 255, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("images", "batch_size"),
+    [(IMAGES / 255, 3), (IMAGES[0], 3), (IMAGES[:0], 3), (IMAGES, 0)],
+    ids=["floats", "one image", "none", "none at a time"],
+)
+def test_what_are_no_images_is_told(images, batch_size):
+    with pytest.raises(UserError, match="features are of uint8 images"):
+        extract(Extractor("pixels", "as they are", None, flatten), images, batch_size)
+
+
 def test_the_function_is_compiled_once_for_batches_of_one_shape():
     traced = []
 

@@ -58,7 +58,7 @@ def test_imported_weights_are_found_again(home, weights):
     np.testing.assert_array_equal(found["fc.bias"], np.arange(1008))
     extractor = inception.load()
     assert extractor.weights_hash == inception.from_state_dict(counted).weights_hash
-    assert "299x299" in extractor.size
+    assert "299x299" in extractor.resizing
 
 
 @pytest.mark.parametrize(

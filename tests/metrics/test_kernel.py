@@ -42,6 +42,14 @@ def test_large_blocks_lose_no_precision():
     assert abs(squared_mmd(x, y) - exact) < 3e-8
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1e-3, 1e3, 1e7, 1e15])
+def test_large_and_small_features_are_no_worse(scale):
+    x, y = draw(20, 5, 1, scale), draw(20, 5, 1, 2 * scale)
+    exact = double_sum(x, y)
+    found = squared_mmd(x, y), kernel_distance(x, y, KEY, blocks=2, block_size=20).value
+    np.testing.assert_allclose(found, [exact, exact], rtol=2e-5, atol=1e-6)
+
+
 def test_blocks_of_all_samples_are_all_samples():
     x, y = draw(40, 6), draw(40, 6, 0.4)
     found = kernel_distance(x, y, KEY, blocks=3, block_size=40)

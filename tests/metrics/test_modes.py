@@ -115,3 +115,18 @@ def test_bad_input():
     for truth in ([1, 2], [1, 0, 2], [1, np.nan, 1]):
         with pytest.raises(UserError, match="3 finite numbers larger than 0"):
             modes.of_labels(np.array([0, 1]), 3, np.array(truth))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int64, np.uint64])
+@pytest.mark.parametrize("size", [100, 128, 256, 1000, 70_000])
+def test_labels_of_any_type_are_counted(dtype, size):
+    labels = np.array([1, 2, 2, 99], dtype)
+    assert modes.of_labels(labels, size).found == 3
+    state = modes.update_labels(modes.init(size), jnp.asarray(labels))
+    assert int(modes.result(state).found) == 3
+
+
+@pytest.mark.parametrize("label", [2**32 + 1, -(2**32) + 1, 2**31, -1, 10])
+def test_labels_of_no_mode_are_told(label):
+    with pytest.raises(UserError, match="1 samples are not finite, or labels of no mode"):
+        modes.of_labels(np.array([1, label]), 10)

@@ -135,3 +135,12 @@ def test_bad_input():
     assert np.isfinite(prdc(x, x, k_density=4).density)
     with pytest.raises(UserError, match="number 1; there is no 0"):
         prdc(x, x, k_manifold=0, k_density=4)
+
+
+@pytest.mark.parametrize("scale", [1e-35, 1e-23, 1e20, 1e37])
+def test_the_unit_of_the_features_means_nothing(scale):
+    x, y = draw(60, 4), draw(60, 4, 0.5)
+    scaled = (np.float32(scale) * x, np.float32(scale) * y)
+    np.testing.assert_allclose(prdc(*scaled), prdc(x, y), atol=0.02)
+    apart = prdc(scaled[0], scaled[1] + np.float32(scale) * 9)
+    assert apart == (0, 0, 0, 0)
