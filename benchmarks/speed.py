@@ -54,7 +54,12 @@ class Worker:
     def __init__(self, words: list[str], system: str, dtype: str):
         command = [sys.executable, str(HERE / words[0]), system, dtype, *words[1:]]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            # A GPU's memory is shared by the workers.
+            env={**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
         )
 
     def ask(self, *words: object) -> dict[str, Any] | None:
