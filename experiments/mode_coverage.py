@@ -52,7 +52,6 @@ POINTS = 2500
 FAR = 1e6
 SETS = {"ring": (GaussiansRing8, 10_000), "grid": (GaussiansGrid25, 30_000)}  # steps
 SMALL: dict[str, Any] = {
-    "batch_size": 32,
     "generator_widths": (64, 64, 64),
     "discriminator_widths": (64, 64, 64),
     "pieces": 2,
@@ -78,6 +77,7 @@ class Options:
     )
     seeds: int = 32  # GANs of each method
     first_seed: int = 0
+    batch_size: int = 32  # packs of points in an update
     steps: int | None = None  # of D; as in SETS if not given
     out: Path = Path("mode_coverage.json")  # where every single figure goes
 
@@ -195,7 +195,7 @@ def main(options: Options) -> None:
         steps = options.steps or steps
         for choice in options.methods:
             method = methods(np.abs(kind.means).max())[choice]
-            recipe = kind(**SMALL, **method.fields)
+            recipe = kind(batch_size=options.batch_size, **SMALL, **method.fields)
             began = time.perf_counter()
             clouds = np.asarray(train(recipe, method, seeds, steps))
             seconds = time.perf_counter() - began
@@ -207,7 +207,8 @@ def main(options: Options) -> None:
             figures.append(
                 {"set": name, "method": choice, "steps": steps, "seconds": seconds} | columns
             )
-            about = {"seeds": seeds.tolist(), "points": POINTS, "fields": SMALL}
+            fields = {"batch_size": options.batch_size, **SMALL}
+            about = {"seeds": seeds.tolist(), "points": POINTS, "fields": fields}
             text = json.dumps({"about": about, "figures": figures}, indent=1) + "\n"
             write_atomically(options.out, text.encode())
 
