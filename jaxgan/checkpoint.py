@@ -127,13 +127,14 @@ class Checkpoints:
         """
         if self._opened is None:
             return
+        opened, self._opened = self._opened, None
         try:
-            self._opened.wait_until_finished()
-        except Exception as error:  # as in `save`
+            try:
+                opened.wait_until_finished()
+            finally:
+                opened.close()
+        except Exception as error:  # as in `save`, of the one or the other
             raise self._cannot_write(error) from error
-        finally:
-            self._opened.close()
-            self._opened = None
 
     def _load(self, step: int) -> GANState:
         folder = self._path / str(step)

@@ -3,11 +3,12 @@ import shutil
 
 import jax
 import jax.numpy as jnp
+import orbax.checkpoint as ocp
 import pytest
 from runs import command, contents, copy, digest, process, result_of
 
 from jaxgan.checkpoint import Checkpoints
-from jaxgan.errors import UserError
+from jaxgan.errors import CannotSave, UserError
 from jaxgan.gan import GANState, TrainState
 
 
@@ -205,3 +206,20 @@ def test_a_run_without_a_sound_checkpoint_is_refused_and_stays_as_it_is(here, wh
             "jaxgan: no sound checkpoint in run/checkpoints: train anew, with --overwrite\n",
         )
     assert contents(run) == before
+
+
+@pytest.mark.parametrize("failing", [("close",), ("wait_until_finished", "close")])
+def test_whatever_fails_at_the_end_is_told_in_one_way(tmp_path, failing, monkeypatch):
+    def fail(manager):
+        raise OSError(1, "not permitted", str(tmp_path))
+
+    close = ocp.CheckpointManager.close
+    checkpoints = Checkpoints(tmp_path, state_of(0))
+    checkpoints.save(state_of(1))
+    for name in failing:
+        monkeypatch.setattr(ocp.CheckpointManager, name, fail)
+    manager = checkpoints._manager
+    with pytest.raises(CannotSave, match="cannot write a checkpoint to .*not permitted"):
+        checkpoints.close()
+    monkeypatch.undo()
+    close(manager)
