@@ -96,7 +96,7 @@ def test_the_resize_interpolates_at_tensorflows_places(height, width, channels):
     np.testing.assert_allclose(found, reference.tensorflow_resize(images), atol=0.02)
 
 
-@pytest.mark.skipif(THERE is None, reason="torch-fidelity is not installed")
+@pytest.mark.skipif(THERE is None, reason="needs pip install --no-deps torch-fidelity")
 def test_the_reference_is_torch_fidelitys(weights, theirs, tmp_path, monkeypatch):
     assert THERE is not None
     # The package as a whole imports torchvision, of which its Inception needs nothing.
