@@ -85,11 +85,10 @@ def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[
     if members is None:
         return [Trained(recipe, recipe.gan(shape), restored)]
     states = jax.device_get(restored)
-    recipes = [replace(recipe, **setting) for setting in members.settings]
-    gans = [each.gan(shape) for each in recipes]  # one for a setting: compiled once
-    each = members.per_setting
+    own = [replace(recipe, **setting) for setting in members.settings]
+    of_setting = [(each, each.gan(shape)) for each in own]  # one GAN for a setting: compiled once
     return [
-        Trained(recipes[index // each], gans[index // each], population.member(states, index))
+        Trained(*of_setting[index // members.per_setting], population.member(states, index))
         for index in range(members.count)
     ]
 

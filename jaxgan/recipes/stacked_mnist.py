@@ -31,7 +31,7 @@ class StackedMnist(MnistDcgan):
 
     Command: `jaxgan train stacked_mnist`
     Expect: after all 11,700 steps of 0.15 s on 2 CPU cores, digits in every channel, and with seed
-    0 999.8 of the modes (mean of 5 draws), with a reverse KL of 0.165; about half after 5,000.
+    0 999.8 of the modes (mean of 5 draws), with a reverse KL of 0.165.
     """
 
     name: ClassVar[str] = "stacked_mnist"

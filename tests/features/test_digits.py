@@ -22,7 +22,7 @@ def script():
 
 
 @pytest.fixture(scope="module")
-def test_split(mnist_dir):
+def held_out(mnist_dir):
     feed = data.load(
         "mnist@test", batch_size=1, seed=0, low=0.0, high=1.0, image_size=None, default_size=28,
         data_dir=mnist_dir,
@@ -30,8 +30,8 @@ def test_split(mnist_dir):
     return np.asarray(feed.arrays["image"]), np.asarray(feed.arrays["label"])
 
 
-def test_the_shipped_weights_know_at_least_994_of_1000_test_images(test_split):
-    images, labels = test_split
+def test_the_shipped_weights_know_at_least_994_of_1000_test_images(held_out):
+    images, labels = held_out
     extractor = digits.load()
     assert extractor.logits is not None and images.shape == (10_000, 28, 28, 1)
     features = extract(extractor, images, 500)
@@ -44,8 +44,8 @@ def test_the_shipped_weights_know_at_least_994_of_1000_test_images(test_split):
     assert (distances.argmin(-1) == labels[:2000]).mean() > 0.98
 
 
-def test_features_do_not_depend_on_the_batch(test_split):
-    images = test_split[0][:5]
+def test_features_do_not_depend_on_the_batch(held_out):
+    images = held_out[0][:5]
     alone = extract(digits.load(), images, 1)
     np.testing.assert_allclose(extract(digits.load(), images, 4), alone, atol=1e-5)
 
