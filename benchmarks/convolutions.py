@@ -15,8 +15,8 @@ import jax
 from jax import Array
 from looped import REPEATS, looped
 
-from jaxgan import fourier, windows
-from jaxgan.convolution import BY_DEFINITION, quickest, same_padding
+from jaxgan.nn.convolution import fourier, windows
+from jaxgan.nn.convolution.bilinear import BY_DEFINITION, quickest, same_padding
 
 BATCH, TURNS = 128, 5
 LAYERS = {  # height and width, kernel, channels, features, stride, padded

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from turns import SIZE, take_turns
 
-from jaxgan import startup
-from jaxgan.experiment import set_up
+from jaxgan.devices import startup
 from jaxgan.recipes import find_recipe
-from jaxgan.stretches import train_in_stretches
+from jaxgan.training.chunks import train_in_stretches
+from jaxgan.training.experiment import set_up
 
 LONG = 2**31 - 1  # steps: it never ends by itself
 

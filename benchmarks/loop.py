@@ -24,15 +24,15 @@ import jax
 import jax.numpy as jnp
 import tyro
 
-from jaxgan import startup
+from jaxgan.core.steps import make_step, run_steps
 from jaxgan.data import load
 from jaxgan.data.sources import open_source
-from jaxgan.experiment import Experiment, set_up
+from jaxgan.devices import startup
 from jaxgan.recipes import ImageRecipe, find_recipe
 from jaxgan.recipes import recipe as recipe_module
-from jaxgan.steps import make_step, run_steps
-from jaxgan.stretches import SECONDS, compiled, train_in_stretches
-from jaxgan.training import train
+from jaxgan.training.chunks import SECONDS, compiled, train_in_stretches
+from jaxgan.training.experiment import Experiment, set_up
+from jaxgan.training.loop import train
 
 LONG = 2**31 - 1  # steps: more than can be waited for
 

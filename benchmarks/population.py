@@ -14,11 +14,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from jaxgan import startup
-from jaxgan.experiment import set_up
-from jaxgan.members import Members
+from jaxgan.devices import startup
 from jaxgan.recipes import find_recipe
-from jaxgan.stretches import train_in_stretches
+from jaxgan.rundir.sweep import Members
+from jaxgan.training.chunks import train_in_stretches
+from jaxgan.training.experiment import set_up
 
 
 @dataclass(frozen=True)

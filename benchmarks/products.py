@@ -21,8 +21,8 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 from looped import REPEATS, looped
 from turns import SIZE
 
-from jaxgan.experiment import set_up
 from jaxgan.recipes import find_recipe
+from jaxgan.training.experiment import set_up
 
 
 @dataclass(frozen=True)

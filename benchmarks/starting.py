@@ -21,7 +21,7 @@ from pathlib import Path
 import tyro
 from speed import SYSTEMS
 
-from jaxgan.records import METRICS
+from jaxgan.rundir.log import METRICS
 
 LOOK_EVERY = 0.01  # seconds
 

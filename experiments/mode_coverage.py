@@ -39,7 +39,6 @@ from jax import Array
 import jaxgan
 from jaxgan import losses, penalties, population
 from jaxgan.data import Drawn
-from jaxgan.files import write_atomically
 from jaxgan.keys import stream
 from jaxgan.losses import Loss
 from jaxgan.metrics.modes import Coverage
@@ -47,6 +46,7 @@ from jaxgan.penalties import Penalty
 from jaxgan.recipes.gaussians import Gaussians, mixture
 from jaxgan.recipes.gaussians_grid25 import GaussiansGrid25
 from jaxgan.recipes.gaussians_ring8 import GaussiansRing8
+from jaxgan.util.files import write_atomically
 
 POINTS = 2500
 FAR = 1e6

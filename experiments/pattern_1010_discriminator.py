@@ -20,11 +20,12 @@ import tyro
 from flax import linen as nn
 
 import jaxgan
-from jaxgan import losses, plots
-from jaxgan.files import write_atomically
+from jaxgan import losses
 from jaxgan.keys import stream
 from jaxgan.models import sigmoid_mlp
 from jaxgan.recipes.pattern_1010 import draw_real
+from jaxgan.report import plots
+from jaxgan.util.files import write_atomically
 
 
 class Identity(nn.Module):

@@ -27,10 +27,11 @@ import tyro
 from jax import lax
 from jax.scipy.ndimage import map_coordinates
 
-from jaxgan import data, interop, startup
+from jaxgan import data, interop
+from jaxgan.core.gan import TrainState
+from jaxgan.devices import startup
 from jaxgan.features import extract
 from jaxgan.features.digits import SHAPE, WEIGHTS, DigitNetwork, of_network
-from jaxgan.gan import TrainState
 from jaxgan.keys import from_seed, stream
 
 EPOCHS = 10

@@ -10,17 +10,17 @@ What a training step is made of:
 Whole runs are in `jaxgan.training`, ready systems in `jaxgan.recipes`.
 """
 
-from jaxgan.combinators import chain, every, on_part, repeat
-from jaxgan.gan import GAN, GANState, TrainState, generate, init, sample
-from jaxgan.losses import Loss
-from jaxgan.steps import Step, make_step, run_steps
-from jaxgan.updates import (
+from jaxgan.core.combinators import chain, every, on_part, repeat
+from jaxgan.core.gan import GAN, GANState, TrainState, generate, init, sample
+from jaxgan.core.steps import Step, make_step, run_steps
+from jaxgan.core.updates import (
     Update,
     update_average,
     update_both,
     update_discriminator,
     update_generator,
 )
+from jaxgan.losses import Loss
 
 __all__ = [
     "GAN",

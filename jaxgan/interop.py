@@ -48,10 +48,10 @@ import safetensors.numpy
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jaxgan.errors import UserError
-from jaxgan.files import write_atomically
-from jaxgan.gan import TrainState
-from jaxgan.layers import Conv, ConvTranspose
+from jaxgan.core.gan import TrainState
+from jaxgan.nn.layers import Conv, ConvTranspose
+from jaxgan.util.errors import UserError
+from jaxgan.util.files import write_atomically
 
 StateDict = dict[str, np.ndarray]
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Key
 
-from jaxgan.errors import UserError
 from jaxgan.types import PRNGKey
+from jaxgan.util.errors import UserError
 
 
 def from_seed(seed: int) -> PRNGKey:

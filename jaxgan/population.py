@@ -24,12 +24,12 @@ import jax
 from jax import Array, lax
 from jaxtyping import Key, Shaped
 
-from jaxgan.gan import GAN, GANState
-from jaxgan.gan import init as init_member
-from jaxgan.steps import Step
-from jaxgan.steps import make_step as make_member_step
+from jaxgan.core.gan import GAN, GANState
+from jaxgan.core.gan import init as init_member
+from jaxgan.core.steps import Step
+from jaxgan.core.steps import make_step as make_member_step
+from jaxgan.core.updates import Update
 from jaxgan.types import Metrics, PyTree
-from jaxgan.updates import Update
 
 
 def init(gan: GAN, keys: Key[Array, "M"], batch: Mapping[str, Any]) -> GANState:

@@ -16,7 +16,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 import jax  # noqa: E402  (reads the environment)
 import pytest  # noqa: E402
 
-from jaxgan import startup  # noqa: E402
+from jaxgan.devices import startup  # noqa: E402
 
 startup.compile_small_loops_whole()  # as the commands do
 jax.config.update("jax_num_cpu_devices", 8)
@@ -40,7 +40,7 @@ def here(tmp_path, monkeypatch, mnist_dir) -> Path:
 
     The report takes a third of the time of a short run.
     """
-    monkeypatch.setattr("jaxgan.training.write_report", lambda run: run)
+    monkeypatch.setattr("jaxgan.training.loop.write_report", lambda run: run)
     path = tmp_path / "here"
     path.mkdir()
     monkeypatch.chdir(path)
@@ -53,7 +53,7 @@ def whole_run(tmp_path_factory, mnist_dir) -> Callable[[str], Path]:
     """Gives the directory of a recipe's 40-step run that never stopped; only to be read."""
     from runs import TINY, command
 
-    from jaxgan.report import write_report
+    from jaxgan.report.page import write_report
 
     made: dict[str, Path] = {}
 
@@ -62,7 +62,7 @@ def whole_run(tmp_path_factory, mnist_dir) -> Callable[[str], Path]:
             run = tmp_path_factory.mktemp("whole") / recipe
             words = [*TINY[recipe], "--steps", "40", "--out", str(run), "--data-dir", mnist_dir]
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("jaxgan.training.write_report", write_report)
+                patch.setattr("jaxgan.training.loop.write_report", write_report)
                 done = command("train", recipe, *words)
             assert done.status == 0, done.err
             made[recipe] = run

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxgan.cli import main
-from jaxgan.gan import GANState
-from jaxgan.records import read_metrics
-from jaxgan.sampling import load
+from jaxgan.cli.commands import main
+from jaxgan.core.gan import GANState
+from jaxgan.rundir.loading import load
+from jaxgan.rundir.log import read_metrics
 
 JAXGAN = [sys.executable, "-m", "jaxgan.cli"]
 EVERY = "--log-every 4 --sample-every 10 --checkpoint-every 10".split()

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_systems import NAMES, SHAPES, system
 
-from jaxgan.errors import UserError
-from jaxgan.gan import init
+from jaxgan.core.gan import init
 from jaxgan.interop import (
     from_torch_state_dict,
     layer_names,
@@ -20,6 +19,7 @@ from jaxgan.interop import (
     to_torch_state_dict,
 )
 from jaxgan.recipes.mnist_mlp import MnistMlp
+from jaxgan.util.errors import UserError
 
 KEY = jax.random.key(0)
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxgan.errors import UserError
 from jaxgan.keys import from_seed, per_example, stream
+from jaxgan.util.errors import UserError
 
 KEY = jax.random.key(0)
 

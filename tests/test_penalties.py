@@ -10,7 +10,7 @@ from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxgan.layers import Conv, ConvTranspose
+from jaxgan.nn.layers import Conv, ConvTranspose
 from jaxgan.penalties import gradient_penalty, r1, r2, total
 
 KEYS = jax.random.split(jax.random.key(0), 5)

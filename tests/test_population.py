@@ -13,7 +13,7 @@ from tiny_systems import NAMES, SHAPES, small_gan, system, to_float64
 
 import jaxgan
 from jaxgan import population
-from jaxgan.updates import update_both
+from jaxgan.core.updates import update_both
 
 MEMBERS = 3
 KEYS = jax.vmap(jax.random.key)(jnp.arange(MEMBERS))

@@ -10,10 +10,10 @@ import optax
 from flax import linen as nn
 
 from jaxgan import latents, losses
-from jaxgan.gan import GAN, GANState, init
-from jaxgan.layers import batch_norm
+from jaxgan.core.gan import GAN, GANState, init
+from jaxgan.core.updates import Update
+from jaxgan.nn.layers import batch_norm
 from jaxgan.recipes import Recipe, find_recipe
-from jaxgan.updates import Update
 
 FIELDS: dict[str, dict[str, Any]] = {
     "gaussians_ring8": {  # gaussians_grid25 differs in its data alone

@@ -17,8 +17,8 @@ from jax.sharding import PartitionSpec as P
 from safetensors.numpy import save_file
 from tiny_systems import FIELDS, SHAPES, make_recipe, to_float64
 
-from jaxgan.gan import init
-from jaxgan.steps import make_step, run_steps
+from jaxgan.core.gan import init
+from jaxgan.core.steps import make_step, run_steps
 
 STEPS = 20
 BATCH = 8  # of one update: at least one example for each of 8 devices

@@ -11,7 +11,7 @@ from jaxtyping import Int32, UInt8
 from PIL import Image, ImageOps
 
 from jaxgan.data.pixels import is_gray, to_array
-from jaxgan.errors import UserError
+from jaxgan.util.errors import UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 NAMED = 3  # how many broken pictures an error message names

@@ -6,7 +6,7 @@ from jaxgan.data.decoding import decode
 from jaxgan.data.feeds import Feed, Resident
 from jaxgan.data.sources import open_source
 from jaxgan.data.stream import Stream
-from jaxgan.errors import UserError
+from jaxgan.util.errors import UserError
 
 
 def load(

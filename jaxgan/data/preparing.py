@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jaxgan.errors import UserError
+from jaxgan.util.errors import UserError
 
 Builder = Any  # tensorflow_datasets.core.DatasetBuilder, whose own types promise too little
 

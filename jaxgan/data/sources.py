@@ -10,7 +10,7 @@ from jaxtyping import Int32, UInt8
 
 from jaxgan.data.folder import open_folder
 from jaxgan.data.tfds import open_tfds
-from jaxgan.errors import UserError
+from jaxgan.util.errors import UserError
 
 MNIST = re.compile(r"mnist(@(?P<split>.+))?")
 TFDS = re.compile(r"tfds:(?P<name>\w+(/[\w+.-]+)?(:[\d*]+(\.[\d*]+){2})?)(@(?P<split>.+))?")

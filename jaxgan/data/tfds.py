@@ -21,7 +21,7 @@ from jaxgan.data.preparing import (
     find,
     prepare,
 )
-from jaxgan.errors import UserError
+from jaxgan.util.errors import UserError
 
 CACHES = "jaxgan_cache"  # the folder of decoded pictures in the data directory
 

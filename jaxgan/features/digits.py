@@ -11,7 +11,7 @@ from flax import linen as nn
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
-from jaxgan.errors import UserError
+from jaxgan.core.gan import TrainState
 from jaxgan.features.extractor import (
     Extractor,
     features_of,
@@ -19,10 +19,10 @@ from jaxgan.features.extractor import (
     load_network,
     logits_of,
 )
-from jaxgan.gan import TrainState
 from jaxgan.interop import load_safetensors
-from jaxgan.layers import Conv, batch_norm, max_pool
+from jaxgan.nn.layers import Conv, batch_norm, max_pool
 from jaxgan.types import Images
+from jaxgan.util.errors import UserError
 
 CLASSES = 10
 FEATURES = 128

@@ -13,11 +13,11 @@ from flax.traverse_util import flatten_dict
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, Float32, UInt8
 
+from jaxgan.core.gan import TrainState
 from jaxgan.data.scaling import scale
-from jaxgan.errors import UserError
-from jaxgan.gan import TrainState
 from jaxgan.interop import from_torch_state_dict
 from jaxgan.types import Images
+from jaxgan.util.errors import UserError
 
 Features = Float[Array, "B D"]
 Logits = Float[Array, "B K"]

@@ -11,7 +11,6 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxgan.errors import UserError
 from jaxgan.features.extractor import (
     Extractor,
     features_of,
@@ -21,6 +20,7 @@ from jaxgan.features.extractor import (
 )
 from jaxgan.features.inception_network import CLASSES, SHAPE, SIZE, Inception
 from jaxgan.interop import load_safetensors, save_safetensors, to_torch_state_dict
+from jaxgan.util.errors import UserError
 
 SOURCE = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"

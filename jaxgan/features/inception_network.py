@@ -16,7 +16,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxgan.errors import UserError
+from jaxgan.util.errors import UserError
 
 SIZE = 299  # height and width of what the network sees
 SHAPE = (SIZE, SIZE, 3)

@@ -8,10 +8,10 @@ samples, is of no use. Take `jaxgan.metrics.intervals.of_draws` over independent
 
 import numpy as np
 
-from jaxgan.errors import UserError
 from jaxgan.metrics import moments
 from jaxgan.metrics.inputs import Numbers, check_pair
 from jaxgan.metrics.moments import Statistics
+from jaxgan.util.errors import UserError
 
 
 def frechet_distance(real: Numbers, fake: Numbers) -> float:

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxgan.errors import UserError
 from jaxgan.metrics.inputs import Numbers, check_features
 from jaxgan.metrics.intervals import Estimate, estimate
 from jaxgan.types import PRNGKey
+from jaxgan.util.errors import UserError
 
 
 def inception_score(logits: Numbers, key: PRNGKey, *, splits: int = 10) -> Estimate:

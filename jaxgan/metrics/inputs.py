@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Num
 
-from jaxgan.errors import UserError
+from jaxgan.util.errors import UserError
 
 Numbers = Num[Array | np.ndarray, "..."]  # of any shape and type: the functions check it
 

@@ -12,9 +12,9 @@ import numpy as np
 from jax import Array, lax
 from scipy.special import stdtrit
 
-from jaxgan.errors import UserError
 from jaxgan.metrics.inputs import Numbers
 from jaxgan.types import PRNGKey
+from jaxgan.util.errors import UserError
 
 LEVEL = 0.95  # the share of confidence intervals that hold the true value, if nothing is said
 

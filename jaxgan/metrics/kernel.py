@@ -12,11 +12,11 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
-from jaxgan.errors import UserError
 from jaxgan.keys import stream
 from jaxgan.metrics.inputs import Numbers, check_pair, magnitude
 from jaxgan.metrics.intervals import Estimate, estimate
 from jaxgan.types import PRNGKey
+from jaxgan.util.errors import UserError
 
 
 def kernel_distance(

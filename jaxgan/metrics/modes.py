@@ -16,8 +16,8 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int32, Integer
 
-from jaxgan.errors import UserError
 from jaxgan.metrics.inputs import Numbers, check_features
+from jaxgan.util.errors import UserError
 
 _LARGEST = 2**31 - 1
 _NEAR = 3  # deviations from its mode within which a point is of high quality

@@ -24,10 +24,10 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float, Float64, Int32
 
-from jaxgan.errors import UserError
 from jaxgan.metrics import double
 from jaxgan.metrics.double import Double
 from jaxgan.metrics.inputs import Numbers, check_features
+from jaxgan.util.errors import UserError
 
 # Slices are whole numbers of up to 2^7 in size, which bfloat16 has too. 1024 products of them sum
 # to 2^24 at most, up to which float32 has every whole number.

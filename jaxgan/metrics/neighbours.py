@@ -18,8 +18,8 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float, Int
 
-from jaxgan.errors import UserError
 from jaxgan.metrics.inputs import Numbers, check_pair, magnitude
+from jaxgan.util.errors import UserError
 
 _QUERIES = 64  # whose distances to all others are in memory at once: 13 MB for 50,000
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
-from jaxgan.checking import is_a
-from jaxgan.errors import UserError
 from jaxgan.metrics.intervals import Interval
+from jaxgan.util.checking import is_a
+from jaxgan.util.errors import UserError
 
 
 @dataclass(frozen=True)

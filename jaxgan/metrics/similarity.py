@@ -17,10 +17,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-from jaxgan.errors import UserError
 from jaxgan.keys import stream
 from jaxgan.metrics.inputs import Numbers, check_images
 from jaxgan.types import PRNGKey
+from jaxgan.util.errors import UserError
 
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WINDOW = 11

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-from jaxgan.errors import UserError
 from jaxgan.keys import stream
 from jaxgan.metrics.inputs import Numbers, check_images, check_pair
 from jaxgan.types import PRNGKey
+from jaxgan.util.errors import UserError
 
 _PATCH = 7  # height and width
 _SMALLEST = 16  # height or width of the coarsest level

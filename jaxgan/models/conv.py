@@ -6,7 +6,7 @@ Source: the TensorFlow 1 tutorial after Stanford's CS231n, assignment 3.
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxgan.layers import Conv, ConvTranspose, batch_norm, max_pool
+from jaxgan.nn.layers import Conv, ConvTranspose, batch_norm, max_pool
 from jaxgan.types import Images, Latents, Scores
 
 _glorot = nn.initializers.glorot_uniform()

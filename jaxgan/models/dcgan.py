@@ -9,7 +9,7 @@ from functools import partial
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxgan.layers import Conv, ConvTranspose, Dropout, batch_norm
+from jaxgan.nn.layers import Conv, ConvTranspose, Dropout, batch_norm
 from jaxgan.types import Images, Latents, Scores
 
 _glorot = nn.initializers.glorot_uniform()

@@ -7,7 +7,7 @@ stands.
 import jax
 from flax import linen as nn
 
-from jaxgan.layers import Conv, ConvTranspose, batch_norm
+from jaxgan.nn.layers import Conv, ConvTranspose, batch_norm
 from jaxgan.types import Images, Latents, Scores
 
 

@@ -7,7 +7,7 @@ Dumoulin et al., "Adversarially Learned Inference" (2017). Maxout: Goodfellow et
 
 from flax import linen as nn
 
-from jaxgan.layers import batch_norm
+from jaxgan.nn.layers import batch_norm
 from jaxgan.types import Images, Latents, Scores
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxgan.layers import FanInDense, batch_norm
+from jaxgan.nn.layers import FanInDense, batch_norm
 from jaxgan.types import Images, Latents, Scores
 
 

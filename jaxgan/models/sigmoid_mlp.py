@@ -6,7 +6,7 @@ Source: the PyTorch tutorial after T. Rashid, "Make Your First GAN with PyTorch"
 import jax
 from flax import linen as nn
 
-from jaxgan.layers import FanInDense
+from jaxgan.nn.layers import FanInDense
 from jaxgan.types import Images, Latents, Scores
 
 

@@ -4,8 +4,8 @@ import difflib
 import importlib
 import pkgutil
 
-from jaxgan.errors import UserError
 from jaxgan.recipes.recipe import ImageRecipe, Recipe
+from jaxgan.util.errors import UserError
 
 __all__ = ["ImageRecipe", "Recipe", "find_recipe", "recipes"]
 

@@ -14,14 +14,14 @@ import numpy as np
 import optax
 
 from jaxgan import latents, losses
+from jaxgan.core.gan import GAN
+from jaxgan.core.updates import Update, update_both
 from jaxgan.data import Drawn, Feed
-from jaxgan.errors import UserError
-from jaxgan.gan import GAN
 from jaxgan.metrics.modes import Coverage, of_points
 from jaxgan.models import maxout
 from jaxgan.recipes.recipe import Recipe
 from jaxgan.types import Images, PRNGKey
-from jaxgan.updates import Update, update_both
+from jaxgan.util.errors import UserError
 
 Points = tuple[tuple[float, float], ...]
 

@@ -9,11 +9,11 @@ from typing import ClassVar
 import optax
 
 from jaxgan import latents, losses
-from jaxgan.combinators import chain
-from jaxgan.gan import GAN
+from jaxgan.core.combinators import chain
+from jaxgan.core.gan import GAN
+from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.models import conv
 from jaxgan.recipes.recipe import ImageRecipe, require_size
-from jaxgan.updates import Update, update_discriminator, update_generator
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ from typing import ClassVar
 import optax
 
 from jaxgan import latents, losses
-from jaxgan.combinators import chain, on_part, repeat
-from jaxgan.gan import GAN
+from jaxgan.core.combinators import chain, on_part, repeat
+from jaxgan.core.gan import GAN
+from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.models import dcgan_bn
 from jaxgan.recipes.recipe import ImageRecipe, require_size
-from jaxgan.updates import Update, update_discriminator, update_generator
 
 # The source records G's loss with a constant 1 that changes no gradient.
 LOSS = losses.binary_cross_entropy._replace(

@@ -9,10 +9,10 @@ from typing import ClassVar
 import optax
 
 from jaxgan import latents, losses
-from jaxgan.gan import GAN
+from jaxgan.core.gan import GAN
+from jaxgan.core.updates import Update, update_both
 from jaxgan.models import mlp
 from jaxgan.recipes.recipe import ImageRecipe
-from jaxgan.updates import Update, update_both
 
 
 @dataclass(frozen=True, kw_only=True)

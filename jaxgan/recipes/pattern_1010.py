@@ -11,14 +11,14 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan import losses
-from jaxgan.combinators import chain
+from jaxgan.core.combinators import chain
+from jaxgan.core.gan import GAN
+from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.data import Drawn, Feed
-from jaxgan.errors import UserError
-from jaxgan.gan import GAN
 from jaxgan.models import sigmoid_mlp
 from jaxgan.recipes.recipe import Recipe
 from jaxgan.types import Images, Latents, PRNGKey
-from jaxgan.updates import Update, update_discriminator, update_generator
+from jaxgan.util.errors import UserError
 
 LOW = (0.8, 0.0, 0.8, 0.0)
 HIGH = (1.0, 0.2, 1.0, 0.2)

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxgan.checking import in_words, is_a
+from jaxgan.core.gan import GAN
+from jaxgan.core.updates import Update
 from jaxgan.data import Feed, load
-from jaxgan.errors import UserError
-from jaxgan.gan import GAN
 from jaxgan.metrics.modes import Coverage
-from jaxgan.updates import Update
+from jaxgan.util.checking import in_words, is_a
+from jaxgan.util.errors import UserError
 
 LARGEST = 2**31 - 1  # of whole numbers: the training steps are counted in int32
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}  # None: the parameters' own

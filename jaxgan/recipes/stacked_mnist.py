@@ -10,12 +10,12 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
+from jaxgan.core.gan import GAN
 from jaxgan.data import Feed, Resident, Stacked
-from jaxgan.errors import UserError
 from jaxgan.features import digits, extract
-from jaxgan.gan import GAN
 from jaxgan.metrics.modes import Coverage, of_labels
 from jaxgan.recipes.mnist_dcgan import MnistDcgan
+from jaxgan.util.errors import UserError
 
 CHANNELS = 3
 

@@ -6,7 +6,7 @@ from tiny import Counted, noise, save
 
 from jaxgan.data import Drawn, Feed, Resident, Stream, order, scale
 from jaxgan.data.folder import open_folder
-from jaxgan.errors import UserError
+from jaxgan.util.errors import UserError
 
 KEY = jax.random.key(0)
 

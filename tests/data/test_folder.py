@@ -4,7 +4,7 @@ from PIL import Image
 from tiny import save
 
 from jaxgan.data.folder import open_folder
-from jaxgan.errors import UserError
+from jaxgan.util.errors import UserError
 
 
 def test_gray_pictures_keep_one_channel(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from tiny import save
 
 from jaxgan.data import Resident, Stream, load
-from jaxgan.errors import UserError
+from jaxgan.util.errors import UserError
 
 RANGE: dict[str, Any] = {"seed": 0, "low": -1.0, "high": 1.0, "default_size": 8}
 

@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from tiny import define, encode, noise, prepare
 
 from jaxgan.data.sources import open_source
-from jaxgan.errors import UserError
+from jaxgan.util.errors import UserError
 
 IMAGE = {"image": tfds.features.Image(shape=(4, 4, 3))}
 EXAMPLES = [{"image": encode(image)} for image in noise(3, 4, 4, 3)]

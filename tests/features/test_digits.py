@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from jaxgan import data
-from jaxgan.errors import UserError
 from jaxgan.features import digits, extract
+from jaxgan.util.errors import UserError
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "train_digit_network.py"
 

@@ -8,11 +8,11 @@ from flax import linen as nn
 from jax.core import Tracer
 from jax.tree_util import Partial
 
-from jaxgan.errors import UserError
+from jaxgan.core.gan import TrainState
 from jaxgan.features import Extractor, extract
 from jaxgan.features.extractor import features_of, hash_weights, load_network, logits_of
-from jaxgan.gan import TrainState
 from jaxgan.interop import to_torch_state_dict
+from jaxgan.util.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 2, 3, 1), np.uint8)
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from jax.tree_util import tree_map
 
-from jaxgan.errors import UserError
+from jaxgan.core.gan import TrainState
 from jaxgan.features import inception
 from jaxgan.features.inception_network import SHAPE, Inception, prepare
-from jaxgan.gan import TrainState
 from jaxgan.interop import load_safetensors, save_safetensors, to_torch_state_dict
+from jaxgan.util.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxgan.errors import UserError
 from jaxgan.metrics import frechet, frechet_distance, moments
 from jaxgan.metrics.moments import Statistics
+from jaxgan.util.errors import UserError
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=30)
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxgan.errors import UserError
 from jaxgan.metrics import inception_score
+from jaxgan.util.errors import UserError
 
 KEY = jax.random.key(0)
 RANDOM = np.random.default_rng(0)

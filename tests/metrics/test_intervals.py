@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from jaxgan.errors import UserError
 from jaxgan.metrics import bootstrap, estimate, of_draws
+from jaxgan.util.errors import UserError
 
 KEY = jax.random.key(0)
 RANDOM = np.random.default_rng(0)

@@ -2,8 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxgan.errors import UserError
 from jaxgan.metrics import kernel_distance, squared_mmd
+from jaxgan.util.errors import UserError
 
 KEY = jax.random.key(0)
 RANDOM = np.random.default_rng(0)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from jaxgan.errors import UserError
 from jaxgan.metrics import modes
+from jaxgan.util.errors import UserError
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=20)
 ANGLES = 2 * np.pi * np.arange(8) / 8

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxgan.errors import UserError
 from jaxgan.metrics import moments
+from jaxgan.util.errors import UserError
 
 RANDOM = np.random.default_rng(0)
 NORMAL = RANDOM.normal(size=(3000, 6))

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 
-from jaxgan.errors import UserError
 from jaxgan.metrics import prdc
 from jaxgan.metrics.neighbours import per_sample
+from jaxgan.util.errors import UserError
 
 RANDOM = np.random.default_rng(0)
 

@@ -3,9 +3,9 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from jaxgan.errors import UserError
 from jaxgan.metrics import Interval, Protocol, Result
 from jaxgan.metrics.result import from_dict
+from jaxgan.util.errors import UserError
 
 PROTOCOL = Protocol(
     generated=10_000,

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from jaxgan.errors import UserError
 from jaxgan.metrics import ms_ssim, pair_similarities
 from jaxgan.metrics.similarity import scales
+from jaxgan.util.errors import UserError
 
 KEY = jax.random.key(0)
 WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])

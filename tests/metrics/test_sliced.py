@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.stats import wasserstein_distance
 
-from jaxgan.errors import UserError
 from jaxgan.metrics import pyramid_distances, sliced, sliced_wasserstein
+from jaxgan.util.errors import UserError
 
 KEY = jax.random.key(0)
 RANDOM = np.random.default_rng(0)

@@ -15,11 +15,11 @@ import torch
 from flax import linen
 from systems import SYSTEMS, Step, System, biases_before_norm, norms_of
 
-from jaxgan.gan import GAN, GANState, TrainState, apply, generate, init
+from jaxgan.core.gan import GAN, GANState, TrainState, apply, generate, init
+from jaxgan.core.steps import make_step
 from jaxgan.interop import from_torch_state_dict, layer_names, to_torch_state_dict
-from jaxgan.layers import Dropout
+from jaxgan.nn.layers import Dropout
 from jaxgan.recipes import Recipe, find_recipe
-from jaxgan.steps import make_step
 
 # Examples in a batch: few, to be quick. All else is as in the systems. mnist_dcgan_bn needs more
 # than the others: each of its losses depends on statistics of so few numbers that rounding grows

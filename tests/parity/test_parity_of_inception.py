@@ -19,11 +19,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxgan.errors import UserError
 from jaxgan.features import extract, inception
 from jaxgan.features.extractor import load_network
 from jaxgan.features.inception_network import SHAPE, Inception, resize
 from jaxgan.interop import load_safetensors
+from jaxgan.util.errors import UserError
 
 THERE = importlib.util.find_spec("torch_fidelity")
 

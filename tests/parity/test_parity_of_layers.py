@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from jaxgan.convolution import convolve, transpose
-from jaxgan.layers import Conv, ConvTranspose, Dropout, FanInDense, batch_norm
+from jaxgan.nn.convolution.bilinear import convolve, transpose
+from jaxgan.nn.layers import Conv, ConvTranspose, Dropout, FanInDense, batch_norm
 
 SEEDS = st.integers(0, 2**32 - 1)
 FEW = st.integers(1, 4)  # examples, channels

@@ -1,0 +1,5 @@
+"""The command line: `jaxgan train`, `jaxgan sample` and so on."""
+
+from jaxgan.cli.commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,5 @@
+"""Runs the command line: `python -m jaxgan.cli`."""
+
+from jaxgan.cli.commands import main
+
+main()

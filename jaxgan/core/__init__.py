@@ -1,0 +1,1 @@
+"""The core: networks, GANs, updates and steps as pure functions. No files, no printing."""

@@ -1,0 +1,1 @@
+"""Devices: meshes, processes, and what JAX must be told before its first use."""

@@ -1,0 +1,26 @@
+"""How good samples are: metrics of samples beside real examples, each with a floor."""
+
+from jaxgan.evaluation.evaluator import (
+    EXTRACTORS,
+    Evaluated,
+    Evaluator,
+    as_json,
+    fitting_extractor,
+    pixels,
+    real_examples,
+    table,
+)
+from jaxgan.evaluation.finished import Evaluation, evaluate
+
+__all__ = [
+    "EXTRACTORS",
+    "Evaluated",
+    "Evaluation",
+    "Evaluator",
+    "as_json",
+    "evaluate",
+    "fitting_extractor",
+    "pixels",
+    "real_examples",
+    "table",
+]

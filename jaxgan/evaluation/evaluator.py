@@ -1,0 +1,265 @@
+"""How good a GAN is: metrics of its samples beside real examples, each with a floor.
+
+The floor of a metric is what it says of real examples: as many as both are compared with, and none
+of them among those. No generator of as many samples can be expected to do better.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan import metrics
+from jaxgan.data import name_and_split, unscale
+from jaxgan.evaluation.registry import METRICS, Samples
+from jaxgan.features import Extractor, digits, extract, inception
+from jaxgan.keys import from_seed, stream
+from jaxgan.metrics import Protocol, Result
+from jaxgan.metrics.intervals import LEVEL
+from jaxgan.recipes import ImageRecipe, Recipe
+from jaxgan.util.errors import UserError
+
+MOST = 1_000_000  # samples
+
+
+class Evaluated(NamedTuple):
+    """A metric of generated samples, and its floor."""
+
+    result: Result
+    floor: float
+
+
+class Evaluator:
+    """Evaluates states of one recipe's GAN, always beside the same real examples."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        num: int,
+        names: Sequence[str] | None = None,
+        extractor: Extractor | None = None,
+        seed: int = 0,
+        data_dir: str | None = None,
+    ):
+        """Reads and looks at the real examples.
+
+        Args:
+            recipe: the recipe.
+            num: samples to generate; as many real examples, or half of them all if there are fewer,
+                are compared with them.
+            names: of `METRICS`; None for all that apply.
+            extractor: of features; None for the recipe's own (see `fitting_extractor`).
+            seed: of the choice of real examples, and of what metrics draw.
+            data_dir: where TFDS keeps data sets; None for its own default.
+
+        Raises:
+            UserError: if a metric does not apply or there are too few examples.
+        """
+        if not 2 <= num <= MOST:
+            raise UserError(f"num must be from 2 to {MOST}, not {num}")
+        self._recipe, self._num, self._seed = recipe, num, seed
+        unknown = [name for name in names or () if name not in METRICS]
+        if unknown:
+            raise UserError(f"no metric {', '.join(unknown)}: choose of {', '.join(METRICS)}")
+        examples = real_examples(recipe, 2 * num, seed, data_dir)
+        half = len(examples) // 2
+        self._extractor = extractor or fitting_extractor(recipe, examples.shape[1:])
+        self._real = self._look(examples[:half])
+        self._others = self._look(examples[half : 2 * half])
+        fitting = [name for name, metric in METRICS.items() if metric.applies(recipe, self._real)]
+        unfit = [name for name in names or () if name not in fitting]
+        if unfit:
+            raise UserError(
+                f"{', '.join(unfit)} cannot be measured here: choose of {', '.join(fitting)}"
+            )
+        self._names = names or fitting
+        self._key = stream(from_seed(seed), "metrics")
+        self._floor = self._measure(self._others)
+
+    @property
+    def floors(self) -> dict[str, float]:
+        """The floor of each number that is measured."""
+        return {name: x for numbers in self._floor.values() for name, x in numbers.items()}
+
+    def __call__(self, draws: Sequence[np.ndarray]) -> list[Evaluated]:
+        """Evaluates generated samples.
+
+        Args:
+            draws: one or more independent draws: uint8 images `[num, H, W, C]` or float32 vectors
+                `[num, D]`.
+
+        Returns:
+            The mean of each metric over the draws; with an interval if there are several.
+
+        Raises:
+            UserError: if they are not such, or a metric cannot be told of them.
+        """
+        like = (self._num, *self._real.examples.shape[1:])
+        wrong = [draw.shape for draw in draws if draw.shape != like]
+        if wrong or not draws:
+            raise UserError(f"evaluate draws of the shape {like}, not {wrong or 'none'}")
+        found = [self._measure(self._look(samples)) for samples in draws]
+        return [
+            Evaluated(self._result(metric, name, [each[metric][name] for each in found]), floor)
+            for metric, floors in self._floor.items()
+            for name, floor in floors.items()
+        ]
+
+    def protocol(self, draws: int) -> str:
+        """Tells what the numbers depend on besides the generator: of all metrics, then of each.
+
+        Args:
+            draws: how many are evaluated together.
+
+        Returns:
+            A line.
+        """
+        own = {", ".join(floors): self._settings(metric) for metric, floors in self._floor.items()}
+        of_each = [
+            f"{names}: {', '.join(f'{name} {value}' for name, value in settings.items())}"
+            for names, settings in own.items()
+            if settings
+        ]
+        return "; ".join([str(self._protocol({"draws": draws})), *of_each])
+
+    def _look(self, examples: np.ndarray) -> Samples:
+        if examples.ndim == 2:
+            return Samples(examples, examples, None)
+        features = extract(self._extractor, examples)
+        logits = self._extractor.logits
+        return Samples(
+            examples,
+            features,
+            None if logits is None else np.asarray(logits(jnp.asarray(features))),
+        )
+
+    def _measure(self, fake: Samples) -> dict[str, Mapping[str, float]]:
+        """The numbers of each metric."""
+        found = {}
+        for name in self._names:
+            key = stream(self._key, name)
+            try:
+                found[name] = METRICS[name].measure(self._recipe, self._real, fake, key)
+            except UserError as error:
+                raise UserError(f"{name} of {len(fake.examples)} samples: {error}") from None
+        return found
+
+    def _settings(self, metric: str) -> Mapping[str, int]:
+        return METRICS[metric].settings(self._num, self._real)
+
+    def _protocol(self, settings: Mapping[str, int]) -> Protocol:
+        shape = self._real.examples.shape[1:]
+        resizing = self._extractor.resizing
+        data, split = self._recipe.name, "drawn"
+        if isinstance(self._recipe, ImageRecipe):
+            data, split = name_and_split(self._recipe.data)
+            read = "as read" if self._recipe.image_size is None else "by image_size"
+            resizing = f"{'x'.join(map(str, shape))} {read}, then {resizing}"
+        return Protocol(
+            generated=self._num,
+            reference=len(self._real.examples),
+            data=data,
+            split=split,
+            resizing=resizing,
+            features=self._extractor.name,
+            weights=self._extractor.weights_hash,
+            seed=self._seed,
+            settings=settings,
+        )
+
+    def _result(self, metric: str, name: str, values: Sequence[float]) -> Result:
+        protocol = self._protocol({**self._settings(metric), "draws": len(values)})
+        interval = metrics.of_draws(values) if len(values) > 1 else None
+        return Result(name, float(np.mean(values)), protocol, interval)
+
+
+def real_examples(
+    recipe: Recipe, count: int, seed: int = 0, data_dir: str | None = None
+) -> np.ndarray:
+    """Draws real examples of a recipe, all different, in a random order.
+
+    Args:
+        recipe: the recipe.
+        count: how many; fewer come if there are fewer.
+        seed: of the choice.
+        data_dir: where TFDS keeps data sets; None for its own default.
+
+    Returns:
+        uint8 images [N, H, W, C], or float32 vectors [N, D].
+
+    Raises:
+        UserError: if the data set is not to be had.
+    """
+    feed = recipe.feed(seed, data_dir)
+    steps = math.ceil(count / feed.batch_size)
+    if feed.size is not None:
+        steps = min(steps, feed.size // feed.batch_size)
+    make = jax.jit(feed.batch)
+    batches = []
+    for step in range(steps):
+        row = jax.tree.map(lambda x: x[0], feed.rows(step, step + 1))
+        key = stream(jax.random.fold_in(from_seed(seed), step), "evaluation")
+        images = make(feed.arrays, row, key)["image"]
+        if isinstance(recipe, ImageRecipe):
+            images = unscale(images, *recipe.value_range)
+        batches.append(np.asarray(images))
+    return np.concatenate(batches)[:count]
+
+
+def fitting_extractor(recipe: Recipe, shape: tuple[int, ...]) -> Extractor:
+    """Chooses the features of a recipe: those that look at digits for MNIST, else Inception's.
+
+    Args:
+        recipe: the recipe.
+        shape: of one example; vectors are their own features.
+
+    Returns:
+        The extractor.
+
+    Raises:
+        UserError: if Inception has no weights yet.
+    """
+    if len(shape) == 1:
+        return Extractor("the vectors themselves", "none", None, lambda images: images)
+    if isinstance(recipe, ImageRecipe) and name_and_split(recipe.data)[0] == "mnist":
+        if shape[:2] == digits.SHAPE[:2]:
+            return digits.load() if shape[2] == 1 else digits.per_channel(shape[2])
+    return inception.load()
+
+
+def pixels() -> Extractor:
+    """Makes the extractor that takes pixels for features."""
+    return Extractor("pixels", "none", None, lambda images: images.reshape(len(images), -1))
+
+
+EXTRACTORS: Mapping[str, Callable[[], Extractor]] = {
+    "digits": digits.load,
+    "inception": inception.load,
+    "pixels": pixels,
+}
+
+
+def table(evaluated: Sequence[Evaluated]) -> tuple[list[str], list[list[str]]]:
+    """Arranges results as a table.
+
+    Args:
+        evaluated: at least one.
+
+    Returns:
+        The heads of the columns, and the rows.
+    """
+    rows = []
+    for result, floor in evaluated:
+        interval = result.interval
+        ends = "" if interval is None else f"{interval.low:.4g} to {interval.high:.4g}"
+        rows.append([result.metric, f"{result.value:.4g}", ends, f"{floor:.4g}"])
+    return ["metric", "value", f"{LEVEL:.0%} interval", "of real examples"], rows
+
+
+def as_json(evaluated: Sequence[Evaluated]) -> list[dict[str, Any]]:
+    """Puts results together as JSON can hold them."""
+    return [{**result.to_dict(), "floor": floor} for result, floor in evaluated]

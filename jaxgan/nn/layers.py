@@ -1,0 +1,171 @@
+"""Linen layers that Flax lacks."""
+
+import math
+from collections.abc import Callable
+from functools import partial, reduce
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.linen.dtypes import promote_dtype
+from jax import Array
+
+from jaxgan.keys import per_example
+from jaxgan.nn.convolution import convolve, same_padding, transpose
+
+Initializer = nn.initializers.Initializer
+
+
+def uniform(bound: float) -> Initializer:
+    """Makes an initializer that draws from U(-bound, bound).
+
+    Args:
+        bound: half the width of the interval.
+
+    Returns:
+        A Flax initializer.
+    """
+
+    def init(key: Array, shape: Any, dtype: Any = jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+class FanInDense(nn.Module):
+    """A dense layer with kernel and bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)).
+
+    The default of PyTorch's and MindSpore's dense layers. Flax cannot say it, for its bias
+    initializers do not see the fan-in.
+    """
+
+    features: int  # outputs
+
+    @nn.compact
+    def __call__(self, inputs: Array) -> Array:
+        """Maps `[..., fan_in]` to `[..., features]`."""
+        init = uniform(1 / math.sqrt(inputs.shape[-1]))
+        dense = nn.Dense(self.features, kernel_init=init, bias_init=init)
+        nn.share_scope(self, dense)
+        return dense(inputs)
+
+
+def batch_norm(
+    momentum: float, epsilon: float, train: bool, axis_name: str | None
+) -> Callable[[], nn.BatchNorm]:
+    """Makes a constructor of batch norm layers that all have the same settings.
+
+    Args:
+        momentum: of the running averages: `average = momentum * average + (1 - momentum) * batch`.
+        epsilon: added to the variance.
+        train: whether to use the batch's statistics (over all devices of `axis_name`) or the
+            running averages.
+        axis_name: the mapped device axis, or None.
+
+    Returns:
+        A function without arguments that makes a `flax.linen.BatchNorm`.
+    """
+    return partial(
+        nn.BatchNorm,
+        use_running_average=not train,
+        momentum=momentum,
+        epsilon=epsilon,
+        axis_name=axis_name,
+    )
+
+
+class Dropout(nn.Module):
+    """Dropout whose masks do not depend on how a batch is spread over devices.
+
+    The mask of each example is drawn from the "dropout" key and the example's place in the whole
+    batch, so that n devices with a share each drop what one device with all of it drops.
+    """
+
+    rate: float  # probability to drop a value, in [0, 1)
+
+    @nn.compact
+    def __call__(self, inputs: Array, train: bool, axis_name: str | None = None) -> Array:
+        """Drops values of `[B, ...]` and scales the others by 1 / (1 - rate), if `train`."""
+        # Of a swept rate, which is traced, no one knows yet whether it is 0.
+        if not train or (isinstance(self.rate, int | float) and self.rate == 0):
+            return inputs
+        keys = per_example(self.make_rng("dropout"), inputs.shape[0], axis_name)
+        keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.rate, inputs.shape[1:]))(
+            keys
+        )
+        return jnp.where(keep, inputs / (1 - self.rate), 0)
+
+
+def max_pool(inputs: Array, size: int) -> Array:
+    """Takes the largest number of every square window: `flax.linen.max_pool` without overlap.
+
+    The gradient goes to the first of equal numbers, as Flax's and PyTorch's does, but by selection:
+    XLA's select-and-scatter, which computes Flax's, takes 20 times as long on a CPU, and has no
+    deterministic version on a GPU.
+
+    Args:
+        inputs: `[B, H, W, C]`.
+        size: height and width of a window. Rows and columns that fill none are left out.
+
+    Returns:
+        `[B, H // size, W // size, C]`.
+    """
+    batch, height, width, channels = inputs.shape
+    rows, columns = height // size, width // size
+    fitting = inputs[:, : rows * size, : columns * size]
+    windows = fitting.reshape(batch, rows, size, columns, size, channels)
+    places = [windows[:, :, i, :, j] for i in range(size) for j in range(size)]
+    return reduce(lambda best, x: jnp.where((x > best) | jnp.isnan(x), x, best), places)
+
+
+class Conv(nn.Module):
+    """A two-dimensional convolution: `flax.linen.Conv` by way of `jaxgan.convolution`."""
+
+    features: int  # output channels
+    kernel_size: int  # height and width of the kernel
+    stride: int = 1
+    padding: Literal["SAME", "VALID"] = "SAME"
+    kernel_init: Initializer = nn.initializers.glorot_uniform()
+
+    @nn.compact
+    def __call__(self, inputs: Array) -> Array:
+        """Maps `[B, H, W, C]` to `[B, P, Q, features]`; P is H / stride rounded up if padded."""
+        size = (self.kernel_size, self.kernel_size)
+        shape = (*size, inputs.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        inputs, kernel, bias = promote_dtype(inputs, kernel, bias)
+        padding = ((0, 0), (0, 0))
+        if self.padding == "SAME":
+            _, height, width, _ = inputs.shape
+            padding = same_padding((height, width), size, self.stride)
+        return convolve(inputs, kernel, self.stride, padding) + bias.reshape(1, 1, 1, -1)
+
+
+class ConvTranspose(nn.Module):
+    """A two-dimensional transposed convolution with SAME padding: the adjoint of `Conv`.
+
+    `flax.linen.ConvTranspose(transpose_kernel=True)` by way of `jaxgan.convolution`.
+    """
+
+    features: int  # output channels
+    kernel_size: int  # height and width of the kernel
+    stride: int = 1
+    use_bias: bool = True
+    kernel_init: Initializer = nn.initializers.glorot_uniform()
+
+    @nn.compact
+    def __call__(self, inputs: Array) -> Array:
+        """Maps `[B, H, W, C]` to `[B, H * stride, W * stride, features]`."""
+        size = (self.kernel_size, self.kernel_size)
+        shape = (*size, self.features, inputs.shape[-1])
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        inputs, kernel = promote_dtype(inputs, kernel)
+        grown = (inputs.shape[1] * self.stride, inputs.shape[2] * self.stride)
+        padding = same_padding(grown, size, self.stride)
+        outputs = transpose(inputs, kernel, self.stride, padding, grown)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+            outputs += bias.reshape(1, 1, 1, -1)
+        return outputs

@@ -1,0 +1,153 @@
+"""Pictures of samples: grids of images, and animations of grids."""
+
+import math
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from jaxgan.util.errors import UserError
+from jaxgan.util.files import write_atomically
+
+GAP = 2  # pixels between tiles
+NEUTRAL = 112  # the gray of gaps and empty cells: visible beside black and beside white
+TARGET = 560  # pixels that the longer side of a grid is scaled towards
+MAX_FRAMES = 100
+LAST_FRAME_MS = 2000
+GRAYS = 32  # gray levels of an animation; more double the file and look the same
+
+T = TypeVar("T")
+
+
+def grid(images: UInt8[np.ndarray, "N H W C"], rows: int, cols: int) -> Image.Image:
+    """Tile images row by row, each pixel enlarged to a square of whole pixels.
+
+    Args:
+        images: uint8 [N, H, W, C] in 0..255; C is 1 (gray) or 3 (RGB), N at most rows * cols.
+        rows: tiles from top to bottom.
+        cols: tiles from left to right.
+
+    Returns:
+        A picture of mode L or RGB. Cells without an image stay neutral gray.
+
+    Raises:
+        ValueError: there are more images than cells, or C is neither 1 nor 3.
+    """
+    n, height, width, channels = images.shape
+    if n > rows * cols:
+        raise ValueError(f"{n} images do not fit a grid of {rows} x {cols}")
+    if channels not in (1, 3):
+        raise ValueError(f"images have 1 or 3 channels, not {channels}")
+    scale = max(1, round(TARGET / max(rows * height, cols * width)))
+    down, right = height * scale + GAP, width * scale + GAP
+    canvas = np.full((rows * down - GAP, cols * right - GAP, channels), NEUTRAL, np.uint8)
+    tiles = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    for i, tile in enumerate(tiles):
+        top, left = i // cols * down, i % cols * right
+        canvas[top : top + height * scale, left : left + width * scale] = tile
+    return picture(canvas)
+
+
+def picture(image: UInt8[np.ndarray, "H W C"]) -> Image.Image:
+    """Turn one image into a picture of mode L or RGB, a pixel a pixel.
+
+    Args:
+        image: uint8 [H, W, C] in 0..255; C is 1 (gray) or 3 (RGB).
+    """
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
+def evenly(items: Sequence[T], limit: int) -> list[T]:
+    """Pick at most `limit` (at least 2) items, evenly spaced, the first and the last among them."""
+    if len(items) <= limit:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (limit - 1))] for i in range(limit)]
+
+
+def save_png(image: Image.Image, path: Path) -> None:
+    """Write a picture as PNG, whole or not at all."""
+    data = BytesIO()
+    image.save(data, "PNG")
+    write_atomically(path, data.getvalue())
+
+
+def animate(frames: Sequence[Path | Image.Image], path: Path, captions: Sequence[str] = ()) -> None:
+    """Write pictures of one size as a looping GIF of some 6 to 9 seconds that rests on the last.
+
+    Args:
+        frames: at least one picture or file of a picture; of more than 100, 100 are shown.
+        path: where the GIF goes; it is written whole or not at all.
+        captions: a line of text below each frame, or nothing for no captions.
+    """
+    shown = evenly(list(zip(frames, captions or [""] * len(frames), strict=True)), MAX_FRAMES)
+    pictures = [_frame(frame, caption) for frame, caption in shown]
+    pace = min(400, max(60, 7000 // len(pictures)))
+    data = BytesIO()
+    pictures[0].save(
+        data,
+        "GIF",
+        save_all=True,
+        append_images=pictures[1:],
+        duration=[pace] * (len(pictures) - 1) + [LAST_FRAME_MS],
+        loop=0,
+    )
+    write_atomically(path, data.getvalue())
+
+
+def _frame(frame: Path | Image.Image, caption: str) -> Image.Image:
+    """One frame of a GIF: few colors, the caption below."""
+    picture = Image.open(frame) if isinstance(frame, Path) else frame
+    picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+    if caption:
+        picture = _captioned(picture, caption)
+    if picture.mode == "L":
+        step = 255 / (GRAYS - 1)
+        return picture.point([round(round(v / step) * step) for v in range(256)])
+    return picture.quantize(dither=Image.Dither.NONE)
+
+
+def _captioned(picture: Image.Image, caption: str) -> Image.Image:
+    size = max(10, math.ceil(picture.width / 32))
+    strip = 2 * size
+    result = Image.new(picture.mode, (picture.width, picture.height + strip), "white")
+    result.paste(picture)
+    ImageDraw.Draw(result).text(
+        (picture.width / 2, picture.height + strip / 2),
+        caption,
+        fill="black",
+        font=ImageFont.load_default(size),
+        anchor="mm",
+    )
+    return result
+
+
+def save_samples(samples: np.ndarray, out: Path) -> None:
+    """Writes samples in the format that a path's ending names.
+
+    Args:
+        samples: what `jaxgan.rundir.draw` drew.
+        out: a .png (one picture, a grid as square as can be), a .npz (the array `samples`), or a
+            folder, for a PNG per image.
+
+    Raises:
+        UserError: if the samples do not suit the format, or the format is none of these.
+    """
+    if out.suffix not in (".png", ".npz", ""):
+        raise UserError(f"cannot write {out}: give a .png, a .npz or a folder")
+    if samples.ndim == 2 and out.suffix != ".npz":
+        raise UserError(f"these samples are vectors, no images: give a .npz instead of {out}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".npz":
+        np.savez(out, samples=samples)
+    elif out.suffix == ".png":
+        columns = int(np.ceil(np.sqrt(len(samples))))
+        rows = int(np.ceil(len(samples) / columns))
+        save_png(grid(samples, rows, columns), out)
+    else:
+        out.mkdir(exist_ok=True)
+        for index, image in enumerate(samples):
+            save_png(picture(image), out / f"{index:05d}.png")

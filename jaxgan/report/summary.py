@@ -1,0 +1,182 @@
+"""What came of a population: each metric's mean over the members, and how sure it is."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxgan.metrics.intervals import LEVEL, of_draws
+from jaxgan.rundir.sweep import Members
+from jaxgan.util import tables
+
+TAIL = 0.1  # share of the log points, the last ones, that a member's value is the mean of
+NO_METRICS = ("step", "digest", "images_per_second")
+
+
+class Spread(NamedTuple):
+    """A number that several members have."""
+
+    mean: float
+    deviation: float  # of the members, NaN of one
+    low: float  # confidence interval of the mean, NaN of one
+    high: float
+
+
+class Group(NamedTuple):
+    """The members of one setting."""
+
+    setting: dict[str, float]  # swept hyper-parameters; empty without a sweep
+    members: int
+    diverged: int  # of them, those with a value that is not finite; they are left out
+    metrics: dict[str, Spread]
+
+
+def spread(values: Float[np.ndarray, "N"]) -> Spread:
+    """Computes mean, deviation and confidence interval.
+
+    Args:
+        values: one or more finite numbers, independent of each other.
+
+    Returns:
+        The interval is Student's, for the mean of numbers that are normal or many.
+    """
+    mean = float(np.mean(values))
+    if len(values) == 1:
+        return Spread(mean, math.nan, math.nan, math.nan)
+    deviation = float(np.std(values, ddof=1))
+    ends = of_draws(values.tolist())
+    return Spread(mean, deviation, ends.low, ends.high)
+
+
+def values_of(metrics: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Computes what each member came to: the mean of the last tenth of its log points.
+
+    Args:
+        metrics: records of a population, at least one.
+
+    Returns:
+        float64 `[M]` by name of the metric, NaN where one of the points was not finite.
+    """
+    tail = metrics[-math.ceil(TAIL * len(metrics)) :]
+    names = [name for name in tail[-1] if name not in NO_METRICS]
+    return {name: np.array([line[name] for line in tail], float).mean(axis=0) for name in names}
+
+
+def summarize(metrics: Sequence[Mapping[str, Any]], members: Members) -> list[Group]:
+    """Summarizes what a population came to as it trained, setting by setting.
+
+    Args:
+        metrics: its records, at least one.
+        members: what they differ in.
+
+    Returns:
+        A group for each setting.
+    """
+    return group(values_of(metrics), members)
+
+
+def group(values: Mapping[str, np.ndarray], members: Members) -> list[Group]:
+    """Summarizes numbers of a population's members, setting by setting.
+
+    Args:
+        values: by name, float64 `[M]`; not finite for members that diverged.
+        members: what they differ in.
+
+    Returns:
+        A group for each setting.
+    """
+    finite = np.all([np.isfinite(x) for x in values.values()], axis=0)
+    groups = []
+    for index, setting in enumerate(members.settings):
+        part = slice(index * members.per_setting, (index + 1) * members.per_setting)
+        sound = finite[part]
+        spreads = {name: spread(x[part][sound]) for name, x in values.items() if sound.any()}
+        groups.append(Group(setting, members.per_setting, int(np.sum(~sound)), spreads))
+    return groups
+
+
+def setting_in_words(setting: Mapping[str, float]) -> str:
+    """Writes a setting as a reader would type it."""
+    return ", ".join(f"{name}={value:g}" for name, value in setting.items())
+
+
+def table(
+    groups: Sequence[Group], floors: Mapping[str, float] | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Arranges a summary as a table.
+
+    Args:
+        groups: what `summarize` gave.
+        floors: what each metric is of real examples, for a column more.
+
+    Returns:
+        The heads of the columns, and the rows: a line for each setting and metric.
+    """
+    swept = any(group.setting for group in groups)
+    heads = [
+        *(["setting"] if swept else []),
+        "metric",
+        "members",
+        "mean",
+        "deviation",
+        f"{LEVEL:.0%} interval",
+        *(["of real examples"] if floors else []),
+    ]
+    rows = []
+    for group in groups:
+        start = [setting_in_words(group.setting)] if swept else []
+        count = f"{group.members - group.diverged} of {group.members}"
+        if not group.metrics:
+            rows.append([*start, "all diverged", count, "", "", "", *([""] if floors else [])])
+        for name, found in group.metrics.items():
+            rows.append(
+                [
+                    *start,
+                    name,
+                    count,
+                    f"{found.mean:.4g}",
+                    *(
+                        (f"{found.deviation:.2g}", f"{found.low:.4g} to {found.high:.4g}")
+                        if math.isfinite(found.deviation)
+                        else ("", "")
+                    ),
+                    *([f"{floors[name]:.4g}"] if floors else []),
+                ]
+            )
+    return heads, rows
+
+
+def as_text(groups: Sequence[Group]) -> str:
+    """Writes a summary as a table of text."""
+    return tables.as_text(*table(groups))
+
+
+def groups_as_json(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Puts groups together as JSON can hold them: what is not finite becomes None."""
+    return [
+        {
+            "setting": group.setting,
+            "members": group.members,
+            "diverged": group.diverged,
+            "metrics": {
+                name: {key: _plain(x) for key, x in found._asdict().items()}
+                for name, found in group.metrics.items()
+            },
+        }
+        for group in groups
+    ]
+
+
+def as_json(groups: Sequence[Group], metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Puts a summary together as JSON can hold it: what is not finite becomes None."""
+    return {
+        "step": metrics[-1]["step"],
+        "groups": groups_as_json(groups),
+        "members": {name: list(map(_plain, x)) for name, x in values_of(metrics).items()},
+    }
+
+
+def _plain(x: float) -> float | None:
+    return float(x) if math.isfinite(x) else None

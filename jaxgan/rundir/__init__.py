@@ -1,0 +1,55 @@
+"""The run directory: what a run writes about itself, and how it is loaded again."""
+
+from jaxgan.rundir.checkpoints import Checkpoints
+from jaxgan.rundir.directory import (
+    BEST,
+    Devices,
+    Sample,
+    check_free,
+    check_same,
+    create,
+    describe,
+    find_samples,
+    locked,
+    read_config,
+    read_devices,
+    read_members,
+    read_recipe,
+    rewind,
+    sample_path,
+    write_config,
+    write_evaluation,
+)
+from jaxgan.rundir.loading import Trained, draw, load, load_all
+from jaxgan.rundir.log import EVALUATIONS, METRICS, read_evaluations, read_metrics
+from jaxgan.rundir.sweep import Members
+
+__all__ = [
+    "BEST",
+    "EVALUATIONS",
+    "METRICS",
+    "Checkpoints",
+    "Devices",
+    "Members",
+    "Sample",
+    "Trained",
+    "check_free",
+    "check_same",
+    "create",
+    "describe",
+    "draw",
+    "find_samples",
+    "load",
+    "load_all",
+    "locked",
+    "read_config",
+    "read_devices",
+    "read_evaluations",
+    "read_members",
+    "read_metrics",
+    "read_recipe",
+    "rewind",
+    "sample_path",
+    "write_config",
+    "write_evaluation",
+]

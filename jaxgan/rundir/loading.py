@@ -1,0 +1,117 @@
+"""Images from a finished run: everything that is needed lies in its directory."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan import population, rundir
+from jaxgan.core.gan import GAN, GANState, init, sample
+from jaxgan.data import unscale
+from jaxgan.recipes import ImageRecipe, Recipe
+from jaxgan.rundir.checkpoints import Checkpoints
+from jaxgan.types import PRNGKey
+from jaxgan.util.errors import UserError
+
+MOST = 1_000_000  # images drawn at once
+
+_sample = jax.jit(sample, static_argnums=0, static_argnames="n")
+
+
+class Trained(NamedTuple):
+    """A GAN as a run left it."""
+
+    recipe: Recipe
+    gan: GAN
+    state: GANState
+
+
+def load(
+    run: Path, step: int | None = None, member: int | None = None, *, best: bool = False
+) -> Trained:
+    """Loads a run's GAN.
+
+    Args:
+        run: the run directory.
+        step: of the checkpoint; None for the newest sound one.
+        member: which GAN of a population, from 0; None if the run is of one GAN.
+        best: whether to look among the best checkpoints (see `jaxgan.rundir`) instead.
+
+    Returns:
+        The recipe, the GAN and its state.
+
+    Raises:
+        UserError: if `run` is no run directory, or has no such checkpoint or member.
+    """
+    members = rundir.read_members(rundir.read_config(run))
+    if members is None and member is not None:
+        raise UserError(f"{run} is of one GAN: leave out --member")
+    if members is not None and (member is None or not 0 <= member < members.count):
+        raise UserError(
+            f"{run} is of {members.count} GANs: choose --member 0 to {members.count - 1}"
+        )
+    return load_all(run, step, best=best)[member or 0]
+
+
+def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[Trained]:
+    """Loads every GAN of a run.
+
+    Args:
+        run: the run directory.
+        step: of the checkpoint; None for the newest sound one.
+        best: whether to look among the best checkpoints (see `jaxgan.rundir`) instead.
+
+    Returns:
+        The one GAN, or a population's members.
+
+    Raises:
+        UserError: if `run` is no run directory, or has no such checkpoint.
+    """
+    config = rundir.read_config(run)
+    recipe = rundir.read_recipe(config)
+    members = rundir.read_members(config)
+    shape = tuple(config["shape"])
+    example = {"image": jax.ShapeDtypeStruct((1, *shape), np.float32)}
+    like = jax.eval_shape(partial(init, recipe.gan(shape), batch=example), jax.random.key(0))
+    if members is not None:
+        count = members.count
+        like = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), like)
+    with Checkpoints(run / (rundir.BEST if best else "checkpoints"), like) as checkpoints:
+        restored = checkpoints.restore(step)
+    if members is None:
+        return [Trained(recipe, recipe.gan(shape), restored)]
+    states = jax.device_get(restored)
+    own = [replace(recipe, **setting) for setting in members.settings]
+    of_setting = [(each, each.gan(shape)) for each in own]  # one GAN for a setting: compiled once
+    return [
+        Trained(*of_setting[index // members.per_setting], population.member(states, index))
+        for index in range(members.count)
+    ]
+
+
+def draw(trained: Trained, num: int, key: PRNGKey) -> np.ndarray:
+    """Draws images from a run's GAN.
+
+    Args:
+        trained: what `load` loaded.
+        num: how many, 1 to `MOST`.
+        key: of the latents; the first images are the same whatever `num` is.
+
+    Returns:
+        Images, uint8 `[num, H, W, C]`, or vectors, float32 `[num, D]`.
+
+    Raises:
+        UserError: if `num` is out of range, or the GAN diverged.
+    """
+    if not 1 <= num <= MOST:
+        raise UserError(f"num must be from 1 to {MOST}, not {num}")
+    samples = _sample(trained.gan, trained.state, key, n=num)
+    if not jnp.isfinite(samples).all():
+        raise UserError("this GAN diverged: its samples are not finite; choose another --step")
+    if isinstance(trained.recipe, ImageRecipe):
+        samples = unscale(samples, *trained.recipe.value_range)
+    return np.asarray(samples)

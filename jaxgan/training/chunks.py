@@ -1,0 +1,165 @@
+"""Training as a sequence of stretches: many steps in one program, then a look at the result."""
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh
+
+from jaxgan.core.fingerprint import hexadecimal
+from jaxgan.core.gan import GANState, steps_done
+from jaxgan.core.steps import run_steps
+from jaxgan.devices import mesh as parallel
+from jaxgan.training.experiment import Experiment
+from jaxgan.types import PyTree
+
+SECONDS = 2.0  # of training between two looks
+# Else parameters are copied before they are updated, in every turn of the loop.
+CPU_OPTIONS: dict[str, str | bool] = {"xla_cpu_copy_insertion_use_region_analysis": True}
+
+
+class Stretch(NamedTuple):
+    """Some steps that were done."""
+
+    state: GANState  # after them; the next stretch consumes it
+    step: int  # how many steps are done in all
+    history: dict[str, np.ndarray]  # metrics of each of its steps, float32 [T] or [T, M]
+    digests: dict[int, Any]  # of the state, or of each member's, at the log points among its steps
+    examples_per_second: float  # real ones that training took in
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The metrics of the last step, averaged over the members whose are finite."""
+        return {
+            name: float(np.mean(values[-1], where=np.isfinite(values[-1])))
+            for name, values in self.history.items()
+        }
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl: the log points' metrics.
+
+        One GAN's end at a metric that is not finite; a member's are None then, and others go on.
+        """
+        lines = []
+        first = self.step - len(next(iter(self.history.values()))) + 1
+        for step, values in enumerate(zip(*self.history.values(), strict=True), start=first):
+            if np.ndim(values) == 1 and not np.isfinite(values).all():
+                break
+            if step in self.digests:
+                metrics = dict(zip(self.history, map(_plain, values), strict=True))
+                rate = round(self.examples_per_second, 1)
+                lines.append(
+                    {
+                        "step": step,
+                        **metrics,
+                        "digest": self.digests[step],
+                        "images_per_second": rate,
+                    }
+                )
+        return lines
+
+
+def train_in_stretches(
+    experiment: Experiment, state: GANState, stops: Sequence[int] = ()
+) -> Iterator[Stretch]:
+    """Trains from the state's step to the last.
+
+    Args:
+        experiment: what to train.
+        state: where to start, on the experiment's devices; it is donated.
+        stops: periods; at each step that one of them divides, a stretch ends.
+
+    Yields:
+        Stretches of at most about `SECONDS`. Their lengths change nothing of the results.
+    """
+    mesh, total = experiment.mesh, experiment.total
+    key = parallel.put(experiment.key, mesh, experiment.layout.state)
+    arrays, last = parallel.put((experiment.arrays, np.int32(total)), mesh)
+    step = steps_done(state)
+
+    def rows(start: int, stop: int) -> PyTree:
+        """The rows of some steps, padded to the longest stretch, to share one compilation."""
+        missing = experiment.longest - (stop - start)
+        padded = jax.tree.map(
+            lambda rows: np.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1)),
+            experiment.rows(start, stop),
+        )
+        return parallel.put_rows(padded, mesh)
+
+    # Ahead of time, so that the first rate measured is not that of the compiler.
+    example = rows(step, step + 1)
+    advance = partial(_advance, experiment)
+    advance = parallel.spread(advance, mesh, experiment.layout, example, arguments=3)
+    advance = jax.jit(advance, donate_argnums=0)
+    advance = compiled(advance.lower(state, key, example, arrays, last, np.int32(1)), mesh)
+
+    seconds_per_step = SECONDS  # not known yet: begin with a single step
+    while step < total:
+        ends = [step - step % period + period for period in stops]
+        count = max(1, int(SECONDS / seconds_per_step))
+        count = min(count, experiment.longest, min([total, *ends]) - step)
+        # All processes must do the same steps, however fast each of them is.
+        count = -parallel.highest(-count)
+        began = time.perf_counter()
+        state, history = advance(
+            state, key, rows(step, step + count), arrays, last, np.int32(count)
+        )
+        history = {name: np.asarray(values)[:count] for name, values in history.items()}
+        seconds_per_step = (time.perf_counter() - began) / count
+        points = np.arange(step + 1, step + count + 1)
+        logged = _is_log_point(points, experiment.recipe.log_every, total)
+        digests = dict(
+            zip(points[logged].tolist(), hexadecimal(history.pop("digest")[logged]), strict=True)
+        )
+        step += count
+        rate = experiment.examples_per_step / seconds_per_step
+        yield Stretch(state, step, history, digests, rate)
+
+
+def compiled(program: jax.stages.Lowered, mesh: Mesh) -> jax.stages.Compiled:
+    """Compiles for the mesh's kind of device, with the options that make it faster there.
+
+    Args:
+        program: of many steps.
+        mesh: where it is to run.
+
+    Returns:
+        What can be called.
+    """
+    if mesh.devices.flat[0].platform == "cpu":
+        try:
+            return program.compile(CPU_OPTIONS)
+        except jax.errors.JaxRuntimeError as error:
+            if "No such compile option" not in str(error):  # as an older or later XLA may say
+                raise
+    return program.compile()
+
+
+def _plain(values: Any) -> Any:
+    """Numbers as JSON has them."""
+    if values.ndim:
+        return [_plain(value) for value in values]
+    return float(values) if np.isfinite(values) else None
+
+
+def _is_log_point(step: Any, every: int, total: Any) -> Any:
+    return (step % every == 0) | (step == total)
+
+
+def _advance(experiment: Experiment, state, key, rows, arrays, total, count):
+    """Does `count` steps; returns the state and the metrics of each step."""
+
+    def step(state, row, key):
+        state, metrics = experiment.step(state, key, row, arrays)
+        logged = _is_log_point(state.step.ravel()[0], experiment.recipe.log_every, total)
+        shape = jax.eval_shape(experiment.digest, state)
+        blank = lambda state: jnp.zeros(shape.shape, shape.dtype)  # noqa: E731
+        return state, metrics | {"digest": lax.cond(logged, experiment.digest, blank, state)}
+
+    return run_steps(step, state, rows, key, count)

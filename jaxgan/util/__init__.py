@@ -1,0 +1,1 @@
+"""Errors, files and tables, which every room uses."""

@@ -1,0 +1,186 @@
+"""From samples to metrics, and evaluations as a run trains."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from runs import TINY, command, result_of
+
+from jaxgan.data import name_and_split
+from jaxgan.evaluation.evaluator import Evaluator, fitting_extractor, pixels, real_examples
+from jaxgan.features import digits
+from jaxgan.recipes.gaussians_ring8 import GaussiansRing8
+from jaxgan.recipes.mnist_mlp import MnistMlp
+from jaxgan.recipes.pattern_1010 import Pattern1010
+from jaxgan.rundir.log import read_evaluations
+from jaxgan.util.errors import UserError
+
+SOME = MnistMlp(data="mnist@train[:400]", batch_size=8)
+EVALUATED = [*TINY["mnist_mlp"], *"--eval-every 10 --eval-num 16 --best-by coverage".split()]
+
+
+def test_real_examples_are_all_different_and_of_the_seed(mnist_dir):
+    images = real_examples(SOME, 60, 3, mnist_dir)
+    assert (images.shape, images.dtype) == ((60, 28, 28, 1), np.uint8)
+    assert len({image.tobytes() for image in images}) == 60
+    np.testing.assert_array_equal(images[:9], real_examples(SOME, 9, 3, mnist_dir))
+    assert not np.array_equal(images, real_examples(SOME, 60, 4, mnist_dir))
+    assert len(real_examples(SOME, 1000, 3, mnist_dir)) == 400  # there are no more
+    points = real_examples(GaussiansRing8(), 250)
+    assert (points.shape, points.dtype) == ((250, 2), np.float32)
+
+
+def test_a_generator_that_draws_real_examples_is_at_the_floor(mnist_dir):
+    evaluate = Evaluator(SOME, num=100, data_dir=mnist_dir)
+    others = real_examples(SOME, 300, 0, mnist_dir)[200:]
+    noise = np.random.default_rng(0).integers(0, 256, others.shape, np.uint8)
+    good, bad = (
+        {result.metric: (result.value, floor) for result, floor in evaluate([samples])}
+        for samples in (others, noise)
+    )
+    for name in ("fid", "kid", "class_kl"):
+        assert good[name][0] < 2 * abs(good[name][1]) + 0.3 < bad[name][0]
+    for name in ("precision", "density"):  # noise all looks alike, and may do so among digits
+        assert good[name][0] > 0.8 * good[name][1]
+    for name in ("is", "recall", "coverage", "classes"):
+        assert good[name][0] > 0.8 * good[name][1] > bad[name][0], name
+
+
+def test_modes_of_points_are_found_where_they_are_known():
+    recipe = GaussiansRing8()
+    evaluate = Evaluator(recipe, num=400, names=["modes", "fid", "swd"])
+    points = real_examples(recipe, 400, 1)
+    found = {result.metric: result.value for result, _ in evaluate([points])}
+    assert found["modes"] == 8
+    assert found["high_quality"] > 0.95
+    half = np.resize(points[points[:, 0] > 0.1], points.shape)
+    less = {result.metric: result.value for result, _ in evaluate([half])}
+    assert less["modes"] == 3
+    assert less["mode_kl"] > 0.9 > 0.1 > found["mode_kl"]
+    assert less["fid"] > 100 * found["fid"] and less["swd"] > found["swd"]
+
+
+def test_several_draws_give_an_interval_of_their_mean():
+    recipe = GaussiansRing8()
+    evaluate = Evaluator(recipe, num=50, names=["fid"])
+    draws = [real_examples(recipe, 50, seed) for seed in (1, 2, 3)]
+    singles = [evaluate([draw])[0].result for draw in draws]
+    assert all(result.interval is None for result in singles)
+    result = evaluate(draws)[0].result
+    assert result.interval is not None
+    assert result.value == pytest.approx(np.mean([single.value for single in singles]))
+    assert result.interval.low < result.value < result.interval.high
+    assert (result.protocol.generated, result.protocol.settings["draws"]) == (50, 3)
+
+
+def test_features_suit_the_data(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert fitting_extractor(SOME, (28, 28, 1)).weights_hash == digits.load().weights_hash
+    assert fitting_extractor(Pattern1010(), (4,)).name == "the vectors themselves"
+    for recipe, shape in ((SOME, (32, 32, 1)), (replace(SOME, data="folder:a"), (28, 28, 1))):
+        with pytest.raises(UserError, match="Inception has no weights yet"):
+            fitting_extractor(recipe, shape)
+
+
+def test_the_protocol_tells_what_the_numbers_depend_on(mnist_dir):
+    made = {}
+    for size in (None, 14):
+        recipe = replace(SOME, image_size=size)
+        evaluate = Evaluator(recipe, num=20, extractor=pixels(), data_dir=mnist_dir)
+        made[size] = evaluate.protocol(2)
+        kid = evaluate([real_examples(recipe, 20, 5, mnist_dir)] * 2)[1].result
+        assert kid.protocol.settings == {"block": 20, "blocks": 1, "draws": 2}
+    assert made[None].startswith("20 generated, 20 of mnist train[:400], resizing 28x28x1 as read")
+    assert "resizing 14x14x1 by image_size, then none" in made[14]
+    told = "draws 2; kid: block 20, blocks 1; precision, recall, density, coverage: k_manifold 3"
+    assert all(told in line for line in made.values())
+    folder = replace(SOME, data="folder:/home/me@work/pictures")
+    assert name_and_split(folder.data) == (folder.data, "all")
+
+
+@pytest.mark.parametrize("draws", [[], [np.zeros((19, 2))], [np.zeros((20, 3))]], ids=len)
+def test_draws_of_another_shape_are_refused(draws):
+    evaluate = Evaluator(GaussiansRing8(), num=20, names=["fid"])
+    with pytest.raises(UserError, match=r"evaluate draws of the shape \(20, 2\), not"):
+        evaluate(draws)
+
+
+def test_too_few_samples_for_a_metric_are_told_with_its_name():
+    with pytest.raises(UserError, match="prdc of 5 samples: 5 real features are too few"):
+        Evaluator(GaussiansRing8(), num=5)
+
+
+def test_any_features_will_do(mnist_dir):
+    evaluate = Evaluator(SOME, num=20, names=["fid"], extractor=pixels(), data_dir=mnist_dir)
+    result = evaluate([real_examples(SOME, 20, 5, mnist_dir)])[0].result
+    assert "features pixels" in str(result)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory, mnist_dir) -> Path:
+    """A run that was evaluated as it trained; only to be read."""
+    run = tmp_path_factory.mktemp("evaluated") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxgan.training.loop.write_report", lambda run: run)
+        words = [*EVALUATED, "--steps", "40", "--out", run, "--data-dir", mnist_dir]
+        done = command("train", "mnist_mlp", *words)
+    assert done.status == 0, done.err
+    return run
+
+
+def test_training_records_evaluations_and_keeps_the_best(evaluated, here):
+    lines = read_evaluations(evaluated)
+    assert [line["step"] for line in lines] == [10, 20, 30, 40]
+    assert "16 generated, 16 of mnist train[:64]" in lines[0]["protocol"]
+    coverage = [line["metrics"]["coverage"] for line in lines]
+    best = lines[int(np.argmax(coverage))]["step"]
+    assert [path.name for path in (evaluated / "best").iterdir()] == [str(best)]
+    assert command("sample", evaluated, "--best", "--out", here / "a.npz").status == 0
+    assert command("sample", evaluated, "--step", str(best), "--out", here / "b.npz").status == 0
+    pair = [np.load(here / f"{name}.npz")["samples"] for name in "ab"]
+    np.testing.assert_array_equal(*pair)
+
+
+def test_what_cannot_be_measured_does_not_stop_training(here, monkeypatch, caplog):
+    evaluate = Evaluator.__call__
+
+    def fail_once(self, draws):
+        monkeypatch.setattr(Evaluator, "__call__", evaluate)
+        raise UserError("fid of 20 samples: they are too large")
+
+    monkeypatch.setattr(Evaluator, "__call__", fail_once)
+    words = [*TINY["gaussians_ring8"], "--eval-every", "2", "--eval-num", "20", "--steps", "4"]
+    done = command("train", "gaussians_ring8", *words, "--out", "run")
+    assert done.status == 0, done.err
+    assert "step 2 is not evaluated: fid of 20 samples: they are too large" in caplog.text
+    assert [line["step"] for line in read_evaluations(here / "run")] == [4]
+
+
+@pytest.mark.parametrize("stop", [14, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_resumed_run_has_the_same_evaluations(stop, evaluated, here):
+    train = ["train", "mnist_mlp", *EVALUATED, "--out", "run"]
+    assert command(*train, "--steps", str(stop)).status == 0
+    assert command(*train, "--steps", "40", "--resume").status == 0
+    assert read_evaluations(here / "run") == read_evaluations(evaluated)
+    assert result_of(here / "run") == result_of(evaluated)
+    found = [
+        sorted(path.name for path in (run / "best").iterdir()) for run in (here / "run", evaluated)
+    ]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("train mnist_mlp --eval-every 5 --best-by fud", "best_by 'fud' is not measured here"),
+        ("train mnist_mlp --eval-every 0", "eval_every must be at least 1"),
+        ("population mnist_mlp --eval-every 5 --members 2", "evaluated afterwards"),
+    ],
+)
+def test_evaluations_that_cannot_be_had_are_refused(words, told, here):
+    command_and_name, rest = words.split()[:2], words.split()[2:]
+    done = command(*command_and_name, *TINY["mnist_mlp"], "--eval-num", "16", *rest, "--out", "run")
+    assert (done.status, done.out) == (2, "")
+    assert told in done.err
+    assert not any(here.iterdir())

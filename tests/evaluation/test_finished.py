@@ -1,0 +1,130 @@
+"""`jaxgan evaluate`: of a run, and of all members of a population."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from runs import TINY, command, contents, copy
+
+from jaxgan.features import digits
+from jaxgan.metrics.result import from_dict
+from jaxgan.report.page import write_report
+from jaxgan.rundir import loading as sampling
+
+
+def test_the_command_prints_a_table_and_writes_the_results(here, whole_run):
+    run = copy(whole_run("mnist_mlp"), here / "run")
+    words = ["evaluate", run, "--num", "32", "--draws", "2"]
+    done = command(*words)
+    assert done.status == 0, done.err
+    heads, *rows, protocol = done.out.splitlines()
+    assert heads.split() == "metric value 95% interval of real examples".split()
+    assert {row.split()[0] for row in rows} >= {"fid", "kid", "is", "precision", "ms_ssim"}
+    assert protocol.startswith("(32 generated, 32 of mnist train[:64], ")
+    written = json.loads((run / "evaluation.json").read_text())
+    assert (written["step"], written["member"], len(written["results"])) == (40, None, len(rows))
+    for record in written["results"]:
+        assert isinstance(record.pop("floor"), float)
+        assert from_dict(record).protocol.weights == digits.load().weights_hash
+    assert command(*words).out == done.out
+    assert command(*words, "--seed", "1").out != done.out
+    few = command(*words, "--metrics", "fid,classes", "--step", "30")
+    assert [row.split()[0] for row in few.out.splitlines()[1:-1]] == ["fid", "classes", "class_kl"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--metrics fid,fud", "no metric fud: choose of fid"),
+        ("--metrics modes", "modes cannot be measured here"),
+        ("--features digit", "no features 'digit': choose of digits"),
+        ("--features inception", "download https://"),
+        ("--num 1", "num must be from 2"),
+        ("--draws 0", "draws must be from 1"),
+        ("--step 7", "no checkpoint of step 7"),
+        ("--best", "no sound checkpoint in"),
+        ("--member 0", "is of one GAN"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(words, told, here, whole_run, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(here))
+    run = whole_run("mnist_mlp")
+    before = contents(run)
+    done = command("evaluate", run, "--num", "8", "--draws", "1", *words.split())
+    assert (done.status, done.out) == (2, "")
+    (line,) = done.err.splitlines()
+    assert told in line
+    assert contents(run) == before
+
+
+def test_importing_what_is_not_there_is_said(here):
+    assert command("features").status == 2
+    done = command("features", "import-inception", "absent.pth")
+    assert done.status == 2
+    assert "absent.pth" in done.err
+
+
+@pytest.fixture(scope="module")
+def population(tmp_path_factory, mnist_dir) -> Path:
+    """A population of which the members 2 and 3 diverged."""
+    run = tmp_path_factory.mktemp("evaluating") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxgan.training.loop.write_report", write_report)
+        words = [*TINY["mnist_mlp"], "--members", "4", "--sweep", "lr=0.001,1e38", "--steps", "8"]
+        done = command("population", "mnist_mlp", *words, "--out", run, "--data-dir", mnist_dir)
+    assert done.status == 0, done.err
+    return run
+
+
+def test_all_members_of_a_population_are_evaluated_and_summarized(population, here):
+    run = copy(population, here / "run")
+    words = ["evaluate", run, "--num", "32"]
+    done = command(*words)
+    assert done.status == 0, done.err
+    heads, *rows, protocol = done.out.splitlines()
+    assert heads.split()[:5] == ["setting", "metric", "members", "mean", "deviation"]
+    assert heads.endswith("of real examples")
+    assert rows[-1].split() == "learning_rate=1e+38 all diverged 0 of 2".split()
+    assert ", draws 1; kid: block 32, blocks 1; " in protocol
+    told = json.loads((run / "evaluation.json").read_text())
+    assert (told["step"], told["member"]) == (8, None)
+    assert told["members"][2:] == [None, None]
+    sound, diverged = told["groups"]
+    assert (sound["diverged"], diverged["diverged"], diverged["metrics"]) == (0, 2, {})
+    for member in (0, 1):
+        assert command(*words, "--member", str(member), "--draws", "1").status == 0
+        alone = json.loads((run / "evaluation.json").read_text())
+        assert alone["results"] == told["members"][member]
+    pairs = zip(*told["members"][:2], rows, strict=False)
+    for first, second, row in pairs:
+        mean = np.mean([first["value"], second["value"]])
+        assert sound["metrics"][first["metric"]]["mean"] == pytest.approx(mean)
+        assert row.split()[1:6] == [first["metric"], "2", "of", "2", f"{mean:.4g}"]
+        assert row.split()[-1] == f"{first['floor']:.4g}"
+
+
+def test_draws_share_no_samples_whatever_the_seeds(whole_run, here, monkeypatch):
+    run = copy(whole_run("gaussians_ring8"), here / "run")
+    draws = []
+
+    def draw(*words):
+        draws.append(sampling.draw(*words))
+        return draws[-1]
+
+    monkeypatch.setattr(
+        "jaxgan.evaluation.finished.sampling", SimpleNamespace(load=sampling.load, draw=draw)
+    )
+    for seed in ("0", "1", "2"):
+        words = ["--num", "20", "--metrics", "fid", "--draws", "2", "--seed", seed]
+        assert command("evaluate", run, *words).status == 0
+    points = {tuple(point) for draw in draws for point in draw.tolist()}
+    assert len(points) == 3 * 2 * 20
+
+
+def test_samples_of_a_gan_that_diverged_are_refused(population):
+    for name in ("evaluate", "sample"):
+        done = command(name, population, "--num", "32", "--member", "3")
+        assert (done.status, done.out) == (2, "")
+        assert "this GAN diverged: its samples are not finite" in done.err

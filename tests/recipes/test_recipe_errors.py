@@ -1,0 +1,107 @@
+"""What recipes refuse, and how they say it."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from tiny_systems import make_recipe
+
+from jaxgan.core.gan import apply, generate, init
+from jaxgan.recipes import Recipe, find_recipe, recipes
+from jaxgan.util.errors import UserError
+
+KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("mnist_dcgn", "mnist_dcgan"), ("pattern", "pattern_1010"), ("mlp", "mnist_mlp")],
+)
+def test_an_unknown_recipe_is_answered_with_the_nearest_names(typed, meant):
+    with pytest.raises(UserError, match=rf"no recipe '{typed}'.*{meant}"):
+        find_recipe(typed)
+
+
+def test_a_name_like_no_other_is_answered_with_all():
+    with pytest.raises(UserError) as error:
+        find_recipe("zzz")
+    assert all(name in str(error.value) for name in recipes())
+
+
+@pytest.mark.parametrize("value", [0, -3])
+@pytest.mark.parametrize(
+    "field", ["batch_size", "steps", "epochs", "log_every", "sample_every", "checkpoint_every"]
+)
+def test_a_number_below_1_is_an_error_that_names_its_field(field, value):
+    for name in recipes():
+        with pytest.raises(UserError, match=rf"\b{field} .*{value}"):
+            make_recipe(name, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "words"),
+    [
+        ("mnist_mlp", {"image_size": 0}, "image_size .*0"),
+        ("mnist_mlp", {"grid": (0, 5)}, "grid .*0"),
+        ("mnist_mlp", {"grid": (5, -1)}, "grid .*-1"),
+        ("mnist_mlp", {"grid": (100_000, 100_000)}, "grid .*at most 10000"),
+        ("mnist_mlp", {"latent_size": 0}, "latent_size .*0"),
+        ("mnist_mlp", {"generator_widths": ()}, "generator_widths .*empty"),
+        ("mnist_mlp", {"generator_widths": (5, 0)}, "generator_widths .*0"),
+        ("mnist_mlp", {"learning_rate": 0.0}, "learning_rate .*0"),
+        ("mnist_mlp", {"learning_rate": float("nan")}, "learning_rate .*nan"),
+        ("mnist_mlp", {"learning_rate": float("inf")}, "learning_rate .*inf"),
+        ("mnist_mlp", {"slope": -0.1}, "slope .*-0.1"),
+        ("mnist_mlp", {"beta1": 1.0}, "beta1 .*1"),
+        ("mnist_dcgan", {"dropout": 1.0}, "dropout .*1"),
+        ("mnist_mlp", {"steps": 2**31}, "steps .*2147483648"),
+        ("pattern_1010", {"width": 0}, "width .*0"),
+        ("gaussians_ring8", {"packing": 0}, "packing .*0"),
+        ("mnist_dcgan_bn", {"norm_time": 0.0}, "norm_time .*0"),
+        ("mnist_dcgan_bn", {"discriminator_steps": 0}, "discriminator_steps .*0"),
+        ("mnist_dcgan_bn", {"generator_steps": -1}, "generator_steps .*-1"),
+        ("mnist_mlp", {"steps": 5, "epochs": 5}, "steps and epochs"),
+    ],
+)
+def test_other_bad_values_are_errors_that_name_their_field(name, fields, words):
+    with pytest.raises(UserError, match=words):
+        make_recipe(name, **fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "words"),
+    [
+        ("mnist_conv", (30, 28, 1), "30 x 28.*image_size"),
+        ("mnist_conv", (28, 30, 1), "28 x 30.*image_size"),
+        ("mnist_conv", (12, 28, 1), "12 x 28.*image_size"),  # too small for two poolings
+        ("mnist_dcgan", (27, 27, 1), "27 x 27.*image_size"),
+        ("mnist_dcgan_bn", (28, 18, 3), "28 x 18.*image_size"),
+        ("mnist_dcgan_bn", (12, 12, 3), "12 x 12.*image_size"),
+        ("mnist_conv", (4,), r"images.*\(4,\)"),
+        ("mnist_dcgan", (28, 28), r"images.*\(28, 28\)"),
+        ("pattern_1010", (28, 28, 1), r"vectors.*\(28, 28, 1\)"),
+        ("gaussians_ring8", (28, 28, 1), r"vectors.*\(28, 28, 1\)"),
+    ],
+)
+def test_a_shape_that_the_networks_cannot_take_is_an_error(name, shape, words):
+    with pytest.raises(UserError, match=words):
+        make_recipe(name).gan(shape)
+
+
+@pytest.mark.parametrize(("name", "least"), [("mnist_conv", 16), ("mnist_dcgan_bn", 16)])
+def test_the_smallest_images_can_be_made_and_judged(name, least):
+    gan = make_recipe(name).gan((least, least, 1))
+
+    def judge():
+        state = init(gan, KEY, {"image": jnp.zeros((1, least, least, 1))})
+        images = generate(gan, state, gan.latents(KEY, 2))
+        net = state.discriminator
+        scores, _ = apply(gan.discriminator, net.params, net.batch_stats, images, train=False)
+        return images, scores
+
+    images, scores = jax.eval_shape(judge)
+    assert (images.shape, scores.shape) == ((2, least, least, 1), (2,))
+
+
+def test_a_recipe_must_say_what_it_is_made_of():
+    with pytest.raises(TypeError, match="abstract"):
+        Recipe(batch_size=1, log_every=1, sample_every=1, checkpoint_every=1, grid=(1, 1))  # pyright: ignore

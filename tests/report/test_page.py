@@ -1,0 +1,246 @@
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgan.report.page import MAX_GRIDS, write_report
+from jaxgan.report.pictures import grid, save_png
+from jaxgan.util.errors import UserError
+
+CONFIG = {
+    "recipe": "mnist_mlp",
+    "description": "A fully connected GAN.",
+    "hyperparameters": {"learning_rate": 2e-4, "augment": None, "widths": [128, 256]},
+    "seed": 7,
+    "steps": 4680,
+    "shape": [28, 28, 1],
+    "versions": {"jaxgan": "0.1.0"},
+    "device": {"platform": "cpu", "kind": "cpu", "count": 1, "cores": 2},
+    "created": "2026-02-03T10:11:12+00:00",
+    "something_new": {"x": 1},
+}
+RECORD = {"loss_d": 1.2, "loss_g": 0.8, "score_real": 0.7, "score_fake": 0.3}
+ATTACK = "<script>alert('x')</script><img src=http://example.com/x.png>"
+
+
+class Page(HTMLParser):
+    """The parts of a page that the tests look at; checks that tags are balanced on the way."""
+
+    VOID = {"meta", "link", "img", "input", "source", "br"}
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.styles = ""
+        self.feed(html)
+        self.close()
+        assert not self.open
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] == ["style"]:
+            self.styles += data
+        elif self.open[-1:] != ["script"]:
+            self.words.append(data)
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+@pytest.fixture
+def run(tmp_path):
+    (tmp_path / "samples").mkdir()
+    write_config(tmp_path)
+    return tmp_path
+
+
+def write_config(run, **changes):
+    (run / "config.json").write_text(json.dumps(CONFIG | changes))
+
+
+def write_metrics(run, records):
+    (run / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def write_grid(path, value):
+    save_png(grid(np.full((4, 4, 4, 1), value, np.uint8), 2, 2), path)
+
+
+def image_run(run, count):
+    records = [RECORD | {"step": 50 * i, "images_per_second": 5123.0} for i in range(1, 4)]
+    write_metrics(run, records)
+    for i in range(count):
+        write_grid(run / "samples" / f"step_{100 * (i + 1):09d}.png", 5 * i)
+    write_grid(run / "final.png", 255)
+
+
+def page_of(run) -> Page:
+    return Page(write_report(run).read_text("utf-8"))
+
+
+def assert_self_contained(page: Page):
+    assert "prefers-color-scheme: dark" in page.styles
+    assert "url(" not in page.styles and "@import" not in page.styles
+    for tag, attributes in page.tags:
+        for name in ("src", "srcset", "href", "data", "poster", "action"):
+            value = attributes.get(name)
+            assert value is None or value.startswith("data:"), (tag, name, value)
+        if tag == "img":
+            assert attributes["alt"]
+            assert attributes["src"].startswith("data:image/png;base64,")
+        assert not any(name.startswith("on") for name in attributes)
+
+
+def test_report_of_images(run):
+    image_run(run, 3)
+    page = page_of(run)
+    assert_self_contained(page)
+    assert len(page.all("h1")) == 1
+    for words in (
+        "mnist_mlp A fully connected GAN.",
+        "Steps 300 of 4,680",
+        "Seed 7",
+        "Device cpu, 2 cores",
+        "Speed 5,120 examples/s",
+        "learning_rate 0.0002",
+        "augment null",
+        "widths [128, 256]",
+        "jaxgan 0.1.0",
+    ):
+        assert words in page.text
+    alts = [image["alt"] for image in page.all("img")]
+    assert alts[0] == "Grid of new samples of the trained generator"
+    assert alts[-4:] == [f"Samples at step {n}" for n in ("300", "100", "200", "300")]
+    assert any("discriminator 1.2 at step 150" in alt for alt in alts)
+    with Image.open(run / "progress.gif") as gif:
+        assert getattr(gif, "n_frames", 1) == 3
+    with Image.open(run / "losses.png") as losses:
+        assert losses.width > 900
+    assert not (run / "pattern.png").exists()
+
+
+def test_report_of_vectors(run):
+    write_metrics(run, [RECORD | {"step": 5}])
+    for i in range(3):
+        np.save(run / "samples" / f"step_{i * 1000:09d}.npy", np.full((1, 4), i / 4, np.float32))
+    page = page_of(run)
+    assert_self_contained(page)
+    assert "How the pattern evolves" in page.text
+    assert "Step 2,000: 0.50, 0.50, 0.50, 0.50." in page.all("img")[0]["alt"]
+    assert not page.all("script")
+    assert (run / "pattern.png").exists()
+    assert not (run / "progress.gif").exists()
+
+
+def test_report_of_points(run):
+    write_metrics(run, [RECORD | {"step": 5}])
+    for i in range(8):
+        points = np.full((7, 2), i / 4, np.float32)
+        np.save(run / "samples" / f"step_{i * 1000:09d}.npy", points)
+    page = page_of(run)
+    assert_self_contained(page)
+    assert "How the points move" in page.text
+    assert (
+        page.all("img")[0]["alt"] == "Scatter plots of 6 samples over time. Step 7,000: 7 points."
+    )
+    assert (run / "points.png").exists()
+    assert not (run / "pattern.png").exists()
+
+
+@pytest.mark.parametrize("names", [CONFIG, ("recipe", "hyperparameters", "seed", "shape")])
+def test_a_run_that_has_just_begun_has_a_page(tmp_path, names):
+    (tmp_path / "config.json").write_text(json.dumps({name: CONFIG[name] for name in names}))
+    page = page_of(tmp_path)
+    assert_self_contained(page)
+    assert "This run has no samples yet." in page.text
+    assert "This run has recorded no losses yet." in page.text
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "report.html"]
+
+
+def test_without_final_samples_the_last_ones_lead(run):
+    image_run(run, 2)
+    (run / "final.png").unlink()
+    page = page_of(run)
+    assert "Latest samples" in page.text
+    assert page.all("img")[0]["alt"] == "Samples at step 200"
+
+
+def test_many_grids_are_thinned(run):
+    image_run(run, 40)
+    page = page_of(run)
+    strip = [image["alt"] for image in page.all("img")][-MAX_GRIDS:]
+    assert (strip[0], strip[-1]) == ("Samples at step 100", "Samples at step 4,000")
+    assert page.all("input")[0]["max"] == str(MAX_GRIDS - 1)
+
+
+def test_heavy_grids_are_thinned_further(run, monkeypatch):
+    image_run(run, 10)
+    size = max(path.stat().st_size for path in (run / "samples").iterdir())
+    monkeypatch.setattr("jaxgan.report.page.GRIDS_BYTES", 4 * size)
+    assert page_of(run).all("input")[0]["max"] == "3"
+
+
+def test_text_of_the_run_is_never_markup(run):
+    image_run(run, 2)
+    scripts = len(page_of(run).all("script"))
+    write_config(
+        run,
+        recipe=ATTACK,
+        description=ATTACK,
+        hyperparameters={ATTACK: ATTACK, "data": ATTACK},
+    )
+    page = page_of(run)
+    assert len(page.all("script")) == scripts
+    assert_self_contained(page)
+    assert page.text.count(ATTACK) == 7  # title, heading, description, data twice, name and value
+
+
+def test_numbers_that_are_not_finite_are_shown_and_named(run):
+    write_metrics(
+        run,
+        [
+            RECORD | {"step": 50, "images_per_second": float("inf")},
+            RECORD | {"step": 1100, "loss_g": float("nan")},
+            RECORD | {"step": 1150, "loss_g": float("nan")},
+        ],
+    )
+    page = page_of(run)
+    assert "loss_g was NaN or infinite, first at step 1,100." in page.text
+    assert "Speed" not in page.text
+
+
+def test_the_same_run_gives_the_same_bytes(run):
+    image_run(run, 3)
+
+    def build():
+        write_report(run)
+        return {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()}
+
+    first = build()
+    assert {"losses.png", "progress.gif", "report.html"} < set(first)
+    assert build() == first
+
+
+def test_a_folder_without_config_is_no_run(tmp_path):
+    with pytest.raises(UserError, match="is no run directory: it has no config.json"):
+        write_report(tmp_path)
+    with pytest.raises(UserError, match="is no run directory"):
+        write_report(tmp_path / "absent")
+
+
+def test_damaged_config_is_named(tmp_path):
+    (tmp_path / "config.json").write_text('{"recipe": ')
+    with pytest.raises(UserError, match="config.json is damaged"):
+        write_report(tmp_path)

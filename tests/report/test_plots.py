@@ -1,0 +1,137 @@
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgan.report.plots import curves, describe, heat_map, panels, png, scatter
+
+THOUSANDS = ("1,000", "2,000", "3,000")
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    with Image.open(BytesIO(data)) as image:
+        image.load()
+        assert image.format == "PNG"
+        return image.size
+
+
+def test_one_loss_each_shares_a_panel():
+    records = [{"step": s, "loss_d": 1.0, "loss_g": 2.0, "fid": 3.0} for s in (1, 2)]
+    (panel,) = panels(records)
+    assert list(panel.series) == ["discriminator", "generator"]
+    np.testing.assert_array_equal(panel.series["generator"].steps, [1, 2])
+    np.testing.assert_array_equal(panel.series["generator"].values, [2, 2])
+
+
+def test_several_losses_of_a_net_give_each_net_a_panel():
+    record = {"step": 5, "loss_d_real": 0.1, "loss_d_fake": 0.2, "loss_g": 0.3}
+    record |= {"score_real": 0.6, "score_fake": 0.4}
+    shown = panels([record])
+    assert [list(panel.series) for panel in shown] == [
+        ["real", "fake"],
+        ["generator"],
+        ["real", "fake"],
+    ]
+    assert shown[0].series["fake"].values[0] == 0.2
+    assert shown[2].series["fake"].values[0] == 0.4
+    assert [panel.bounds for panel in shown] == [None, None, (0, 1)]
+
+
+def test_scores_beyond_one_are_not_cut_off():
+    (panel,) = panels([{"step": 1, "score_real": 3.0, "score_fake": float("nan")}])
+    assert panel.bounds is None
+
+
+def test_no_records_no_panels():
+    assert panels([]) == []
+    assert panels([{"step": 1, "images_per_second": 5.0}]) == []
+
+
+def test_describe_gives_the_last_values():
+    text = describe(panels([{"step": 1000, "loss_d": 1.23456}, {"step": 2000, "loss_g": 0.5}])[0])
+    assert "discriminator 1.23 at step 1,000" in text
+    assert "generator 0.5 at step 2,000" in text
+
+
+@pytest.mark.parametrize("count", [1, 2, 50, 3000])
+@pytest.mark.parametrize("dark", [False, True])
+def test_curves_are_drawn_for_few_and_for_many_points(count, dark):
+    rng = np.random.default_rng(0)
+    records = [{"step": 10 * i, "loss_d": rng.normal(), "score_real": 0.5} for i in range(count)]
+    width, height = size_of(png(curves(panels(records), dark=dark), transparent=dark))
+    assert 900 < width < 1400
+    assert 900 < height < 1600
+
+
+def test_long_curves_are_smoothed_by_the_mean_of_their_surroundings():
+    records = [{"step": i, "loss_d": float(i % 2)} for i in range(400)]
+    raw, smooth = curves(panels(records)).axes[0].lines
+    np.testing.assert_array_equal(raw.get_ydata(), [r["loss_d"] for r in records])
+    np.testing.assert_allclose(np.asarray(smooth.get_ydata()), 0.5, atol=0.1)
+
+
+@pytest.mark.parametrize("count", [1, 400])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), None])
+def test_values_that_are_not_finite_leave_gaps(count, bad):
+    records = [{"step": i, "loss_d": bad, "loss_g": 1.0} for i in range(count)]
+    shown = panels(records)
+    assert np.all(np.isnan(shown[0].series["discriminator"].values))
+    size_of(png(curves(shown)))
+
+
+def test_one_bad_value_does_not_spoil_the_average():
+    records = [{"step": i, "loss_d": 2.0} for i in range(400)]
+    records[200]["loss_d"] = float("nan")
+    smooth = curves(panels(records)).axes[0].lines[1]
+    np.testing.assert_allclose(np.asarray(smooth.get_ydata()), 2.0)
+
+
+def test_heat_map_has_a_row_per_entry_and_a_column_per_step():
+    patterns = np.linspace(0, 1, 44, dtype=np.float32).reshape(11, 4)
+    figure = heat_map(patterns, np.arange(0, 11_000, 1000))
+    axes, bar = figure.axes
+    np.testing.assert_array_equal(np.asarray(axes.images[0].get_array()), patterns.T)
+    assert axes.images[0].get_clim() == (0, 1)
+    assert len(axes.texts) == 44
+    assert axes.texts[-1].get_text() == "1.00"
+    assert axes.get_xticklabels()[-1].get_text() == "10,000"
+    assert bar.get_ylim() == (0, 1)
+    width, height = size_of(png(figure))
+    assert 900 < width < 1400
+    assert 400 < height < 1100
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (300, 4), (3, 64)])
+def test_heat_map_of_any_shape(shape):
+    patterns = np.full(shape, 0.5, np.float32)
+    patterns[0, 0] = np.nan
+    figure = heat_map(patterns, np.arange(shape[0]) * 1000, dark=True)
+    size_of(png(figure, transparent=True))
+    assert 1 <= len(figure.axes[0].get_xticks()) <= 22
+
+
+def test_scatter_has_a_panel_per_step_all_of_one_scale():
+    points = np.random.default_rng(0).normal(size=(4, 50, 2)).astype(np.float32)
+    points[2, 7] = (1, -20)
+    figure = scatter(points, np.arange(0, 4000, 1000))
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in shown] == [f"step {s}" for s in ("0", *THOUSANDS)]
+    for axes, cloud in zip(shown, points, strict=True):
+        np.testing.assert_array_equal(axes.lines[0].get_xydata(), cloud)
+        assert axes.get_xlim() == axes.get_ylim() == pytest.approx((-22, 22))
+    width, height = size_of(png(figure))
+    assert 900 < width < 1400 and 600 < height < 1100
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 2), (6, 2500, 2)])
+def test_scatter_of_any_points(shape):
+    points = np.zeros(shape, np.float32)
+    points[0, 0] = (np.nan, np.inf)
+    shown = png(scatter(points, np.arange(shape[0]), dark=True), transparent=True)
+    assert min(size_of(shown)) > 100
+
+
+def test_the_same_plot_has_the_same_bytes():
+    shown = panels([{"step": s, "loss_d": 1.0 / s} for s in range(1, 200)])
+    assert png(curves(shown)) == png(curves(shown))
