@@ -28,7 +28,7 @@ from jax import lax
 from jax.scipy.ndimage import map_coordinates
 
 from jaxgan import data, interop
-from jaxgan.core.gan import TrainState
+from jaxgan.core.state import TrainState
 from jaxgan.devices import startup
 from jaxgan.features import extract
 from jaxgan.features.digits import SHAPE, WEIGHTS, DigitNetwork, of_network
@@ -71,7 +71,9 @@ def main(settings: Settings) -> None:
     )
     variables = module.init(stream(key, "init"), jnp.zeros((1, *SHAPE)))
     params = variables["params"]
-    net = TrainState(params, variables["batch_stats"], optimizer.init(params))
+    net = TrainState(
+        params, {"batch_stats": variables["batch_stats"]}, optimizer.init(params)
+    )
 
     def step(net: TrainState, row_and_step):
         row, index = row_and_step
@@ -80,15 +82,15 @@ def main(settings: Settings) -> None:
 
         def loss(params):
             logits, moved = module.apply(
-                {"params": params, "batch_stats": net.batch_stats}, images, True,
+                {"params": params, **net.collections}, images, True,
                 mutable="batch_stats",
             )  # fmt: skip
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
-            return losses.mean(), moved["batch_stats"]
+            return losses.mean(), dict(moved)
 
-        (value, batch_stats), gradients = jax.value_and_grad(loss, has_aux=True)(net.params)
+        (value, collections), gradients = jax.value_and_grad(loss, has_aux=True)(net.params)
         changes, opt_state = optimizer.update(gradients, net.opt_state, net.params)
-        return TrainState(optax.apply_updates(net.params, changes), batch_stats, opt_state), value
+        return TrainState(optax.apply_updates(net.params, changes), collections, opt_state), value
 
     arrays = feed.arrays
     run = jax.jit(partial(lax.scan, step), donate_argnums=0)

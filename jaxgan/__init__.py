@@ -10,12 +10,32 @@ What a training step is made of:
 Whole runs are in `jaxgan.training`, ready systems in `jaxgan.recipes`.
 """
 
-from jaxgan.core.combinators import chain, every, on_part, repeat
-from jaxgan.core.gan import GAN, GANState, TrainState, generate, init, sample
+from jaxgan.core.combinators import (
+    chain,
+    every,
+    half_life,
+    on_part,
+    repeat,
+    scheduled,
+    share_key,
+    update_average,
+)
+from jaxgan.core.gan import GAN, Play, generate, init, sample
+from jaxgan.core.networks import (
+    Network,
+    always_training,
+    in_dtype,
+    in_microbatches,
+    in_packs,
+    linen,
+    nnx,
+)
+from jaxgan.core.state import GANState, TrainState
 from jaxgan.core.steps import Step, make_step, run_steps
 from jaxgan.core.updates import (
     Update,
-    update_average,
+    minimize,
+    stateless,
     update_both,
     update_discriminator,
     update_generator,
@@ -26,18 +46,31 @@ __all__ = [
     "GAN",
     "GANState",
     "Loss",
+    "Network",
+    "Play",
     "Step",
     "TrainState",
     "Update",
+    "always_training",
     "chain",
     "every",
     "generate",
+    "half_life",
+    "in_dtype",
+    "in_microbatches",
+    "in_packs",
     "init",
+    "linen",
     "make_step",
+    "minimize",
+    "nnx",
     "on_part",
     "repeat",
     "run_steps",
     "sample",
+    "scheduled",
+    "share_key",
+    "stateless",
     "update_average",
     "update_both",
     "update_discriminator",

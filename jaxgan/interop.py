@@ -3,7 +3,7 @@
 PyTorch itself is not needed here: a state dict is a mapping of names to arrays. To sample in
 PyTorch from what jaxgan trained, with any `torch.nn.Module` of the same layers:
 
-    trained = jaxgan.sampling.load(Path("runs/mnist_mlp"))
+    trained = jaxgan.rundir.load(Path("runs/mnist_mlp"))
     network = torch.nn.Sequential(torch.nn.Linear(100, 128), torch.nn.ReLU(), ...)
     weights = to_torch_state_dict(
         trained.gan.generator,
@@ -48,7 +48,8 @@ import safetensors.numpy
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jaxgan.core.gan import TrainState
+from jaxgan.core.networks import Network
+from jaxgan.core.state import TrainState
 from jaxgan.nn.layers import Conv, ConvTranspose
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import write_atomically
@@ -67,7 +68,7 @@ _IGNORED = "num_batches_tracked"  # PyTorch counts batches, for a kind of averag
 
 
 def to_torch_state_dict(
-    module: nn.Module,
+    network: Network,
     net: TrainState,
     *,
     shape: tuple[int, ...],
@@ -76,8 +77,8 @@ def to_torch_state_dict(
     """Turns a network's parameters and running averages into a PyTorch state dict.
 
     Args:
-        module: the generator or the discriminator: a chain of dense layers, convolutions and batch
-            norms with anything without parameters in between.
+        network: the generator or the discriminator: Linen layers in a chain, dense, convolutions
+            and batch norms, with anything without parameters in between.
         net: its part of the state, or the moving average of it.
         shape: of one input: `(Z,)` of a latent, `(H, W, C)` of an image (here, not in PyTorch).
         layers: names of the PyTorch module's layers that have parameters, in the order in which
@@ -91,7 +92,7 @@ def to_torch_state_dict(
         UserError: if the module has other layers, or `net` or `layers` do not fit it.
     """
     variables = flatten_dict(_variables(net))
-    weights = _weights(module, shape, layers)
+    weights = _weights(network, shape, layers)
     _require_names({w.path for w in weights.values()}, variables, "the network's state")
     state_dict = {}
     for name, weight in weights.items():
@@ -104,7 +105,7 @@ def to_torch_state_dict(
 
 
 def from_torch_state_dict(
-    module: nn.Module,
+    network: Network,
     net: TrainState,
     state_dict: Mapping[str, Any],
     *,
@@ -130,7 +131,7 @@ def from_torch_state_dict(
     """
     leaves: dict[tuple[str, ...], Any] = flatten_dict(_variables(net))
     dtypes = {path: leaf.dtype for path, leaf in leaves.items()}
-    weights = _weights(module, shape, layers)
+    weights = _weights(network, shape, layers)
     _require_names({w.path for w in weights.values()}, dtypes, "the network's state")
     given = [name for name in state_dict if name.rpartition(".")[2] != _IGNORED]
     _require_names(weights, given, "the state dict")
@@ -144,7 +145,7 @@ def from_torch_state_dict(
         variables[weight.path] = jnp.asarray(array, dtypes[weight.path])
     carried = unflatten_dict(variables)
     # An empty collection leaves nothing in the flat form.
-    return net.replace(params=carried.get("params", {}), batch_stats=carried.get("batch_stats", {}))
+    return net.replace(params=carried.pop("params", {}), collections={**net.collections, **carried})
 
 
 def layer_names(state_dict: Iterable[str]) -> list[str]:
@@ -202,7 +203,7 @@ def load_safetensors(path: Path) -> StateDict:
 
 
 def _variables(net: TrainState) -> dict[str, Any]:
-    return {"params": net.params, "batch_stats": net.batch_stats}
+    return {"params": net.params, **net.collections}
 
 
 class _Layer(NamedTuple):
@@ -223,10 +224,10 @@ class _Weight(NamedTuple):
 
 
 def _weights(
-    module: nn.Module, shape: tuple[int, ...], layers: Iterable[str] | None
+    network: Network, shape: tuple[int, ...], layers: Iterable[str] | None
 ) -> dict[str, _Weight]:
     """Lists a network's arrays by their names in PyTorch."""
-    by_layer = _weights_by_layer(module, shape)
+    by_layer = _weights_by_layer(network, shape)
     names = [".".join(path) for path in by_layer] if layers is None else list(layers)
     if len(names) != len(by_layer) or len(set(names)) != len(names):
         raise UserError(
@@ -242,7 +243,7 @@ def _weights(
 
 @cache
 def _weights_by_layer(
-    module: nn.Module, shape: tuple[int, ...]
+    network: Network, shape: tuple[int, ...]
 ) -> dict[tuple[str, ...], list[_Weight]]:
     """Lists a network's arrays by layer, in the order in which the layers are applied."""
     layers: dict[tuple[str, ...], _Layer] = {}
@@ -256,9 +257,11 @@ def _weights_by_layer(
         return outputs
 
     def initialize():
-        inputs = jnp.zeros((1, *shape))
+        key, inputs = jax.random.key(0), jnp.zeros((1, *shape))
         with nn.intercept_methods(record):
-            return inputs, *module.init_with_output(jax.random.key(0), inputs, train=False)
+            params, collections = network.init(key, inputs)
+        outputs, _ = network.apply(params, collections, inputs, key, False)
+        return inputs, outputs, {"params": params, **collections}
 
     inputs, outputs, variables = jax.eval_shape(initialize)
     leaves: dict[tuple[str, ...], Any] = flatten_dict(variables)

@@ -3,10 +3,10 @@
 import zlib
 
 import jax
-import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jaxtyping import Key
 
+from jaxgan import axes
 from jaxgan.types import PRNGKey
 from jaxgan.util.errors import UserError
 
@@ -43,20 +43,17 @@ def stream(key: PRNGKey, name: str) -> PRNGKey:
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 
-def per_example(key: PRNGKey, n: int, axis_name: str | None = None) -> Key[Array, "n"]:
+def per_example(key: PRNGKey, n: int) -> Key[Array, "n"]:
     """Derives a key for each example of a batch, from its place in the whole batch.
 
-    So n devices with a share each draw what one device with all of it draws.
+    Devices with a share each draw what one device with the whole batch would draw (see
+    `jaxgan.axes`).
 
     Args:
         key: a typed key, scalar, the same on all devices.
-        n: examples in the batch; under `axis_name`, in this device's share.
-        axis_name: the mapped axis over which the batch is spread, or None.
+        n: examples in the batch, or in this device's share of it.
 
     Returns:
         Typed keys `[n]`.
     """
-    places = jnp.arange(n)
-    if axis_name is not None:
-        places += lax.axis_index(axis_name) * n
-    return jax.vmap(lambda place: jax.random.fold_in(key, place))(places)
+    return jax.vmap(lambda place: jax.random.fold_in(key, place))(axes.places(n))

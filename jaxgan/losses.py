@@ -1,7 +1,8 @@
 """Adversarial losses, per sample: `[B]` scores in, `[B]` losses out; the updates take the mean.
 
-A `Loss` fits one kind of score: `binary_cross_entropy` and `least_squares` probabilities or plain
-values, `non_saturating` and `relativistic` logits, `hinge` and `wasserstein` critic values.
+Scores are unbounded in all of them: logits or critic values. So any loss fits any discriminator of
+`jaxgan.models`, none of which ends in a sigmoid. `from_logits` makes a loss of logits of one that
+is defined on probabilities.
 """
 
 from collections.abc import Callable
@@ -17,8 +18,9 @@ from jaxgan.types import PerSample, Scores
 class Loss(NamedTuple):
     """What the two players minimize.
 
-    `discriminator(real, fake)` and `generator(fake, real)` take the discriminator's scores of both
-    kinds. Where D's loss is a sum of one term of the reals and one of the fakes, `real` and `fake`
+    `discriminator(real, fake)` and `generator(fake, real)` take the discriminator's outputs of both
+    kinds: scores `[B]`, or whatever tree a discriminator of your own returns.
+    Where D's loss is a sum of one term of the reals and one of the fakes, `real` and `fake`
     are these terms and `generator` looks at `fake` alone (its second argument may be None); for a
     loss that pairs them, `real` and `fake` are None.
     """
@@ -52,6 +54,32 @@ def separable(
     )
 
 
+def from_logits(loss: Loss) -> Loss:
+    """Makes a loss of logits of a loss of probabilities.
+
+    Args:
+        loss: of scores in [0, 1].
+
+    Returns:
+        The loss of any scores, of which it takes the sigmoid.
+    """
+
+    def of_one(part: Callable[[Scores], PerSample] | None) -> Callable[[Scores], PerSample] | None:
+        return None if part is None else lambda scores: part(jax.nn.sigmoid(scores))
+
+    def generator(fake: Scores, real: Scores | None) -> PerSample:
+        return loss.generator(jax.nn.sigmoid(fake), None if real is None else jax.nn.sigmoid(real))
+
+    return Loss(
+        discriminator=lambda real, fake: loss.discriminator(
+            jax.nn.sigmoid(real), jax.nn.sigmoid(fake)
+        ),
+        generator=generator,
+        real=of_one(loss.real),
+        fake=of_one(loss.fake),
+    )
+
+
 def _log(probabilities: Array) -> Array:
     """The logarithm, no less than -100, with gradient 0 (not NaN) at a probability of 0."""
     positive = probabilities > 0
@@ -60,15 +88,18 @@ def _log(probabilities: Array) -> Array:
 
 
 # Goodfellow et al., "Generative Adversarial Nets" (2014), equation 1 for D; G maximizes
-# log D(G(z)), as section 3 there advises. Scores are probabilities in [0, 1]. The bound of -100 on
-# logarithms is PyTorch's; it matters only where a float32 sigmoid is exactly 0 or 1.
-binary_cross_entropy = separable(
-    real=lambda scores: -_log(scores),
-    fake=lambda scores: -_log(1 - scores),
-    generator=lambda scores: -_log(scores),
+# log D(G(z)), as section 3 there advises. Computed from probabilities, as PyTorch's and CNTK's
+# losses after a sigmoid are. The bound of -100 on logarithms is PyTorch's; it matters only where a
+# float32 sigmoid is exactly 0 or 1.
+binary_cross_entropy = from_logits(
+    separable(
+        real=lambda probabilities: -_log(probabilities),
+        fake=lambda probabilities: -_log(1 - probabilities),
+        generator=lambda probabilities: -_log(probabilities),
+    )
 )
 
-# The same objective with scores as logits, log D = -softplus(-score): exact at any score.
+# The same objective as log D = -softplus(-score), exact at any score: the one to choose.
 non_saturating = separable(
     real=lambda scores: jax.nn.softplus(-scores),
     fake=jax.nn.softplus,
@@ -76,7 +107,7 @@ non_saturating = separable(
 )
 
 # Mao et al., "Least Squares Generative Adversarial Networks" (2017), equation 9 without its factor
-# 1/2: the squared error against 1 for real, 0 for fake. Scores are any real numbers.
+# 1/2: the squared error of scores against 1 for real, 0 for fake.
 least_squares = separable(
     real=lambda scores: (scores - 1) ** 2,
     fake=lambda scores: scores**2,

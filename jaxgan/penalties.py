@@ -1,7 +1,10 @@
 """Gradient penalties, per sample: `[B]` penalties out; the updates take the mean.
 
 All of them measure how steep the discriminator is, `|| dD(x)/dx ||` by all numbers of one example
-(of one pack, where D judges packs), at places of their own.
+(of one pack, where D judges packs), each at points of its own. Examples are arrays `[B, ...]` or
+trees of them. Where D returns a tree, penalize one of its outputs:
+
+    lambda critic, *others: r1(1.0)(lambda x: critic(x)["score"], *others)
 """
 
 from collections.abc import Callable
@@ -12,9 +15,9 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Key
 
-from jaxgan.types import Images, PerSample, Scores
+from jaxgan.types import PerSample, PyTree, Scores
 
-Critic = Callable[[Images], Scores]
+Critic = Callable[[PyTree], Scores]
 
 
 @runtime_checkable
@@ -22,19 +25,20 @@ class Penalty(Protocol):
     """What the discriminator pays besides its loss."""
 
     def __call__(
-        self, critic: Critic, real: Images, fake: Images, keys: Key[Array, "B"]
+        self, critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]
     ) -> PerSample:
         """Computes the penalty of each sample; differentiable by what `critic` closes over.
 
         Args:
-            critic: the discriminator as a function of what it judges.
+            critic: the discriminator as a function of examples: scores `[B]`, or `[B / n]` of one
+                that judges packs of n examples.
             real: `[B, ...]`.
             fake: `[B, ...]`, as many as `real`.
-            keys: one for each sample, so that what is drawn does not depend on how a batch is
+            keys: one for each example, so that what is drawn does not depend on how a batch is
                 spread over devices.
 
         Returns:
-            Penalties `[B]`.
+            Penalties, one for each score.
         """
         ...
 
@@ -53,10 +57,16 @@ def gradient_penalty(weight: float = 10.0) -> Penalty:
         The penalty.
     """
 
-    def penalty(critic: Critic, real: Images, fake: Images, keys: Key[Array, "B"]) -> PerSample:
-        shares = jax.vmap(lambda key: jax.random.uniform(key, dtype=real.dtype))(keys)
-        shares = shares.reshape(-1, *[1] * (real.ndim - 1))
-        squares = _squared_slopes(critic, shares * real + (1 - shares) * fake)
+    def penalty(critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]) -> PerSample:
+        packs = len(jax.eval_shape(critic, real))
+        size = len(keys) // packs
+        shares = jax.vmap(jax.random.uniform)(keys[::size])  # the same within a pack
+
+        def between(real: Array, fake: Array) -> Array:
+            own = jnp.repeat(shares.astype(real.dtype), size).reshape(-1, *[1] * (real.ndim - 1))
+            return own * real + (1 - own) * fake
+
+        squares = _squared_slopes(critic, jax.tree.map(between, real, fake))
         # The root has no gradient at 0, so what is flat gets 0, not NaN.
         rising = squares > 0
         norms = jnp.where(rising, jnp.sqrt(jnp.where(rising, squares, 1)), 0)
@@ -108,13 +118,20 @@ def total(*penalties: Penalty) -> Penalty:
         The penalty.
     """
 
-    def penalty(critic: Critic, real: Images, fake: Images, keys: Key[Array, "B"]) -> PerSample:
+    def penalty(critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]) -> PerSample:
         return jnp.stack([each(critic, real, fake, keys) for each in penalties]).sum(0)
 
     return penalty
 
 
-def _squared_slopes(critic: Critic, images: Images) -> PerSample:
-    """Squared norms `[B]` of the gradients of scores by what they are scores of."""
-    slopes = jax.grad(lambda images: critic(images).sum())(images)
-    return (slopes**2).reshape(len(slopes), -1).sum(1)
+def _squared_slopes(critic: Critic, examples: PyTree) -> PerSample:
+    """Squared norms of the gradients of scores by the examples, or the packs, that they are of."""
+
+    def total(examples: PyTree) -> tuple[Array, Scores]:
+        scores = critic(examples)
+        return scores.sum(), scores
+
+    slopes, scores = jax.grad(total, has_aux=True)(examples)
+    return jnp.stack([(x**2).reshape(len(scores), -1).sum(1) for x in jax.tree.leaves(slopes)]).sum(
+        0
+    )

@@ -24,27 +24,31 @@ import jax
 from jax import Array, lax
 from jaxtyping import Key, Shaped
 
-from jaxgan.core.gan import GAN, GANState
+from jaxgan.core.gan import GAN
 from jaxgan.core.gan import init as init_member
+from jaxgan.core.state import GANState
 from jaxgan.core.steps import Step
 from jaxgan.core.steps import make_step as make_member_step
 from jaxgan.core.updates import Update
 from jaxgan.types import Metrics, PyTree
 
 
-def init(gan: GAN, keys: Key[Array, "M"], batch: Mapping[str, Any]) -> GANState:
+def init(
+    gan: GAN, keys: Key[Array, "M"], batch: Mapping[str, Any], update: Update | None = None
+) -> GANState:
     """Draws the first states of a population's members.
 
     Args:
         gan: the GAN.
         keys: a typed key for each member, `[M]`.
-        batch: an example batch of one member, or its shapes (see `jaxgan.init`).
+        batch: an example batch of one member, or its shapes.
+        update: what training steps will do; see `jaxgan.init`.
 
     Returns:
         The states at step 0, stacked: leaves `[M, ...]`. Member m's is `jaxgan.init(gan, keys[m],
-        batch)`.
+        batch, update)`.
     """
-    return jax.vmap(lambda key: init_member(gan, key, batch))(keys)
+    return jax.vmap(lambda key: init_member(gan, key, batch, update))(keys)
 
 
 def make_step(
@@ -61,9 +65,9 @@ def make_step(
 
     Returns:
         A pure function, not yet jitted, of stacked states, of batches `[M, B, ...]` and of the
-        members' keys `[M]`. It gives stacked states, and metrics `[M]`. Member m goes as it would
-        alone (`jaxgan.make_step`), but for rounding: XLA sums in another order when it computes
-        many together, or compiles a loop over them.
+        members' keys `[M]`. It gives stacked states, and metrics `[M]`. Member m trains as it would
+        alone (`jaxgan.make_step`), up to rounding: XLA sums in another order when it computes many
+        members together, or in a loop.
     """
 
     def step_member(state: GANState, batch: PyTree, key: Array, own: Mapping[str, Array]):
@@ -76,27 +80,27 @@ def make_step(
 
 
 def over_members(function: Callable, at_once: int | None = None) -> Callable:
-    """Makes a function of all members of a function of one.
+    """Lifts a per-member function to the whole population.
 
     Args:
         function: of trees of one member.
         at_once: how many members to compute together, by `jax.vmap`; the others wait for their
-            turn. None for all. It bounds the memory; and on a CPU large networks, those with
+            turn. None for all. It bounds the memory; and on a CPU, large networks, those with
             convolutions most of all, are quicker one by one.
 
     Returns:
-        A function of trees with leaves `[M, ...]`; so is what it returns.
+        A function of trees with leaves `[M, ...]`, which returns such trees.
     """
 
-    def of_all(*trees: PyTree):
+    def lifted(*trees: PyTree):
         if at_once is None or at_once >= jax.tree.leaves(trees)[0].shape[0]:
             return jax.vmap(function)(*trees)
         batch_size = None if at_once == 1 else at_once
         return lax.map(lambda own: function(*own), trees, batch_size=batch_size)
 
-    return of_all
+    return lifted
 
 
 def member(tree: PyTree, index: int) -> PyTree:
-    """Takes one member out of a population: its state of the states, its metrics of the metrics."""
+    """Takes one member out of a population's states, metrics or any other tree of `[M, ...]`."""
     return jax.tree.map(lambda x: x[index], tree)

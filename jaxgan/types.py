@@ -5,7 +5,7 @@ Axes: `B` batch, `Z` latent size; `...` is the shape of one example, (H, W, C) f
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from jax import Array
 from jaxtyping import Float, Key
@@ -23,3 +23,10 @@ Metrics = dict[str, Array]  # scalars
 
 Size = tuple[int, int]  # height, width
 Padding = tuple[tuple[int, int], tuple[int, int]]  # (before, after) of height, of width
+
+
+class DataSpec(NamedTuple):
+    """What the examples of a data set look like: all that a recipe's networks depend on."""
+
+    shape: tuple[int, ...]  # of one example: (H, W, C) of an image, (D,) of a vector
+    classes: int | None = None  # of its labels; None where it has none

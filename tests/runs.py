@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from jaxgan.cli.commands import main
-from jaxgan.core.gan import GANState
+from jaxgan.core.state import GANState
 from jaxgan.rundir.loading import load
 from jaxgan.rundir.log import read_metrics
 

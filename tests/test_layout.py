@@ -11,19 +11,19 @@ ROOT = Path(jaxgan.__file__).parent
 
 # A room (a folder, or a single file of the vocabulary) imports only rooms before it.
 ROOMS = [
-    *("util", "types", "keys", "losses", "penalties", "latents"),
+    *("util", "types", "axes", "keys", "losses", "penalties", "latents"),
     *("nn", "models", "core", "population", "metrics", "data", "interop", "features"),
     *("recipes", "devices", "rundir", "report", "evaluation", "training", "cli", "__init__"),
 ]
 PLACE = {room: place for place, room in enumerate(ROOMS)}
 # The core is pure, and the vocabulary, the networks and the metrics know nothing of training.
-VOCABULARY = {"types", "keys", "losses", "penalties", "latents"}
+VOCABULARY = {"types", "axes", "keys", "losses", "penalties", "latents"}
 ONLY = {
     "core": {"util", *VOCABULARY},
-    "data": {"util", "types", "keys"},
+    "data": {"util", "types", "axes", "keys"},
     "metrics": {"util", "types", "keys"},
     "models": {"types", "nn"},
-    "nn": {"types", "keys"},
+    "nn": {"types", "axes", "keys"},
     "__init__": {"core", "losses"},
 }
 # Libraries that only some rooms may import.

@@ -10,7 +10,8 @@ import optax
 from flax import linen as nn
 
 from jaxgan import latents, losses
-from jaxgan.core.gan import GAN, GANState, init
+from jaxgan.core.gan import GAN, init
+from jaxgan.core.state import GANState
 from jaxgan.core.updates import Update
 from jaxgan.nn.layers import batch_norm
 from jaxgan.recipes import Recipe, find_recipe

@@ -131,7 +131,7 @@ def _population(arguments: list[str]) -> None:
 def _begin(command: str, options_of: Any, arguments: list[str]) -> None:
     """Trains, one GAN or many."""
     from jaxgan import rundir, training
-    from jaxgan.devices import mesh as parallel
+    from jaxgan.devices.mesh import is_main_process
     from jaxgan.recipes import find_recipe, recipes
     from jaxgan.rundir.sweep import choose
 
@@ -197,7 +197,7 @@ def _begin(command: str, options_of: Any, arguments: list[str]) -> None:
             again += ["--data-dir", options.data_dir]
         again += options.processes.words()
         _fail(128 + error.signal, f"stopped at step {error.step}; go on with: {shlex.join(again)}")
-    if parallel.leads():
+    if is_main_process():
         if members is not None:
             print((run / "summary.txt").read_text("utf-8"), end="")
         print(f"done: {run / 'report.html'}")
@@ -267,7 +267,7 @@ def _report(arguments: list[str]) -> None:
 def _verify(arguments: list[str]) -> None:
     options = parse(Verify, arguments, "jaxgan verify")
     from jaxgan import rundir
-    from jaxgan.devices import mesh as parallel
+    from jaxgan.devices.mesh import is_main_process
     from jaxgan.training import verify
 
     used = rundir.read_devices(rundir.read_config(options.run))
@@ -275,7 +275,7 @@ def _verify(arguments: list[str]) -> None:
     devices = used.per_process * (1 if together else used.processes)
     _set_up(devices, used.deterministic, options.processes)
     verdict = verify.verify(options.run, options.steps, options.data_dir, devices)
-    if parallel.leads():
+    if is_main_process():
         print(verdict)
     if verdict.differs is not None:
         sys.exit(1)
@@ -283,8 +283,8 @@ def _verify(arguments: list[str]) -> None:
 
 def _set_up(devices: int | None, deterministic: bool, processes: Processes) -> None:
     """Tells JAX, before its first use, what was asked for on the command line."""
-    from jaxgan.devices import mesh as parallel
     from jaxgan.devices import startup
+    from jaxgan.devices.mesh import is_main_process
 
     _speed_up()
     if devices is not None and devices > 1:
@@ -294,7 +294,7 @@ def _set_up(devices: int | None, deterministic: bool, processes: Processes) -> N
     others = (processes.coordinator, processes.process_count, processes.process_index)
     if processes.distributed:
         startup.connect(*others)
-        if not parallel.leads():  # the first one speaks for all
+        if not is_main_process():  # the first one speaks for all
             logging.getLogger("jaxgan").setLevel(logging.WARNING)
     elif others != (None, None, None):
         raise UserError("a coordinator, process count or index needs --distributed")

@@ -1,15 +1,41 @@
-"""Ways to compose updates: in a row, on parts of a batch, several times, now and then."""
+"""Ways to compose updates: in a row, on parts of a batch, repeatedly, now and then, averaged."""
+
+from collections.abc import Callable
+from functools import reduce
 
 import jax
-from jax import lax
+import jax.numpy as jnp
+import optax
+from jax import Array, lax
 
-from jaxgan.core.gan import GANState
-from jaxgan.core.updates import Update
+from jaxgan.core.gan import batch_size
+from jaxgan.core.state import GANState
+from jaxgan.core.updates import Player, Update
 from jaxgan.types import Batch, Metrics, PRNGKey
+
+Schedule = Callable[[Array], Array | float]  # of the step number, as in optax
 
 
 def chain(*updates: Update) -> Update:
-    """Makes one update of several, done in order with the same batch and key.
+    """Makes one update of several, done in order, each with a key of its own.
+
+    So each of them draws its own latents, dropout masks and augmentations:
+    `chain(*[update_discriminator(gan)] * 5, update_generator(gan))` draws six times.
+
+    Args:
+        *updates: the updates.
+
+    Returns:
+        An update with the metrics of all; where two give the same metric, the later one's.
+    """
+    return share_key(*(_with_own_key(update, index) for index, update in enumerate(updates)))
+
+
+def share_key(*updates: Update) -> Update:
+    """Makes one update of several, done in order, all with the same key.
+
+    So they draw the same: `share_key(update_generator(gan), update_generator(gan))` steps G twice
+    on the same latents.
 
     Args:
         *updates: the updates.
@@ -18,16 +44,24 @@ def chain(*updates: Update) -> Update:
         An update with the metrics of all; where two give the same metric, the later one's.
     """
 
-    def update(
-        state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
-    ) -> tuple[GANState, Metrics]:
+    def init(state: GANState, batch: Batch, key: PRNGKey) -> GANState:
+        return reduce(lambda state, update: update.init(state, batch, key), updates, state)
+
+    def apply(state: GANState, batch: Batch, key: PRNGKey) -> tuple[GANState, Metrics]:
         metrics: Metrics = {}
-        for each in updates:
-            state, new = each(state, batch, key, axis_name)
+        for update in updates:
+            state, new = update.apply(state, batch, key)
             metrics |= new
         return state, metrics
 
-    return update
+    return Update(init, apply)
+
+
+def _with_own_key(update: Update, index: int) -> Update:
+    return Update(
+        lambda state, batch, key: update.init(state, batch, jax.random.fold_in(key, index)),
+        lambda state, batch, key: update.apply(state, batch, jax.random.fold_in(key, index)),
+    )
 
 
 def on_part(update: Update, part: int, parts: int) -> Update:
@@ -45,15 +79,16 @@ def on_part(update: Update, part: int, parts: int) -> Update:
         An update. It raises a ValueError when traced with a batch that `parts` does not divide.
     """
 
-    def partial_update(
-        state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
-    ) -> tuple[GANState, Metrics]:
-        if len(batch["image"]) % parts:
-            raise ValueError(f"{parts} parts do not divide a batch of {len(batch['image'])}")
-        own = jax.tree.map(lambda x: x[part::parts], dict(batch))
-        return update(state, own, key, axis_name)
+    def take(batch: Batch) -> Batch:
+        if batch_size(batch) % parts:
+            raise ValueError(f"{parts} parts do not divide a batch of {batch_size(batch)}")
+        # Not x[part::parts], of which the compiler makes an exchange between devices.
+        return {name: x.reshape(-1, parts, *x.shape[1:])[:, part] for name, x in batch.items()}
 
-    return partial_update
+    return Update(
+        lambda state, batch, key: update.init(state, take(batch), key),
+        lambda state, batch, key: update.apply(state, take(batch), key),
+    )
 
 
 def repeat(update: Update, times: int) -> Update:
@@ -66,16 +101,7 @@ def repeat(update: Update, times: int) -> Update:
     Returns:
         An update with the metrics of the last time.
     """
-
-    def fresh(index: int) -> Update:
-        def update_with_key(
-            state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
-        ) -> tuple[GANState, Metrics]:
-            return update(state, batch, jax.random.fold_in(key, index), axis_name)
-
-        return update_with_key
-
-    return chain(*(on_part(fresh(index), index, times) for index in range(times)))
+    return chain(*(on_part(update, index, times) for index in range(times)))
 
 
 def every(period: int, update: Update) -> Update:
@@ -89,12 +115,84 @@ def every(period: int, update: Update) -> Update:
         An update without metrics, for a step that leaves it out has none.
     """
 
-    def lazy(
-        state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
-    ) -> tuple[GANState, Metrics]:
+    def apply(state: GANState, batch: Batch, key: PRNGKey) -> tuple[GANState, Metrics]:
         def act(state: GANState) -> GANState:
-            return update(state, batch, key, axis_name)[0]
+            return update.apply(state, batch, key)[0]
 
         return lax.cond(state.step % period == 0, act, lambda state: state, state), {}
 
-    return lazy
+    return Update(update.init, apply)
+
+
+def scheduled(make_update: Callable[[Array], Update]) -> Update:
+    """Makes an update that is made anew for each step: a schedule for anything.
+
+    Learning rates and betas are optax's to schedule. For everything else, such as the weight of a
+    penalty:
+
+        scheduled(lambda step: update_both(replace(gan, penalty=r1(gamma(step)))))
+
+    where `gamma` is a schedule of optax. Images seen are `step * batch_size`.
+
+    Args:
+        make_update: makes the update from the step number, a traced int32.
+
+    Returns:
+        The update.
+    """
+    return Update(
+        lambda state, batch, key: make_update(state.step).init(state, batch, key),
+        lambda state, batch, key: make_update(state.step).apply(state, batch, key),
+    )
+
+
+def update_average(
+    decay: float | Schedule, *, of: Player = "generator", name: str = "average"
+) -> Update:
+    """Makes the update that moves an average of a player's parameters.
+
+    `average = decay * average + (1 - decay) * parameters`; collections, such as the running
+    averages of batch norm, are taken over as they are. `sample` and `generate` use the average that
+    is called "average".
+
+    Args:
+        decay: in [0, 1), or a schedule of it (see `half_life`).
+        of: whose parameters.
+        name: of the average in `state.extra`, where it is a `TrainState` without optimizer state.
+
+    Returns:
+        An update without metrics.
+    """
+
+    def init(state: GANState, batch: Batch, key: PRNGKey) -> GANState:
+        return state.with_extra(**{name: getattr(state, of).replace(opt_state=())})
+
+    def apply(state: GANState, batch: Batch, key: PRNGKey) -> tuple[GANState, Metrics]:
+        net = getattr(state, of)
+        kept = decay(state.step) if callable(decay) else decay
+        params = optax.incremental_update(net.params, state.extra[name].params, 1 - kept)
+        # A copy: a state that holds the same buffer twice could not be donated.
+        average = net.replace(
+            params=params, collections=jax.tree.map(jnp.copy, net.collections), opt_state=()
+        )
+        return state.with_extra(**{name: average}), {}
+
+    return Update(init, apply)
+
+
+def half_life(steps: float | Schedule) -> Schedule:
+    """Makes the schedule of a decay from the time in which an average forgets half of the past.
+
+    Args:
+        steps: the half-life in steps (of images seen: images / batch size), 0 or more, or a
+            schedule of it, such as a ramp.
+
+    Returns:
+        A schedule of `decay = 0.5 ** (1 / steps)`; 0 where `steps` is 0.
+    """
+
+    def decay(step: Array) -> Array:
+        now = jnp.asarray(steps(step) if callable(steps) else steps, jnp.float32)
+        return jnp.where(now > 0, 0.5 ** (1 / jnp.where(now > 0, now, 1)), 0)
+
+    return decay

@@ -1,318 +1,312 @@
-"""Updates, pure functions that move part of a GAN's state.
+"""Updates: pure functions that move a GAN's state, each with what it keeps for itself.
 
-A training step is a chain of updates (see `jaxgan.combinators`):
+A training step is a chain of updates (see `jaxgan.core.combinators`):
 
     chain(update_discriminator(gan), update_generator(gan))
 """
 
-from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import optax
-from jax import lax
 
-from jaxgan.core.gan import GAN, GANState, TrainState, apply, pack
+from jaxgan import axes
+from jaxgan.core.gan import GAN, Play, batch_size
+from jaxgan.core.state import GANState, TrainState
 from jaxgan.keys import per_example, stream
-from jaxgan.types import Batch, Images, Latents, Metrics, PerSample, PRNGKey, PyTree, Scores
+from jaxgan.types import Batch, Metrics, PRNGKey, PyTree
+
+Player = Literal["generator", "discriminator"]
 
 
-@runtime_checkable
-class Update(Protocol):
-    """A pure function that moves part of a GAN's state."""
+class Update(NamedTuple):
+    """A pair of pure functions, as `optax.GradientTransformation` is.
 
-    def __call__(
-        self, state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
-    ) -> tuple[GANState, Metrics]:
-        """Makes the update.
+    `init(state, batch, key) -> state` adds what the update keeps for itself to `state.extra`.
 
-        Args:
-            state: the state to start from.
-            batch: real examples: this device's share of them under `axis_name`.
-            key: the key of this step, the same on all devices.
-            axis_name: the mapped axis over which the batch is spread (pmap, shard_map), or None.
+    `apply(state, batch, key) -> state, metrics` makes the update. The key is that of the step, the
+    same on all devices. Metrics are scalars by name, the same on all devices.
+    """
 
-        Returns:
-            The moved state, and metrics: scalars, averaged over the devices.
-        """
-        ...
+    init: Callable[[GANState, Batch, PRNGKey], GANState]
+    apply: Callable[[GANState, Batch, PRNGKey], tuple[GANState, Metrics]]
 
 
-def update_discriminator(
-    gan: GAN, *, on: Literal["both", "real", "fake"] = "both", latents: str = "latents"
+# params, state, batch, key -> loss, (metrics, collections)
+Objective = Callable[[PyTree, GANState, Batch, PRNGKey], tuple[jax.Array, tuple[Metrics, PyTree]]]
+
+
+def stateless(apply: Callable[[GANState, Batch, PRNGKey], tuple[GANState, Metrics]]) -> Update:
+    """Makes an update that keeps nothing for itself.
+
+    Args:
+        apply: see `Update`.
+
+    Returns:
+        The update.
+    """
+    return Update(lambda state, batch, key: state, apply)
+
+
+def minimize(
+    player: Player, objective: Objective, optimizer: optax.GradientTransformation
 ) -> Update:
+    """Makes the update that steps one player down an objective: what all training is made of.
+
+    Loss, gradients, metrics and collections are averaged over the devices of a mapped axis, so an
+    objective is written for one device.
+
+    Args:
+        player: whose parameters move.
+        objective: `(params, state, batch, key) -> loss, (metrics, collections)`: a scalar, scalars
+            by name, and the player's moved collections.
+        optimizer: any of optax; it is given `value`, `grad` and `value_fn` if it wants them.
+
+    Returns:
+        The update, with the objective's metrics.
+    """
+
+    def apply(state: GANState, batch: Batch, key: PRNGKey) -> tuple[GANState, Metrics]:
+        def loss(params: PyTree):
+            return objective(params, state, batch, key)
+
+        params = getattr(state, player).params
+        (value, (metrics, collections)), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+        state = _descend(
+            state, player, optimizer, value, gradients, collections, lambda x: loss(x)[0]
+        )
+        return state, axes.mean(metrics)
+
+    return stateless(apply)
+
+
+def _descend(
+    state: GANState,
+    player: Player,
+    optimizer: optax.GradientTransformation,
+    value: jax.Array,
+    gradients: PyTree,
+    collections: PyTree,
+    loss: Callable[[PyTree], jax.Array],
+) -> GANState:
+    """Steps one player down its gradients, given its loss as a value and as a function."""
+    net: TrainState = getattr(state, player)
+    value, gradients, collections = axes.mean((value, gradients, collections))
+    changes, opt_state = optax.with_extra_args_support(optimizer).update(
+        gradients,
+        net.opt_state,
+        net.params,
+        value=value,
+        grad=gradients,
+        value_fn=lambda params: axes.mean(loss(params)),
+    )
+    net = TrainState(optax.apply_updates(net.params, changes), collections, opt_state)
+    return state.replace(**{player: net})
+
+
+def update_discriminator(gan: GAN, *, on: Literal["both", "real", "fake"] = "both") -> Update:
     """Makes the update that steps the discriminator once.
 
-    Reals and fakes pass through D separately, reals first; D's running averages follow both
-    passes. G runs in training mode, but its running averages move in its own update only.
+    Reals and fakes pass through D separately, reals first; D's collections follow both passes. G
+    runs in training mode, but its collections move in its own update only.
 
-    A penalty is computed with D in training mode, by passes of its own that leave D's running
-    averages alone and have dropout masks of their own, the same in all of them. With batch norm,
+    A penalty is computed with D in training mode, by passes of its own that leave D's collections
+    alone and have a view and dropout masks of their own, the same in all of them. With batch norm,
     where a score depends on the other examples too, the slopes are those of the sum of all scores:
     penalties of single examples want a D without it (Gulrajani et al., 2017, section 4).
 
     Args:
         gan: the GAN.
-        on: which examples the step learns from; "real" and "fake" need a separable loss and no
-            penalty.
-        latents: name of the key stream that the latents come from. Updates of one chain that name
-            the same stream use the same latents.
+        on: which examples the step learns from; "real" and "fake" need a loss with these parts, and
+            neither penalty nor terms.
 
     Returns:
         An update. Its metrics are D's mean loss `loss_d` (`loss_d_real`, `loss_d_fake` for a step
-        on one kind), D's mean scores, `score_real` and `score_fake`, and, where there is one, the
-        mean `penalty`, which `loss_d` does not contain.
+        on one kind), the mean of each of D's outputs `[B]`, such as `score_real` and `score_fake`,
+        and the mean `penalty` and `terms_d` where there are any, which `loss_d` does not contain.
 
     Raises:
-        ValueError: if `on` is "real" or "fake" and the loss or a penalty wants both.
+        ValueError: if `on` is "real" or "fake" and the loss, a penalty or terms want both.
     """
-    if gan.penalty is not None and on != "both":
+    if on != "both" and (gan.penalty is not None or gan.discriminator_terms is not None):
         raise ValueError(f"a penalty needs reals and fakes, not {on} examples alone")
-    objective = {"both": gan.loss.discriminator, "real": gan.loss.real, "fake": gan.loss.fake}[on]
-    if objective is None:
+    if {"both": gan.loss.discriminator, "real": gan.loss.real, "fake": gan.loss.fake}[on] is None:
         raise ValueError(f"a loss that pairs reals with fakes has no part on {on} examples alone")
 
-    def update(
-        state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
-    ) -> tuple[GANState, Metrics]:
-        examples = {}
-        if on != "fake":
-            examples["real"] = batch["image"]
+    def objective(params: PyTree, state: GANState, batch: Batch, key: PRNGKey):
+        inputs = fake = None
         if on != "real":
-            # What the fakes alone do not need is never computed: jit leaves it out.
-            examples["fake"], *_ = _generate(gan, state, batch, key, axis_name, latents)
-        return _step_discriminator(gan, state, examples, objective, key, axis_name)
+            inputs = _draw_inputs(gan, batch, key)
+            fake, _ = _make_fakes(gan, state.generator.params, state, inputs, key)
+        return _discriminator_loss(gan, on, params, state, inputs, fake, batch, key)
 
-    return update
+    return minimize("discriminator", objective, gan.discriminator_optimizer)
 
 
-def update_generator(gan: GAN, *, latents: str = "latents") -> Update:
+def update_generator(gan: GAN) -> Update:
     """Makes the update that steps the generator once, through the discriminator as it is now.
 
-    D runs in training mode, but its running averages move in its own update only.
+    D runs in training mode, but its collections move in its own update only.
 
     Args:
         gan: the GAN.
-        latents: name of the key stream that the latents come from (see `update_discriminator`).
 
     Returns:
-        An update. Its metric is G's mean loss, `loss_g`.
+        An update. Its metrics are G's mean loss, `loss_g`, and the mean of its terms, `terms_g`,
+        where there are any, which `loss_g` does not contain.
     """
 
-    def update(
-        state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
-    ) -> tuple[GANState, Metrics]:
-        generated = _generate(gan, state, batch, key, axis_name, latents)
-        return _step_generator(gan, state, generated, batch, key, axis_name)
+    def objective(params: PyTree, state: GANState, batch: Batch, key: PRNGKey):
+        inputs = _draw_inputs(gan, batch, key)
+        fake, collections = _make_fakes(gan, params, state, inputs, key)
+        loss, metrics = _generator_loss(gan, state, inputs, fake, batch, key)
+        return loss, (metrics, collections)
 
-    return update
+    return minimize("generator", objective, gan.generator_optimizer)
 
 
-def update_both(gan: GAN, *, latents: str = "latents") -> Update:
-    """Makes the update that steps D and then G on the same latents, by one pass through G.
+def update_both(gan: GAN) -> Update:
+    """Makes the update that steps D and then G on the same fakes, by one pass through G.
 
-    Computes what `chain(update_discriminator(gan), update_generator(gan))` does, which makes the
-    same fakes twice.
+    Computes what `share_key(update_discriminator(gan), update_generator(gan))` does, which makes
+    the same fakes twice.
 
     Args:
         gan: the GAN.
-        latents: name of the key stream that the latents come from (see `update_discriminator`).
 
     Returns:
         An update with the metrics of both.
     """
 
-    def update(
-        state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
-    ) -> tuple[GANState, Metrics]:
-        generated = _generate(gan, state, batch, key, axis_name, latents)
-        examples = {"real": batch["image"], "fake": generated.fakes}
-        objective = gan.loss.discriminator
-        state, of_d = _step_discriminator(gan, state, examples, objective, key, axis_name)
-        state, of_g = _step_generator(gan, state, generated, batch, key, axis_name)
-        return state, of_d | of_g
+    def apply(state: GANState, batch: Batch, key: PRNGKey) -> tuple[GANState, Metrics]:
+        inputs = _draw_inputs(gan, batch, key)
 
-    return update
+        def make_fakes(params: PyTree) -> tuple[PyTree, PyTree]:
+            return _make_fakes(gan, params, state, inputs, key)
 
+        fake, pullback, collections = jax.vjp(make_fakes, state.generator.params, has_aux=True)
 
-def update_average(gan: GAN) -> Update:
-    """Makes the update that moves the average of the generator's parameters.
+        def objective(params: PyTree, state: GANState, batch: Batch, key: PRNGKey):
+            return _discriminator_loss(gan, "both", params, state, inputs, fake, batch, key)
 
-    `average = decay * average + (1 - decay) * parameters`; the running averages of batch norm are
-    taken over as they are.
+        of_d = minimize("discriminator", objective, gan.discriminator_optimizer)
+        state, metrics = of_d.apply(state, batch, key)
 
-    Args:
-        gan: the GAN; its `average_decay` is the decay.
+        def loss(fake: PyTree) -> tuple[jax.Array, Metrics]:
+            return _generator_loss(gan, state, inputs, fake, batch, key)
 
-    Returns:
-        An update without metrics.
-
-    Raises:
-        ValueError: if the GAN keeps no average.
-    """
-    decay = gan.average_decay
-    if decay is None:
-        raise ValueError("the GAN keeps no average: set its average_decay")
-
-    def update(
-        state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None = None
-    ) -> tuple[GANState, Metrics]:
-        assert state.average is not None
-        params = optax.incremental_update(
-            state.generator.params, state.average.params, step_size=1 - decay
+        (value, more), cotangent = jax.value_and_grad(loss, has_aux=True)(fake)
+        (gradients,) = pullback(cotangent)
+        state = _descend(
+            state,
+            "generator",
+            gan.generator_optimizer,
+            value,
+            gradients,
+            collections,
+            lambda params: loss(make_fakes(params)[0])[0],
         )
-        # A copy: a state that holds the same buffer twice could not be donated.
-        batch_stats = jax.tree.map(jnp.copy, state.generator.batch_stats)
-        average = state.average.replace(params=params, batch_stats=batch_stats)
-        return state.replace(average=average), {}
+        return state, metrics | axes.mean(more)
 
-    return update
+    return stateless(apply)
 
 
-def _mean(x: PyTree, axis_name: str | None) -> PyTree:
-    return x if axis_name is None else lax.pmean(x, axis_name)
+def _draw_inputs(gan: GAN, batch: Batch, key: PRNGKey) -> PyTree:
+    """Draws what G sees; on each of several devices, its share of what one device would draw."""
+    n = batch_size(batch) * axes.device_count()
+    return axes.share(gan.inputs(stream(key, "latents"), n, axes.whole(batch)))
 
 
-def _draw_latents(gan: GAN, key: PRNGKey, n: int, axis_name: str | None) -> Latents:
-    """Draws `n` latents; under an axis, this device's share of what one device would draw."""
-    if axis_name is None:
-        return gan.latents(key, n)
-    everyone = gan.latents(key, n * lax.axis_size(axis_name))
-    return lax.dynamic_slice_in_dim(everyone, lax.axis_index(axis_name) * n, n)
+def _make_fakes(
+    gan: GAN, params: PyTree, state: GANState, inputs: PyTree, key: PRNGKey
+) -> tuple[PyTree, PyTree]:
+    """Runs G in training mode: fakes, and moved collections."""
+    key = stream(key, "dropout_generator")
+    return gan.generator.apply(params, state.generator.collections, inputs, key, True)
 
 
 def _judge(
     gan: GAN,
-    params: PyTree,
-    batch_stats: PyTree,
-    packs: Images,
-    key: PRNGKey,
-    axis_name: str | None,
-) -> tuple[Scores, PyTree]:
-    """Runs D in training mode: scores, and moved running averages."""
-    microbatch = None if gan.microbatch is None else max(1, gan.microbatch // gan.packing)
-    return apply(
-        gan.discriminator,
-        params,
-        batch_stats,
-        packs,
-        train=True,
-        key=key,
-        axis_name=axis_name,
-        dtype=gan.dtype,
-        microbatch=microbatch,
-    )
-
-
-class _Generated(NamedTuple):
-    """G's pass of a step."""
-
-    fakes: Images
-    pullback: Callable[[Images], tuple[PyTree]]  # from the fakes' cotangents to those of G's params
-    batch_stats: PyTree  # G's moved running averages
-
-
-def _generate(
-    gan: GAN, state: GANState, batch: Batch, key: PRNGKey, axis_name: str | None, latents: str
-) -> _Generated:
-    """Makes a fake for each example of the batch."""
-    z = _draw_latents(gan, stream(key, latents), len(batch["image"]), axis_name)
-
-    def generate(params: PyTree) -> tuple[Images, PyTree]:
-        return apply(
-            gan.generator,
-            params,
-            state.generator.batch_stats,
-            z,
-            train=True,
-            key=stream(key, "dropout_generator"),
-            axis_name=axis_name,
-            dtype=gan.dtype,
-            microbatch=gan.microbatch,
-        )
-
-    return _Generated(*jax.vjp(generate, state.generator.params, has_aux=True))
-
-
-def _step_discriminator(
-    gan: GAN,
-    state: GANState,
-    examples: Mapping[str, Images],
-    objective: Callable[..., PerSample],
-    key: PRNGKey,
-    axis_name: str | None,
-) -> tuple[GANState, Metrics]:
-    """Steps D on examples by kind, "real" before "fake"."""
-    judged = {kind: pack(images, gan.packing) for kind, images in examples.items()}
-
-    def score(params: PyTree, batch_stats: PyTree, images: Images, use: str):
-        dropout = stream(key, f"dropout_discriminator_{use}")
-        return _judge(gan, params, batch_stats, images, dropout, axis_name)
-
-    name = "loss_d" if len(judged) == 2 else f"loss_d_{next(iter(judged))}"
-
-    def loss(params: PyTree):
-        batch_stats = state.discriminator.batch_stats
-        metrics: Metrics = {}
-        scores: list[Scores] = []
-        for kind, images in judged.items():
-            found, batch_stats = score(params, batch_stats, images, kind)
-            scores.append(found)
-            metrics[f"score_{kind}"] = found.mean()
-        value = metrics[name] = objective(*scores).mean()
-        if gan.penalty is not None:
-
-            def critic(images: Images) -> Scores:
-                return score(params, state.discriminator.batch_stats, images, "penalty")[0]
-
-            real, fake = judged.values()
-            keys = per_example(stream(key, "penalty"), len(real), axis_name)
-            metrics["penalty"] = gan.penalty(critic, real, fake, keys).mean()
-            value += metrics["penalty"]
-        return value, (metrics, batch_stats)
-
-    gradients, (metrics, batch_stats) = jax.grad(loss, has_aux=True)(state.discriminator.params)
-    moved = _descend(
-        state.discriminator, gan.discriminator_optimizer, gradients, batch_stats, axis_name
-    )
-    return state.replace(discriminator=moved), _mean(metrics, axis_name)
-
-
-def _step_generator(
-    gan: GAN,
-    state: GANState,
-    generated: _Generated,
+    net: TrainState,
+    example: PyTree,
     batch: Batch,
     key: PRNGKey,
-    axis_name: str | None,
-) -> tuple[GANState, Metrics]:
-    """Steps G, given its pass."""
-
-    def score(packs: Images, kind: str) -> Scores:
-        net, dropout = state.discriminator, stream(key, f"dropout_generator_{kind}")
-        return _judge(gan, net.params, net.batch_stats, packs, dropout, axis_name)[0]
-
-    def loss(fakes: Images):
-        paired = gan.loss.real is None
-        real = score(pack(batch["image"], gan.packing), "real") if paired else None
-        return gan.loss.generator(score(pack(fakes, gan.packing), "fake"), real).mean()
-
-    value, cotangent = jax.value_and_grad(loss)(generated.fakes)
-    (gradients,) = generated.pullback(cotangent)
-    net, batch_stats = state.generator, generated.batch_stats
-    moved = _descend(net, gan.generator_optimizer, gradients, batch_stats, axis_name)
-    return state.replace(generator=moved), {"loss_g": _mean(value, axis_name)}
+    state: GANState,
+    use: str,
+) -> tuple[PyTree, PyTree]:
+    """Runs D in training mode on what it is shown of examples: outputs, and moved collections."""
+    seen = gan.view(example, batch, stream(key, f"view_{use}"), state)
+    dropout = stream(key, f"dropout_{use}")
+    return gan.discriminator.apply(net.params, net.collections, seen, dropout, True)
 
 
-def _descend(
-    net: TrainState,
-    optimizer: optax.GradientTransformation,
-    gradients: PyTree,
-    batch_stats: PyTree,
-    axis_name: str | None,
-) -> TrainState:
-    """Steps one network down its gradients, averaged over the devices."""
-    gradients = _mean(gradients, axis_name)
-    changes, opt_state = optimizer.update(gradients, net.opt_state, net.params)
-    return TrainState(optax.apply_updates(net.params, changes), batch_stats, opt_state)
+def _discriminator_loss(
+    gan: GAN,
+    on: Literal["both", "real", "fake"],
+    params: PyTree,
+    state: GANState,
+    inputs: PyTree,
+    fake: PyTree,
+    batch: Batch,
+    key: PRNGKey,
+) -> tuple[jax.Array, tuple[Metrics, PyTree]]:
+    net = before = state.discriminator.replace(params=params)
+    examples = {"real": gan.real(batch), "fake": fake}
+    outputs: dict[str, PyTree] = {}
+    metrics: Metrics = {}
+    for kind in ("real", "fake") if on == "both" else (on,):
+        outputs[kind], moved = _judge(
+            gan, net, examples[kind], batch, key, state, f"discriminator_{kind}"
+        )
+        net = net.replace(collections=moved)
+        metrics |= _means(outputs[kind], kind)
+    if on != "both":
+        part = gan.loss.real if on == "real" else gan.loss.fake
+        assert part is not None
+        metrics[f"loss_d_{on}"] = loss = part(outputs[on]).mean()
+        return loss, (metrics, net.collections)
+    real = examples["real"]
+    metrics["loss_d"] = loss = gan.loss.discriminator(outputs["real"], outputs["fake"]).mean()
+    if gan.penalty is not None:
+
+        def critic(example: PyTree) -> PyTree:
+            return _judge(gan, before, example, batch, key, state, "discriminator_penalty")[0]
+
+        keys = per_example(stream(key, "penalty"), batch_size(batch))
+        metrics["penalty"] = gan.penalty(critic, real, fake, keys).mean()
+        loss += metrics["penalty"]
+    if gan.discriminator_terms is not None:
+        play = Play(batch, inputs, real, fake, outputs["real"], outputs["fake"], state)
+        metrics["terms_d"] = gan.discriminator_terms(play).mean()
+        loss += metrics["terms_d"]
+    return loss, (metrics, net.collections)
+
+
+def _generator_loss(
+    gan: GAN, state: GANState, inputs: PyTree, fake: PyTree, batch: Batch, key: PRNGKey
+) -> tuple[jax.Array, Metrics]:
+    net = state.discriminator
+    fake_outputs, _ = _judge(gan, net, fake, batch, key, state, "generator_fake")
+    real = real_outputs = None
+    if gan.loss.real is None or gan.generator_terms is not None:  # else nobody looks at reals
+        real = gan.real(batch)
+        real_outputs, _ = _judge(gan, net, real, batch, key, state, "generator_real")
+    loss = gan.loss.generator(fake_outputs, real_outputs).mean()
+    metrics = {"loss_g": loss}
+    if gan.generator_terms is not None:
+        play = Play(batch, inputs, real, fake, real_outputs, fake_outputs, state)
+        metrics["terms_g"] = gan.generator_terms(play).mean()
+        loss += metrics["terms_g"]
+    return loss, metrics
+
+
+def _means(outputs: PyTree, kind: str) -> Metrics:
+    """The mean of each of D's outputs that is a number per example, by name."""
+    leaves = jax.tree.leaves_with_path(outputs)
+    names = [jax.tree_util.keystr(path, simple=True, separator="_") for path, _ in leaves]
+    return {
+        f"{name or 'score'}_{kind}": leaf.mean()
+        for name, (_, leaf) in zip(names, leaves, strict=True)
+        if leaf.ndim == 1
+    }

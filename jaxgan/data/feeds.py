@@ -10,7 +10,6 @@ from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Int32, UInt8
 
 from jaxgan.data import order
@@ -35,6 +34,11 @@ class Feed(Protocol):
         ...
 
     @property
+    def classes(self) -> int | None:
+        """Number of label classes; None where examples have no such labels."""
+        ...
+
+    @property
     def batch_size(self) -> int:
         """Examples in each batch, B."""
         ...
@@ -45,7 +49,7 @@ class Feed(Protocol):
         ...
 
     @property
-    def stretch(self) -> int:
+    def longest(self) -> int:
         """The most steps that one call of `rows` may ask for."""
         ...
 
@@ -58,7 +62,7 @@ class Feed(Protocol):
 
         Args:
             start: the first step, 0 or more.
-            stop: the step after the last, at most `start + stretch`.
+            stop: the step after the last, at most `start + longest`.
             share: which examples of each batch to read.
 
         Returns:
@@ -67,17 +71,13 @@ class Feed(Protocol):
         """
         ...
 
-    def batch(
-        self, arrays: PyTree, row: PyTree, key: PRNGKey, axis_name: str | None = None
-    ) -> Batch:
+    def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
         """Makes the batch of one step; pure.
 
         Args:
             arrays: as in `arrays`.
-            row: a step's row of `rows`, without the leading axis; under `axis_name`, this device's
-                part of it.
-            key: a key for this step and purpose alone, the same on all devices.
-            axis_name: the mapped axis over which the batch is spread, or None.
+            row: a step's row of `rows`, without the leading axis.
+            key: a key for this step and purpose alone.
 
         Returns:
             "image", float32 [b, ...] in the recipe's range, and "label", int32 [b], where the data
@@ -96,9 +96,10 @@ class Resident:
         seed: of the order, 0 or more.
         low: the value of black in a batch.
         high: the value of white in a batch.
+        classes: number of label classes, or None.
     """
 
-    stretch = 1024  # rows are small: 4 bytes an example
+    longest = 1024  # rows are small: 4 bytes an example
 
     def __init__(
         self,
@@ -108,10 +109,12 @@ class Resident:
         seed: int,
         low: float,
         high: float,
+        classes: int | None = None,
     ):
         self.size, *shape = images.shape
         self.shape = tuple(shape)
         self.batch_size = batch_size
+        self.classes = classes
         self.arrays = {"image": jnp.asarray(images)}
         if labels is not None:
             self.arrays["label"] = jnp.asarray(labels)
@@ -130,11 +133,9 @@ class Resident:
         batches = [order.rows(self.seed, t, self.batch_size, self.size) for t in steps]
         return np.stack([batch[share] for batch in batches])
 
-    def batch(
-        self, arrays: PyTree, row: PyTree, key: PRNGKey, axis_name: str | None = None
-    ) -> Batch:
+    def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
         """Gathers and scales the named examples; see `Feed`."""
-        del key, axis_name
+        del key
         batch = {name: array[row] for name, array in arrays.items()}
         return batch | {"image": scale(batch["image"], *self.value_range)}
 
@@ -149,8 +150,9 @@ class Drawn:
     """
 
     size = None
+    classes = None
     arrays = ()
-    stretch = 1024
+    longest = 1024
 
     def __init__(
         self, draw: Callable[[PRNGKey, int], Images], shape: tuple[int, ...], batch_size: int
@@ -169,13 +171,7 @@ class Drawn:
         del share
         return np.arange(start, stop, dtype=np.int32)
 
-    def batch(
-        self, arrays: PyTree, row: PyTree, key: PRNGKey, axis_name: str | None = None
-    ) -> Batch:
-        """Draws a batch with the key as it is, and takes this device's part; see `Feed`."""
+    def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
+        """Draws a batch with the key as it is; see `Feed`."""
         del arrays, row
-        images = self._draw(key, self.batch_size)
-        if axis_name is not None:
-            part = self.batch_size // lax.axis_size(axis_name)
-            images = lax.dynamic_slice_in_dim(images, part * lax.axis_index(axis_name), part)
-        return {"image": images}
+        return {"image": self._draw(key, self.batch_size)}

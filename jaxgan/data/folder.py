@@ -26,6 +26,11 @@ class Folder:
     shape: tuple[int, int, int]
     cache: None = None  # the files may change between two runs
 
+    @property
+    def classes(self) -> int | None:
+        """Number of subfolders; see `jaxgan.data.sources.Source`."""
+        return None if self.labels is None else int(self.labels.max()) + 1
+
     def __len__(self) -> int:
         return len(self.paths)
 

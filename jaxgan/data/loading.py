@@ -58,4 +58,4 @@ def load(
     if len(source) * math.prod(source.shape) > resident_bytes:
         return Stream(source, batch_size, seed, low, high)
     images, labels = decode(source, source.cache)
-    return Resident(images, labels, batch_size, seed, low, high)
+    return Resident(images, labels, batch_size, seed, low, high, source.classes)

@@ -29,6 +29,11 @@ class Source(Protocol):
         ...
 
     @property
+    def classes(self) -> int | None:
+        """Number of classes that labels count; None where there are no such labels."""
+        ...
+
+    @property
     def cache(self) -> Path | None:
         """The file that may keep the decoded pictures; None where they can change at any time."""
         ...

@@ -27,9 +27,10 @@ class Stacked:
     def __init__(self, feed: Resident, channels: int, classes: int):
         height, width, depth = feed.shape
         self.shape = (height, width, depth * channels)
-        self.size, self.batch_size, self.stretch = feed.size, feed.batch_size, feed.stretch
+        self.size, self.batch_size, self.longest = feed.size, feed.batch_size, feed.longest
         self.arrays = feed.arrays
         self._seed, self._range = feed.seed, feed.value_range
+        self.classes = classes**channels
         self._channels, self._classes = channels, classes
 
     def with_seed(self, seed: int) -> "Stacked":
@@ -47,11 +48,9 @@ class Stacked:
         ]
         return np.moveaxis(np.array(steps), 1, 2)
 
-    def batch(
-        self, arrays: PyTree, row: PyTree, key: PRNGKey, axis_name: str | None = None
-    ) -> Batch:
+    def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
         """Gathers, stacks and scales; see `jaxgan.data.feeds.Feed`."""
-        del key, axis_name
+        del key
         pictures = [arrays["image"][row[:, channel]] for channel in range(self._channels)]
         label = jnp.zeros(len(row), jnp.int32)
         for channel in range(self._channels):

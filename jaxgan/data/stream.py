@@ -13,8 +13,8 @@ from jaxgan.data.scaling import scale
 from jaxgan.data.sources import Source
 from jaxgan.types import Batch, PRNGKey, PyTree
 
-STRETCH = 16  # steps
-STRETCH_BYTES = 1 << 28  # and no more bytes than these; as much again is read ahead
+CHUNK = 16  # steps
+CHUNK_BYTES = 1 << 28  # and no more bytes than these; as much again is read ahead
 
 
 class Stream:
@@ -36,9 +36,10 @@ class Stream:
     def __init__(self, source: Source, batch_size: int, seed: int, low: float, high: float):
         self.shape = source.shape
         self.size = len(source)
+        self.classes = source.classes
         self.batch_size = batch_size
         bytes_per_step = batch_size * math.prod(source.shape)
-        self.stretch = max(1, min(STRETCH, STRETCH_BYTES // bytes_per_step))
+        self.longest = max(1, min(CHUNK, CHUNK_BYTES // bytes_per_step))
         self._source = source
         self._seed, self._low, self._high = seed, low, high
         self._next: int | None = None  # the step that the iterator gives next
@@ -65,18 +66,16 @@ class Stream:
         self._next = stop
         return {name: np.stack([step[name] for step in steps]) for name in steps[0]}
 
-    def batch(
-        self, arrays: PyTree, row: PyTree, key: PRNGKey, axis_name: str | None = None
-    ) -> Batch:
+    def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
         """Scales the pictures of one step; see `jaxgan.data.feeds.Feed`."""
-        del arrays, key, axis_name
+        del arrays, key
         return row | {"image": scale(row["image"], self._low, self._high)}
 
     def _read_from(self, step: int) -> Any:
         import grain  # here because it takes 0.4 s, and most runs are Resident
 
-        threads = min(os.cpu_count() or 1, self.stretch)
-        options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=self.stretch)
+        threads = min(os.cpu_count() or 1, self.longest)
+        options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=self.longest)
         steps = grain.MapDataset.range(step, sys.maxsize)
         return iter(steps.map(self._read).to_iter_dataset(options))
 

@@ -46,6 +46,7 @@ class Tfds:
         )
         self._directory = Path(builder.data_dir)
         self.shape = shape
+        self.classes = _classes(builder)
         self.cache = root / CACHES / _cache_name(builder, split, shape)
 
     def __len__(self) -> int:
@@ -132,6 +133,14 @@ def _has_labels(builder: Builder) -> bool:
         return False
     label = features["label"].get_tensor_info()
     return label.shape == () and np.issubdtype(label.np_dtype, np.integer)
+
+
+def _classes(builder: Builder) -> int | None:
+    """Returns the number of classes where labels are declared as such."""
+    import tensorflow_datasets as tfds
+
+    label = builder.info.features["label"] if _has_labels(builder) else None
+    return label.num_classes if isinstance(label, tfds.features.ClassLabel) else None
 
 
 def _check_format(builder: Builder, name: str) -> None:

@@ -1,13 +1,13 @@
-"""One training step on many devices, in one process or several.
+"""Meshes of devices, and the processes that train together.
 
-Of a single GAN, the batch is spread over the devices and the state is the same on each: the step is
-the one that `jaxgan.steps.make_step` makes with `AXIS` for its axis_name, mapped over a mesh by
-`spread`. Of a population, the members are spread, and each device trains its own.
+The batches of a single GAN are spread over the devices and its state is replicated: the program is
+written for the whole batch, and the compiler splits it by the shardings of its arguments. The
+members of a population are spread instead, and each device trains its own, by `map_members`.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,18 +18,6 @@ from jaxgan.types import PyTree
 from jaxgan.util.errors import UserError
 
 AXIS = "batch"  # name of the axis over which examples, or members, are spread
-SAME = PartitionSpec()  # the same on every device
-
-
-class Layout(NamedTuple):
-    """How the arrays of a training lie on a mesh."""
-
-    state: PartitionSpec  # and the key
-    metrics: PartitionSpec  # of some steps
-
-
-BY_EXAMPLE = Layout(SAME, SAME)
-BY_MEMBER = Layout(PartitionSpec(AXIS), PartitionSpec(None, AXIS))
 
 
 def make_mesh(devices_per_process: int | None) -> Mesh:
@@ -57,64 +45,68 @@ def make_mesh(devices_per_process: int | None) -> Mesh:
     return Mesh(np.array(chosen), (AXIS,), axis_types=(AxisType.Auto,))
 
 
-def spread(
-    function: Callable, mesh: Mesh, layout: Layout, rows: PyTree, arguments: int
-) -> Callable:
-    """Makes a function that does its work on every device, for the device's share of the rows.
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of arrays that are the same on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def by_leading_axis(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of arrays whose examples, or members, are spread over the devices."""
+    return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def map_members(function: Callable, mesh: Mesh, rows: PyTree, arguments: int) -> Callable:
+    """Maps a function over the devices of a mesh, each with its own members of a population.
 
     Args:
-        function: of `(state, key, rows, *rest) -> (state, metrics)`; `rows` are arrays
-            `[T, B, ...]`, of which it gets a share of the examples (or members), or `[T]`, which it
-            gets whole. It knows the axis `AXIS`.
+        function: `(states, keys, rows, *rest) -> (states, metrics)`; `rows` are arrays
+            `[T, M, ...]`, of which it gets those of its members, or `[T]`, which it gets whole.
         mesh: the devices.
-        layout: of what goes in and comes out.
         rows: an example of the rows.
         arguments: how many `rest` there are, the same on all devices.
 
     Returns:
         A function of the same arguments, to be jitted.
     """
-    by_row = jax.tree.map(_row_spec, rows)
+    members = PartitionSpec(AXIS)
     return jax.shard_map(
         function,
         mesh=mesh,
-        in_specs=(layout.state, layout.state, by_row, *[SAME] * arguments),
-        out_specs=(layout.state, layout.metrics),
-        check_vma=False,  # the step takes its means by itself
+        in_specs=(members, members, jax.tree.map(_row_spec, rows), *[PartitionSpec()] * arguments),
+        out_specs=(members, PartitionSpec(None, AXIS)),
+        check_vma=False,
     )
 
 
 def put_rows(rows: PyTree, mesh: Mesh) -> PyTree:
-    """Puts rows where `spread` wants them.
+    """Puts the rows of some steps on the devices of a mesh.
 
     Args:
         rows: this process's share: arrays `[T, B / processes, ...]`, or `[T]`.
         mesh: the devices.
 
     Returns:
-        Arrays of all processes together, `[T, B, ...]` or `[T]`.
+        Arrays of all processes together, `[T, B, ...]` spread over the devices by their second
+        axis, or `[T]`.
     """
     return jax.tree.map(
         lambda x: jax.make_array_from_process_local_data(NamedSharding(mesh, _row_spec(x)), x), rows
     )
 
 
-def put(tree: PyTree, mesh: Mesh, spec: PartitionSpec = SAME) -> PyTree:
-    """Puts arrays, the same in every process, on the devices of a mesh."""
+def put(tree: PyTree, sharding: NamedSharding) -> PyTree:
+    """Puts arrays, the same in every process, on the devices of a sharding."""
     # By jit, as device_put does not take typed keys to the devices of other processes.
-    return jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, spec))(tree)
+    return jax.jit(lambda tree: tree, out_shardings=sharding)(tree)
 
 
-def local(tree: PyTree) -> PyTree:
-    """Takes this process's first copy of arrays that are the same on every device.
-
-    Arrays that are spread stay as they are.
-    """
+def local_copy(tree: PyTree) -> PyTree:
+    """Takes this process's first copy of replicated arrays; arrays that are spread stay as is."""
     return jax.tree.map(lambda x: x.addressable_data(0) if x.is_fully_replicated else x, tree)
 
 
 def share(size: int, mesh: Mesh) -> slice:
-    """Says which examples of a batch this process reads.
+    """Chooses which examples of a batch this process reads.
 
     Args:
         size: of the batch.
@@ -135,34 +127,34 @@ def share(size: int, mesh: Mesh) -> slice:
     return slice(part * jax.process_index(), part * (jax.process_index() + 1))
 
 
-def leads() -> bool:
-    """Whether this is the process that writes and speaks for all."""
+def is_main_process() -> bool:
+    """Whether this is the process that writes files and speaks for all."""
     return jax.process_index() == 0
 
 
-def highest(value: int) -> int:
-    """The largest of a number in all processes, which meet here."""
+def max_over_processes(value: int) -> int:
+    """Returns the largest of a number in all processes, which wait for each other here."""
     if jax.process_count() == 1:
         return value
     return int(np.max(multihost_utils.process_allgather(np.int32(value))))
 
 
 @contextmanager
-def unanimous() -> Iterator[None]:
-    """Lets all processes meet at the end of a `with` block, and fail if it failed in one.
+def fail_together() -> Iterator[None]:
+    """Lets all processes wait for each other after a `with` block, and fail if one has failed.
 
     Raises:
-        UserError: where the block went well, if it did not in another process.
+        UserError: in the processes where the block succeeded, if it failed in another.
     """
     failed: Any = True
     try:
         yield
         failed = False
     finally:
-        others = highest(int(failed))
+        others = max_over_processes(int(failed))
         if others and not failed:
             raise UserError("another process of this run has failed; its message says why")
 
 
 def _row_spec(rows: Any) -> PartitionSpec:
-    return PartitionSpec(None, AXIS) if np.ndim(rows) > 1 else SAME
+    return PartitionSpec(None, AXIS) if np.ndim(rows) > 1 else PartitionSpec()

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxgan import evaluation, rundir
-from jaxgan.core.gan import steps_done
+from jaxgan.core.state import steps_done
 from jaxgan.evaluation.evaluator import Evaluated, Evaluator
 from jaxgan.features import Extractor
 from jaxgan.keys import from_seed, stream

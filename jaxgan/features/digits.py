@@ -11,7 +11,7 @@ from flax import linen as nn
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
-from jaxgan.core.gan import TrainState
+from jaxgan.core.state import TrainState
 from jaxgan.features.extractor import (
     Extractor,
     features_of,
@@ -46,7 +46,7 @@ class DigitNetwork(nn.Module):
             raise UserError(
                 f"the digit network looks at images of {SHAPE}, not of {images.shape[1:]}"
             )
-        norm = batch_norm(0.99, 1e-5, train, None)
+        norm = batch_norm(0.99, 1e-5, train)
         x = images
         for channels in self.channels:
             x = nn.relu(norm()(max_pool(Conv(channels, 3)(x), 2)))

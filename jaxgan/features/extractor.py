@@ -13,7 +13,8 @@ from flax.traverse_util import flatten_dict
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, Float32, UInt8
 
-from jaxgan.core.gan import TrainState
+from jaxgan.core.networks import linen
+from jaxgan.core.state import TrainState
 from jaxgan.data.scaling import scale
 from jaxgan.interop import from_torch_state_dict
 from jaxgan.types import Images
@@ -95,8 +96,8 @@ def load_network(
     """
     image = np.zeros((1, *shape), np.float32)
     blank: Any = jax.eval_shape(module.init, jax.random.key(0), image)
-    net = TrainState(blank["params"], blank["batch_stats"], ())
-    return from_torch_state_dict(module, net, state_dict, shape=shape)
+    net = TrainState(blank["params"], {"batch_stats": blank["batch_stats"]}, ())
+    return from_torch_state_dict(linen(module), net, state_dict, shape=shape)
 
 
 def features_of(module: nn.Module, net: TrainState) -> Partial:
@@ -116,7 +117,7 @@ def features_of(module: nn.Module, net: TrainState) -> Partial:
         with jax.default_matmul_precision("highest"):
             return cast(Features, module.apply(variables, images, method="features"))
 
-    return Partial(features, {"params": net.params, "batch_stats": net.batch_stats})
+    return Partial(features, {"params": net.params, **net.collections})
 
 
 def logits_of(kernel: Float[Array, "D K"], bias: Float[Array, "K"]) -> Partial:
@@ -146,7 +147,7 @@ def hash_weights(net: TrainState) -> str:
         64 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    leaves = flatten_dict({"params": net.params, "batch_stats": net.batch_stats}, sep="/")
+    leaves = flatten_dict({"params": net.params, **net.collections}, sep="/")
     for name, leaf in sorted(leaves.items()):
         digest.update(f"{name} {leaf.shape} ".encode() + np.asarray(leaf, "<f4").tobytes())
     return digest.hexdigest()

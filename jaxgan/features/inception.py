@@ -11,6 +11,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from jaxgan.core.networks import linen
 from jaxgan.features.extractor import (
     Extractor,
     features_of,
@@ -97,7 +98,7 @@ def import_inception(path: Path) -> Path:
         kept.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {kept}: {error}") from error
-    save_safetensors(kept, to_torch_state_dict(module, net, shape=SHAPE))
+    save_safetensors(kept, to_torch_state_dict(linen(module), net, shape=SHAPE))
     return kept
 
 

@@ -22,9 +22,9 @@ class Generator(nn.Module):
     epsilon: float = 1e-3  # of batch norm
 
     @nn.compact
-    def __call__(self, latents: Latents, train: bool, axis_name: str | None = None) -> Images:
+    def __call__(self, latents: Latents, train: bool) -> Images:
         """Maps latents `[B, Z]` to images `[B, H, W, C]` in [-1, 1]."""
-        norm = batch_norm(self.momentum, self.epsilon, train, axis_name)
+        norm = batch_norm(self.momentum, self.epsilon, train)
         height, width, channels = self.shape
         low, middle = self.channels
         x = norm()(nn.relu(nn.Dense(self.width, kernel_init=_glorot)(latents)))
@@ -43,7 +43,7 @@ class Discriminator(nn.Module):
     slope: float = 0.01  # of leaky ReLU below zero
 
     @nn.compact
-    def __call__(self, images: Images, train: bool, axis_name: str | None = None) -> Scores:
+    def __call__(self, images: Images, train: bool) -> Scores:
         """Maps images `[B, H, W, C]` to logits `[B]`."""
         x = images
         for channels in self.channels:

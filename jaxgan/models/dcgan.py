@@ -25,9 +25,9 @@ class Generator(nn.Module):
     epsilon: float = 1e-5  # of batch norm
 
     @nn.compact
-    def __call__(self, latents: Latents, train: bool, axis_name: str | None = None) -> Images:
+    def __call__(self, latents: Latents, train: bool) -> Images:
         """Maps latents `[B, Z]` to images `[B, H, W, C]` in [-1, 1]."""
-        norm = batch_norm(self.momentum, self.epsilon, train, axis_name)
+        norm = batch_norm(self.momentum, self.epsilon, train)
         deconv = partial(
             ConvTranspose, use_bias=False, kernel_init=nn.initializers.normal(self.init_deviation)
         )
@@ -52,13 +52,13 @@ class Discriminator(nn.Module):
     init_deviation: float = 0.02  # standard deviation of the convolutions' first kernels
 
     @nn.compact
-    def __call__(self, images: Images, train: bool, axis_name: str | None = None) -> Scores:
+    def __call__(self, images: Images, train: bool) -> Scores:
         """Maps images `[B, H, W, C]` to logits `[B]`."""
         init = nn.initializers.normal(self.init_deviation)
         x = images
         for channels in self.channels:
             x = Conv(channels, 4, 2, kernel_init=init)(x)
             x = nn.leaky_relu(x, self.slope)
-            x = Dropout(self.dropout)(x, train, axis_name)
+            x = Dropout(self.dropout)(x, train)
         x = x.reshape(x.shape[0], -1)
         return nn.Dense(1, kernel_init=_glorot)(x)[:, 0]

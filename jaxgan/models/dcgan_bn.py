@@ -22,9 +22,9 @@ class Generator(nn.Module):
     epsilon: float = 1e-5  # of batch norm
 
     @nn.compact
-    def __call__(self, latents: Latents, train: bool, axis_name: str | None = None) -> Images:
+    def __call__(self, latents: Latents, train: bool) -> Images:
         """Maps latents `[B, Z]` to images `[B, H, W, C]` in [0, 1]."""
-        norm = batch_norm(self.momentum, self.epsilon, train, axis_name)
+        norm = batch_norm(self.momentum, self.epsilon, train)
         init = nn.initializers.normal(self.init_deviation)
         height, width, channels = self.shape
         low, middle = self.channels
@@ -46,9 +46,9 @@ class Discriminator(nn.Module):
     epsilon: float = 1e-5  # of batch norm
 
     @nn.compact
-    def __call__(self, images: Images, train: bool, axis_name: str | None = None) -> Scores:
-        """Maps images `[B, H, W, C]` to probabilities `[B]`."""
-        norm = batch_norm(self.momentum, self.epsilon, train, axis_name)
+    def __call__(self, images: Images, train: bool) -> Scores:
+        """Maps images `[B, H, W, C]` to logits `[B]`."""
+        norm = batch_norm(self.momentum, self.epsilon, train)
         init = nn.initializers.normal(self.init_deviation)
         x = images
         for channels in self.channels:
@@ -56,4 +56,4 @@ class Discriminator(nn.Module):
             x = nn.leaky_relu(norm()(x), self.slope)
         x = x.reshape(x.shape[0], -1)
         x = nn.leaky_relu(norm()(nn.Dense(self.width, kernel_init=init)(x)), self.slope)
-        return jax.nn.sigmoid(nn.Dense(1, kernel_init=init)(x))[:, 0]
+        return nn.Dense(1, kernel_init=init)(x)[:, 0]

@@ -21,9 +21,9 @@ class Generator(nn.Module):
     epsilon: float = 1e-4  # of batch norm
 
     @nn.compact
-    def __call__(self, latents: Latents, train: bool, axis_name: str | None = None) -> Images:
+    def __call__(self, latents: Latents, train: bool) -> Images:
         """Maps latents `[B, Z]` to vectors `[B, size]`."""
-        norm = batch_norm(self.momentum, self.epsilon, train, axis_name)
+        norm = batch_norm(self.momentum, self.epsilon, train)
         init = nn.initializers.normal(self.init_deviation)
         x = latents
         for width in self.widths:
@@ -40,7 +40,7 @@ class Discriminator(nn.Module):
     init_deviation: float = 0.02  # standard deviation of the first kernels
 
     @nn.compact
-    def __call__(self, images: Images, train: bool, axis_name: str | None = None) -> Scores:
+    def __call__(self, images: Images, train: bool) -> Scores:
         """Maps vectors `[B, D]` to logits `[B]`."""
         init = nn.initializers.normal(self.init_deviation)
         x = images

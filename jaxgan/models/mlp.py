@@ -6,7 +6,6 @@ the code stands.
 
 import math
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
@@ -23,9 +22,9 @@ class Generator(nn.Module):
     epsilon: float = 1e-5  # of batch norm
 
     @nn.compact
-    def __call__(self, latents: Latents, train: bool, axis_name: str | None = None) -> Images:
+    def __call__(self, latents: Latents, train: bool) -> Images:
         """Maps latents `[B, Z]` to images `[B, *shape]` in [-1, 1]."""
-        norm = batch_norm(self.momentum, self.epsilon, train, axis_name)
+        norm = batch_norm(self.momentum, self.epsilon, train)
         first, *rest = self.widths
         x = nn.relu(FanInDense(first)(latents))
         for width in rest:
@@ -35,15 +34,15 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Dense layers that narrow from pixels to the probability of being real."""
+    """Dense layers that narrow from pixels to a score."""
 
     widths: tuple[int, ...] = (512, 256)  # hidden units
     slope: float = 0.2  # of leaky ReLU below zero
 
     @nn.compact
-    def __call__(self, images: Images, train: bool, axis_name: str | None = None) -> Scores:
-        """Maps images `[B, H, W, C]` to probabilities `[B]`."""
+    def __call__(self, images: Images, train: bool) -> Scores:
+        """Maps images `[B, H, W, C]` to logits `[B]`."""
         x = images.reshape(images.shape[0], -1)
         for width in self.widths:
             x = nn.leaky_relu(FanInDense(width)(x), self.slope)
-        return jax.nn.sigmoid(FanInDense(1)(x))[:, 0]
+        return FanInDense(1)(x)[:, 0]

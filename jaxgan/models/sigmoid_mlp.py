@@ -17,19 +17,19 @@ class Generator(nn.Module):
     width: int = 3  # hidden units
 
     @nn.compact
-    def __call__(self, latents: Latents, train: bool, axis_name: str | None = None) -> Images:
+    def __call__(self, latents: Latents, train: bool) -> Images:
         """Maps latents `[B, Z]` to vectors `[B, size]` in [0, 1]."""
         hidden = jax.nn.sigmoid(FanInDense(self.width)(latents))
         return jax.nn.sigmoid(FanInDense(self.size)(hidden))
 
 
 class Discriminator(nn.Module):
-    """Vector -> hidden sigmoids -> probability of being real."""
+    """Vector -> hidden sigmoids -> score."""
 
     width: int = 3  # hidden units
 
     @nn.compact
-    def __call__(self, images: Images, train: bool, axis_name: str | None = None) -> Scores:
-        """Maps vectors `[B, D]` to probabilities `[B]`."""
+    def __call__(self, images: Images, train: bool) -> Scores:
+        """Maps vectors `[B, D]` to logits `[B]`."""
         hidden = jax.nn.sigmoid(FanInDense(self.width)(images))
-        return jax.nn.sigmoid(FanInDense(1)(hidden))[:, 0]
+        return FanInDense(1)(hidden)[:, 0]

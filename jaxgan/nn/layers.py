@@ -11,6 +11,7 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax import Array
 
+from jaxgan import axes
 from jaxgan.keys import per_example
 from jaxgan.nn.convolution import convolve, same_padding, transpose
 
@@ -51,17 +52,16 @@ class FanInDense(nn.Module):
         return dense(inputs)
 
 
-def batch_norm(
-    momentum: float, epsilon: float, train: bool, axis_name: str | None
-) -> Callable[[], nn.BatchNorm]:
+def batch_norm(momentum: float, epsilon: float, train: bool) -> Callable[[], nn.BatchNorm]:
     """Makes a constructor of batch norm layers that all have the same settings.
+
+    In training they use the statistics of the whole batch, on all devices of a mapped axis (see
+    `jaxgan.axes`).
 
     Args:
         momentum: of the running averages: `average = momentum * average + (1 - momentum) * batch`.
         epsilon: added to the variance.
-        train: whether to use the batch's statistics (over all devices of `axis_name`) or the
-            running averages.
-        axis_name: the mapped device axis, or None.
+        train: whether to use the batch's statistics or the running averages.
 
     Returns:
         A function without arguments that makes a `flax.linen.BatchNorm`.
@@ -71,7 +71,7 @@ def batch_norm(
         use_running_average=not train,
         momentum=momentum,
         epsilon=epsilon,
-        axis_name=axis_name,
+        axis_name=axes.axis_name(),
     )
 
 
@@ -85,12 +85,12 @@ class Dropout(nn.Module):
     rate: float  # probability to drop a value, in [0, 1)
 
     @nn.compact
-    def __call__(self, inputs: Array, train: bool, axis_name: str | None = None) -> Array:
+    def __call__(self, inputs: Array, train: bool) -> Array:
         """Drops values of `[B, ...]` and scales the others by 1 / (1 - rate), if `train`."""
-        # Of a swept rate, which is traced, no one knows yet whether it is 0.
+        # A swept rate is a tracer and cannot be compared with 0.
         if not train or (isinstance(self.rate, int | float) and self.rate == 0):
             return inputs
-        keys = per_example(self.make_rng("dropout"), inputs.shape[0], axis_name)
+        keys = per_example(self.make_rng("dropout"), inputs.shape[0])
         keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.rate, inputs.shape[1:]))(
             keys
         )
@@ -120,7 +120,7 @@ def max_pool(inputs: Array, size: int) -> Array:
 
 
 class Conv(nn.Module):
-    """A two-dimensional convolution: `flax.linen.Conv` by way of `jaxgan.convolution`."""
+    """A two-dimensional convolution: `flax.linen.Conv` by way of `jaxgan.nn.convolution`."""
 
     features: int  # output channels
     kernel_size: int  # height and width of the kernel
@@ -146,7 +146,7 @@ class Conv(nn.Module):
 class ConvTranspose(nn.Module):
     """A two-dimensional transposed convolution with SAME padding: the adjoint of `Conv`.
 
-    `flax.linen.ConvTranspose(transpose_kernel=True)` by way of `jaxgan.convolution`.
+    `flax.linen.ConvTranspose(transpose_kernel=True)` by way of `jaxgan.nn.convolution`.
     """
 
     features: int  # output channels

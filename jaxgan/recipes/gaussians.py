@@ -15,12 +15,13 @@ import optax
 
 from jaxgan import latents, losses
 from jaxgan.core.gan import GAN
+from jaxgan.core.networks import in_packs
 from jaxgan.core.updates import Update, update_both
 from jaxgan.data import Drawn, Feed
 from jaxgan.metrics.modes import Coverage, of_points
 from jaxgan.models import maxout
 from jaxgan.recipes.recipe import Recipe
-from jaxgan.types import Images, PRNGKey
+from jaxgan.types import DataSpec, Images, PRNGKey
 from jaxgan.util.errors import UserError
 
 Points = tuple[tuple[float, float], ...]
@@ -69,7 +70,9 @@ class Gaussians(Recipe):
     generator_widths: tuple[int, ...] = (400, 400, 400, 400)  # hidden units of G
     discriminator_widths: tuple[int, ...] = (200, 200, 200)  # hidden units of D
     pieces: int = 5  # linear units in each of D's maxout units
-    init_deviation: float = 0.02  # standard deviation of the first kernels
+    init_deviation: float = (
+        maxout.Generator.init_deviation
+    )  # standard deviation of the first kernels
     momentum: float = 0.95  # of batch norm's running averages
     epsilon: float = 1e-4  # of batch norm
     learning_rate: float = 1e-4  # of Adam, both networks
@@ -85,25 +88,24 @@ class Gaussians(Recipe):
         """Makes the source of points (see `Recipe.feed`)."""
         return Drawn(mixture(self.means, self.deviation), (2,), self.examples_per_step)
 
-    def gan(self, shape: tuple[int, ...]) -> GAN:
+    def gan(self, spec: DataSpec) -> GAN:
         """Makes the GAN (see `Recipe.gan`)."""
-        if len(shape) != 1:
-            raise UserError(f"{self.name} learns vectors, not examples of shape {shape}")
+        if len(spec.shape) != 1:
+            raise UserError(f"{self.name} learns vectors, not examples of shape {spec.shape}")
         adam = optax.adam(self.learning_rate, self.beta1, self.beta2)
+        generator = maxout.Generator(
+            spec.shape[0], self.generator_widths, self.init_deviation, self.momentum, self.epsilon
+        )
+        discriminator = maxout.Discriminator(
+            self.discriminator_widths, self.pieces, self.init_deviation
+        )
         return GAN(
-            generator=maxout.Generator(
-                shape[0], self.generator_widths, self.init_deviation, self.momentum, self.epsilon
-            ),
-            discriminator=maxout.Discriminator(
-                self.discriminator_widths, self.pieces, self.init_deviation
-            ),
+            generator=self.network(generator),
+            discriminator=in_packs(self.network(discriminator), self.packing),
             generator_optimizer=adam,
             discriminator_optimizer=adam,
             loss=losses.non_saturating,
-            latents=latents.normal(self.latent_size),
-            packing=self.packing,
-            dtype=self.compute_dtype,
-            microbatch=None if self.microbatch is None else self.microbatch * self.packing,
+            inputs=latents.normal(self.latent_size),
         )
 
     def coverage(self, samples: np.ndarray) -> Coverage:

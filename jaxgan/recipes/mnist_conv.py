@@ -11,9 +11,11 @@ import optax
 from jaxgan import latents, losses
 from jaxgan.core.combinators import chain
 from jaxgan.core.gan import GAN
+from jaxgan.core.networks import always_training
 from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.models import conv
 from jaxgan.recipes.recipe import ImageRecipe, require_size
+from jaxgan.types import DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +24,8 @@ class MnistConv(ImageRecipe):
 
     Source: the TensorFlow 1 tutorial after Stanford's CS231n. It learns from the last 55,000
     training images (TensorFlow's reader kept the first 5,000 for validation), draws fresh latents
-    for each of the two updates, and samples with batch statistics. Width and law of the latents
-    are the assignment's, for the article leaves them out.
+    for each of the two updates, and samples with batch statistics. The latents'
+    size and distribution are the assignment's; the article leaves them out.
 
     Command: `jaxgan train mnist_conv`
     Expect: digits with clean strokes after 1,000 steps, in some 3 minutes on 2 CPU cores.
@@ -40,7 +42,9 @@ class MnistConv(ImageRecipe):
     grid: tuple[int, int] = (4, 4)  # rows and columns of a picture of samples
     latent_size: int = 96  # numbers in one latent, from U(-1, 1)
     generator_width: int = 1024  # units of G's first dense layer
-    generator_channels: tuple[int, int] = (128, 64)  # of G at a quarter and at half of the size
+    generator_channels: tuple[int, int] = (
+        conv.Generator.channels
+    )  # of G at a quarter and at half of the size
     discriminator_channels: tuple[int, int] = (32, 64)  # of D's convolutions
     discriminator_width: int = 1024  # units of D's hidden dense layer
     slope: float = 0.01  # of D's leaky ReLU below zero
@@ -50,32 +54,28 @@ class MnistConv(ImageRecipe):
     beta1: float = 0.5  # of Adam
     beta2: float = 0.999  # of Adam
 
-    def gan(self, shape: tuple[int, ...]) -> GAN:
+    def gan(self, spec: DataSpec) -> GAN:
         """Makes the GAN (see `Recipe.gan`)."""
         adam = optax.adam(self.learning_rate, self.beta1, self.beta2)
+        generator = conv.Generator(
+            require_size(spec.shape, multiple=4, least=16),
+            self.generator_width,
+            self.generator_channels,
+            self.momentum,
+            self.epsilon,
+        )
+        discriminator = conv.Discriminator(
+            self.discriminator_channels, self.discriminator_width, self.slope
+        )
         return GAN(
-            generator=conv.Generator(
-                require_size(shape, multiple=4, least=16),
-                self.generator_width,
-                self.generator_channels,
-                self.momentum,
-                self.epsilon,
-            ),
-            discriminator=conv.Discriminator(
-                self.discriminator_channels, self.discriminator_width, self.slope
-            ),
+            generator=always_training(self.network(generator)),
+            discriminator=self.network(discriminator),
             generator_optimizer=adam,
             discriminator_optimizer=adam,
             loss=losses.non_saturating,
-            latents=latents.uniform(self.latent_size),
-            sample_in_batches=True,
-            dtype=self.compute_dtype,
-            microbatch=self.microbatch,
+            inputs=latents.uniform(self.latent_size),
         )
 
     def update(self, gan: GAN) -> Update:
         """Makes D's step and G's step, each on its own latents (see `Recipe.update`)."""
-        return chain(
-            update_discriminator(gan, latents="latents_discriminator"),
-            update_generator(gan, latents="latents_generator"),
-        )
+        return chain(update_discriminator(gan), update_generator(gan))

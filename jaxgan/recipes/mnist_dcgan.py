@@ -13,6 +13,7 @@ from jaxgan.core.gan import GAN
 from jaxgan.core.updates import Update, update_both
 from jaxgan.models import dcgan
 from jaxgan.recipes.recipe import ImageRecipe, require_size
+from jaxgan.types import DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,37 +39,41 @@ class MnistDcgan(ImageRecipe):
     checkpoint_every: int = 500  # steps between two checkpoints
     grid: tuple[int, int] = (5, 5)  # rows and columns of a picture of samples
     latent_size: int = 100  # numbers in one latent, from N(0, 1)
-    generator_channels: tuple[int, int, int] = (256, 128, 64)  # of G before each convolution
+    generator_channels: tuple[int, int, int] = (
+        dcgan.Generator.channels
+    )  # of G before each convolution
     discriminator_channels: tuple[int, ...] = (64, 128)  # of D's convolutions
     slope: float = 0.2  # of D's leaky ReLU below zero
     dropout: float = 0.3  # probability to drop a value in D
-    init_deviation: float = 0.02  # standard deviation of the convolutions' first kernels
+    init_deviation: float = (
+        dcgan.Generator.init_deviation
+    )  # standard deviation of the convolutions' first kernels
     momentum: float = 0.9  # of batch norm's running averages
     epsilon: float = 1e-5  # of batch norm
     learning_rate: float = 2e-4  # of Adam, both networks
     beta1: float = 0.9  # of Adam
     beta2: float = 0.999  # of Adam
 
-    def gan(self, shape: tuple[int, ...]) -> GAN:
+    def gan(self, spec: DataSpec) -> GAN:
         """Makes the GAN (see `Recipe.gan`)."""
         adam = optax.adam(self.learning_rate, self.beta1, self.beta2)
+        generator = dcgan.Generator(
+            require_size(spec.shape, multiple=4, least=4),
+            self.generator_channels,
+            self.init_deviation,
+            self.momentum,
+            self.epsilon,
+        )
+        discriminator = dcgan.Discriminator(
+            self.discriminator_channels, self.slope, self.dropout, self.init_deviation
+        )
         return GAN(
-            generator=dcgan.Generator(
-                require_size(shape, multiple=4, least=4),
-                self.generator_channels,
-                self.init_deviation,
-                self.momentum,
-                self.epsilon,
-            ),
-            discriminator=dcgan.Discriminator(
-                self.discriminator_channels, self.slope, self.dropout, self.init_deviation
-            ),
+            generator=self.network(generator),
+            discriminator=self.network(discriminator),
             generator_optimizer=adam,
             discriminator_optimizer=adam,
             loss=losses.non_saturating,
-            latents=latents.normal(self.latent_size),
-            dtype=self.compute_dtype,
-            microbatch=self.microbatch,
+            inputs=latents.normal(self.latent_size),
         )
 
     def update(self, gan: GAN) -> Update:

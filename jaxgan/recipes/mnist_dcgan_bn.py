@@ -10,11 +10,12 @@ from typing import ClassVar
 import optax
 
 from jaxgan import latents, losses
-from jaxgan.core.combinators import chain, on_part, repeat
+from jaxgan.core.combinators import chain, on_part, repeat, share_key
 from jaxgan.core.gan import GAN
 from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.models import dcgan_bn
 from jaxgan.recipes.recipe import ImageRecipe, require_size
+from jaxgan.types import DataSpec
 
 # The source records G's loss with a constant 1 that changes no gradient.
 LOSS = losses.binary_cross_entropy._replace(
@@ -55,11 +56,15 @@ class MnistDcganBn(ImageRecipe):
     generator_steps: int = 2  # of G in one iteration, all on the same latents
     latent_size: int = 100  # numbers in one latent, from U(-1, 1)
     generator_width: int = 1024  # units of G's first dense layer
-    generator_channels: tuple[int, int] = (128, 128)  # of G at a quarter and at half of the size
+    generator_channels: tuple[int, int] = (
+        dcgan_bn.Generator.channels
+    )  # of G at a quarter and at half of the size
     discriminator_channels: tuple[int, ...] = (1, 64)  # of D's convolutions
     discriminator_width: int = 1024  # units of D's hidden dense layer
     slope: float = 0.2  # of D's leaky ReLU below zero
-    init_deviation: float = 0.02  # standard deviation of the first kernels
+    init_deviation: float = (
+        dcgan_bn.Generator.init_deviation
+    )  # standard deviation of the first kernels
     norm_time: float = 5000.0  # time constant of batch norm's running averages, in examples
     epsilon: float = 1e-5  # of batch norm
     learning_rate: float = 2e-4  # of Adam, both networks
@@ -71,32 +76,32 @@ class MnistDcganBn(ImageRecipe):
         """Real examples that one training step takes: a batch for each of D's steps."""
         return self.batch_size * self.discriminator_steps
 
-    def gan(self, shape: tuple[int, ...]) -> GAN:
+    def gan(self, spec: DataSpec) -> GAN:
         """Makes the GAN (see `Recipe.gan`)."""
         adam = optax.adam(self.learning_rate, self.beta1, self.beta2)
         least = 2 ** (len(self.discriminator_channels) + 2) - 3  # leaves D's last convolution 1 x 1
         norm = (math.exp(-self.batch_size / self.norm_time), self.epsilon)
+        generator = dcgan_bn.Generator(
+            require_size(spec.shape, multiple=4, least=least),
+            self.generator_width,
+            self.generator_channels,
+            self.init_deviation,
+            *norm,
+        )
+        discriminator = dcgan_bn.Discriminator(
+            self.discriminator_channels,
+            self.discriminator_width,
+            self.slope,
+            self.init_deviation,
+            *norm,
+        )
         return GAN(
-            generator=dcgan_bn.Generator(
-                require_size(shape, multiple=4, least=least),
-                self.generator_width,
-                self.generator_channels,
-                self.init_deviation,
-                *norm,
-            ),
-            discriminator=dcgan_bn.Discriminator(
-                self.discriminator_channels,
-                self.discriminator_width,
-                self.slope,
-                self.init_deviation,
-                *norm,
-            ),
+            generator=self.network(generator),
+            discriminator=self.network(discriminator),
             generator_optimizer=adam,
             discriminator_optimizer=adam,
             loss=LOSS,
-            latents=latents.uniform(self.latent_size),
-            dtype=self.compute_dtype,
-            microbatch=self.microbatch,
+            inputs=latents.uniform(self.latent_size),
         )
 
     def update(self, gan: GAN) -> Update:
@@ -104,5 +109,5 @@ class MnistDcganBn(ImageRecipe):
         generator = on_part(update_generator(gan), 0, self.discriminator_steps)
         return chain(
             repeat(update_discriminator(gan), self.discriminator_steps),
-            *[generator] * self.generator_steps,
+            share_key(*[generator] * self.generator_steps),
         )

@@ -13,6 +13,7 @@ from jaxgan.core.gan import GAN
 from jaxgan.core.updates import Update, update_both
 from jaxgan.models import mlp
 from jaxgan.recipes.recipe import ImageRecipe
+from jaxgan.types import DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +47,18 @@ class MnistMlp(ImageRecipe):
     beta1: float = 0.5  # of Adam
     beta2: float = 0.999  # of Adam
 
-    def gan(self, shape: tuple[int, ...]) -> GAN:
+    def gan(self, spec: DataSpec) -> GAN:
         """Makes the GAN (see `Recipe.gan`)."""
         adam = optax.adam(self.learning_rate, self.beta1, self.beta2)
+        generator = mlp.Generator(spec.shape, self.generator_widths, self.momentum, self.epsilon)
+        discriminator = mlp.Discriminator(self.discriminator_widths, self.slope)
         return GAN(
-            generator=mlp.Generator(shape, self.generator_widths, self.momentum, self.epsilon),
-            discriminator=mlp.Discriminator(self.discriminator_widths, self.slope),
+            generator=self.network(generator),
+            discriminator=self.network(discriminator),
             generator_optimizer=adam,
             discriminator_optimizer=adam,
             loss=losses.binary_cross_entropy,
-            latents=latents.normal(self.latent_size),
-            dtype=self.compute_dtype,
-            microbatch=self.microbatch,
+            inputs=latents.normal(self.latent_size),
         )
 
     def update(self, gan: GAN) -> Update:

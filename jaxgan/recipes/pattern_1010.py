@@ -17,7 +17,7 @@ from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.data import Drawn, Feed
 from jaxgan.models import sigmoid_mlp
 from jaxgan.recipes.recipe import Recipe
-from jaxgan.types import Images, Latents, PRNGKey
+from jaxgan.types import Batch, DataSpec, Images, Latents, PRNGKey
 from jaxgan.util.errors import UserError
 
 LOW = (0.8, 0.0, 0.8, 0.0)
@@ -37,12 +37,13 @@ def draw_real(key: PRNGKey, n: int) -> Images:
     return jax.random.uniform(key, (n, 4), minval=jnp.array(LOW), maxval=jnp.array(HIGH))
 
 
-def constant_latents(key: PRNGKey, n: int) -> Latents:
+def constant_latents(key: PRNGKey, n: int, batch: Batch | None = None) -> Latents:
     """Makes the generator's only input, the constant 0.5.
 
     Args:
         key: not used.
         n: how many.
+        batch: not used.
 
     Returns:
         `[n, 1]`, float32.
@@ -78,19 +79,17 @@ class Pattern1010(Recipe):
         """Makes the source of patterns (see `Recipe.feed`)."""
         return Drawn(draw_real, (4,), self.batch_size)
 
-    def gan(self, shape: tuple[int, ...]) -> GAN:
+    def gan(self, spec: DataSpec) -> GAN:
         """Makes the GAN (see `Recipe.gan`)."""
-        if len(shape) != 1:
-            raise UserError(f"{self.name} learns vectors, not examples of shape {shape}")
+        if len(spec.shape) != 1:
+            raise UserError(f"{self.name} learns vectors, not examples of shape {spec.shape}")
         return GAN(
-            generator=sigmoid_mlp.Generator(shape[0], self.width),
-            discriminator=sigmoid_mlp.Discriminator(self.width),
+            generator=self.network(sigmoid_mlp.Generator(spec.shape[0], self.width)),
+            discriminator=self.network(sigmoid_mlp.Discriminator(self.width)),
             generator_optimizer=optax.sgd(self.learning_rate),
             discriminator_optimizer=optax.sgd(self.learning_rate),
-            loss=losses.least_squares,
-            latents=constant_latents,
-            dtype=self.compute_dtype,
-            microbatch=self.microbatch,
+            loss=losses.from_logits(losses.least_squares),
+            inputs=constant_latents,
         )
 
     def update(self, gan: GAN) -> Update:

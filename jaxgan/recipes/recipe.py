@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
+from flax import linen as nn
 
 from jaxgan.core.gan import GAN
+from jaxgan.core.networks import Network, in_dtype, in_microbatches, linen
 from jaxgan.core.updates import Update
 from jaxgan.data import Feed, load
 from jaxgan.metrics.modes import Coverage
+from jaxgan.types import Batch, DataSpec
 from jaxgan.util.checking import in_words, is_a
 from jaxgan.util.errors import UserError
 
@@ -62,10 +64,21 @@ class Recipe(ABC):
         if self.dtype not in DTYPES:
             raise UserError(f"dtype must be {' or '.join(DTYPES)}, not {self.dtype}")
 
-    @property
-    def compute_dtype(self) -> DTypeLike | None:
-        """What `GAN.dtype` should be."""
-        return DTYPES[self.dtype]
+    def network(self, module: nn.Module) -> Network:
+        """Makes a network that computes as `dtype` and `microbatch` say.
+
+        Args:
+            module: a Linen module (see `jaxgan.linen`).
+
+        Returns:
+            The network.
+        """
+        network, dtype = linen(module), DTYPES[self.dtype]
+        if dtype is not None:
+            network = in_dtype(network, dtype)
+        if self.microbatch is not None:
+            network = in_microbatches(network, self.microbatch)
+        return network
 
     @classmethod
     def check_values(cls, values: Mapping[str, Any]) -> None:
@@ -128,17 +141,17 @@ class Recipe(ABC):
         """
 
     @abstractmethod
-    def gan(self, shape: tuple[int, ...]) -> GAN:
-        """Makes the GAN for examples of a shape.
+    def gan(self, spec: DataSpec) -> GAN:
+        """Makes the GAN for examples like those of a data set.
 
         Args:
-            shape: of one example: (H, W, C), or (D,) for vectors.
+            spec: what the examples look like.
 
         Returns:
             The GAN.
 
         Raises:
-            UserError: if the networks cannot take that shape.
+            UserError: if the networks cannot take such examples.
         """
 
     def coverage(self, samples: np.ndarray) -> Coverage | None:
@@ -151,6 +164,21 @@ class Recipe(ABC):
             The coverage; None where the modes are not known.
         """
         return None
+
+    def conditions(self, count: int, spec: DataSpec) -> Batch:
+        """Chooses what the samples of pictures and evaluations are conditioned on.
+
+        Args:
+            count: how many samples.
+            spec: what the examples look like.
+
+        Returns:
+            What `GAN.inputs` takes from a batch: here "label" `[count]`, classes in turn, where the
+            data set has them; unconditional GANs do not look at it.
+        """
+        if spec.classes is None:
+            return {}
+        return {"label": jnp.arange(count, dtype=jnp.int32) % spec.classes}
 
     @abstractmethod
     def update(self, gan: GAN) -> Update:

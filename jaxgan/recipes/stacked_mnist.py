@@ -11,10 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan.core.gan import GAN
+from jaxgan.core.networks import in_packs
 from jaxgan.data import Feed, Resident, Stacked
 from jaxgan.features import digits, extract
 from jaxgan.metrics.modes import Coverage, of_labels
 from jaxgan.recipes.mnist_dcgan import MnistDcgan
+from jaxgan.types import DataSpec
 from jaxgan.util.errors import UserError
 
 CHANNELS = 3
@@ -44,9 +46,10 @@ class StackedMnist(MnistDcgan):
         """Real examples that one training step takes: a pack for each score."""
         return self.batch_size * self.packing
 
-    def gan(self, shape: tuple[int, ...]) -> GAN:
+    def gan(self, spec: DataSpec) -> GAN:
         """Makes the GAN, whose D judges packs (see `Recipe.gan`)."""
-        return replace(super().gan(shape), packing=self.packing)
+        gan = super().gan(spec)
+        return replace(gan, discriminator=in_packs(gan.discriminator, self.packing))
 
     def feed(self, seed: int, data_dir: str | None = None) -> Feed:
         """Stacks the pictures of the data set (see `Recipe.feed`)."""

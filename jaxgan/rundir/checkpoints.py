@@ -12,8 +12,8 @@ import jax
 import orbax.checkpoint as ocp
 from jax.sharding import Sharding, SingleDeviceSharding
 
-from jaxgan.core.gan import GANState, steps_done
-from jaxgan.devices.mesh import leads, unanimous
+from jaxgan.core.state import GANState, steps_done
+from jaxgan.devices.mesh import fail_together, is_main_process
 from jaxgan.util.errors import CannotSave, UserError
 
 logger = logging.getLogger(__name__)
@@ -114,8 +114,8 @@ class Checkpoints:
     def delete_after(self, step: int) -> None:
         """Deletes the checkpoints of later steps, which a run resumed at `step` makes anew."""
         later = [saved for saved in self.steps() if saved > step]
-        with unanimous():
-            for saved in later if leads() else []:
+        with fail_together():
+            for saved in later if is_main_process() else []:
                 shutil.rmtree(self._path / str(saved))
         self._manager.reload()
 

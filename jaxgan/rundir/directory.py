@@ -14,7 +14,7 @@ import datetime
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +27,7 @@ from jaxgan.devices import environment
 from jaxgan.recipes import Recipe, find_recipe, recipes
 from jaxgan.rundir import log
 from jaxgan.rundir.sweep import Members, check_sweep
+from jaxgan.types import DataSpec
 from jaxgan.util.checking import unsound
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import write_atomically
@@ -56,7 +57,7 @@ def describe(
     recipe: Recipe,
     seed: int,
     steps: int,
-    shape: Sequence[int],
+    spec: DataSpec,
     mesh: Mesh,
     members: Members | None = None,
 ) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def describe(
         recipe: the recipe.
         seed: of the run.
         steps: length of the run.
-        shape: of one example.
+        spec: what the examples look like.
         mesh: the devices that the run uses.
         members: of a population.
 
@@ -80,7 +81,8 @@ def describe(
         "seed": seed,
         **({} if members is None else {"members": asdict(members)}),
         "steps": steps,
-        "shape": shape,
+        "shape": spec.shape,
+        "classes": spec.classes,
         "versions": environment.versions(),
         "device": environment.devices(mesh),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -215,6 +217,15 @@ def read_members(config: Mapping[str, Any]) -> Members | None:
         return None
     sweep = {name: tuple(map(float, values)) for name, values in said["sweep"].items()}
     return Members(**said | {"sweep": sweep})
+
+
+def read_spec(config: Mapping[str, Any]) -> DataSpec:
+    """Reads what the examples of a run look like.
+
+    Args:
+        config: what `read_config` read.
+    """
+    return DataSpec(tuple(config["shape"]), config.get("classes"))
 
 
 def read_recipe(config: Mapping[str, Any]) -> Recipe:

@@ -1,5 +1,6 @@
 """Images from a finished run: everything that is needed lies in its directory."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,23 +10,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import population, rundir
-from jaxgan.core.gan import GAN, GANState, init, sample
+from jaxgan import population
+from jaxgan.core.gan import GAN, init, sample
+from jaxgan.core.state import GANState
 from jaxgan.data import unscale
 from jaxgan.recipes import ImageRecipe, Recipe
+from jaxgan.rundir import directory
 from jaxgan.rundir.checkpoints import Checkpoints
-from jaxgan.types import PRNGKey
+from jaxgan.types import DataSpec, PRNGKey
 from jaxgan.util.errors import UserError
 
 MOST = 1_000_000  # images drawn at once
 
-_sample = jax.jit(sample, static_argnums=0, static_argnames="n")
+_sample = jax.jit(sample, static_argnums=(0, 3))
 
 
 class Trained(NamedTuple):
     """A GAN as a run left it."""
 
     recipe: Recipe
+    spec: DataSpec
     gan: GAN
     state: GANState
 
@@ -47,7 +51,7 @@ def load(
     Raises:
         UserError: if `run` is no run directory, or has no such checkpoint or member.
     """
-    members = rundir.read_members(rundir.read_config(run))
+    members = directory.read_members(directory.read_config(run))
     if members is None and member is not None:
         raise UserError(f"{run} is of one GAN: leave out --member")
     if members is not None and (member is None or not 0 <= member < members.count):
@@ -71,35 +75,48 @@ def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[
     Raises:
         UserError: if `run` is no run directory, or has no such checkpoint.
     """
-    config = rundir.read_config(run)
-    recipe = rundir.read_recipe(config)
-    members = rundir.read_members(config)
-    shape = tuple(config["shape"])
-    example = {"image": jax.ShapeDtypeStruct((1, *shape), np.float32)}
-    like = jax.eval_shape(partial(init, recipe.gan(shape), batch=example), jax.random.key(0))
+    config = directory.read_config(run)
+    recipe = directory.read_recipe(config)
+    members = directory.read_members(config)
+    spec = directory.read_spec(config)
+    gan = recipe.gan(spec)
+    start = partial(init, gan, batch=_batch_like(recipe, spec), update=recipe.update(gan))
+    like = jax.eval_shape(start, jax.random.key(0))
     if members is not None:
         count = members.count
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), like)
-    with Checkpoints(run / (rundir.BEST if best else "checkpoints"), like) as checkpoints:
+    with Checkpoints(run / (directory.BEST if best else "checkpoints"), like) as checkpoints:
         restored = checkpoints.restore(step)
     if members is None:
-        return [Trained(recipe, recipe.gan(shape), restored)]
+        return [Trained(recipe, spec, gan, restored)]
     states = jax.device_get(restored)
     own = [replace(recipe, **setting) for setting in members.settings]
-    of_setting = [(each, each.gan(shape)) for each in own]  # one GAN for a setting: compiled once
+    of_setting = [(each, spec, each.gan(spec)) for each in own]  # compiled once for each setting
     return [
         Trained(*of_setting[index // members.per_setting], population.member(states, index))
         for index in range(members.count)
     ]
 
 
-def draw(trained: Trained, num: int, key: PRNGKey) -> np.ndarray:
+def _batch_like(recipe: Recipe, spec: DataSpec) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns the shapes of a batch."""
+    count = recipe.examples_per_step
+    like = {"image": jax.ShapeDtypeStruct((count, *spec.shape), np.float32)}
+    if spec.classes is not None:
+        like["label"] = jax.ShapeDtypeStruct((count,), np.int32)
+    return like
+
+
+def draw(
+    trained: Trained, num: int, key: PRNGKey, labels: Sequence[int] | None = None
+) -> np.ndarray:
     """Draws images from a run's GAN.
 
     Args:
         trained: what `load` loaded.
         num: how many, 1 to `MOST`.
         key: of the latents; the first images are the same whatever `num` is.
+        labels: the class of each image; None for what the recipe chooses.
 
     Returns:
         Images, uint8 `[num, H, W, C]`, or vectors, float32 `[num, D]`.
@@ -109,7 +126,10 @@ def draw(trained: Trained, num: int, key: PRNGKey) -> np.ndarray:
     """
     if not 1 <= num <= MOST:
         raise UserError(f"num must be from 1 to {MOST}, not {num}")
-    samples = _sample(trained.gan, trained.state, key, n=num)
+    conditions = dict(trained.recipe.conditions(num, trained.spec))
+    if labels is not None:
+        conditions["label"] = jnp.asarray(labels, jnp.int32)
+    samples = _sample(trained.gan, trained.state, key, num, conditions)
     if not jnp.isfinite(samples).all():
         raise UserError("this GAN diverged: its samples are not finite; choose another --step")
     if isinstance(trained.recipe, ImageRecipe):

@@ -1,5 +1,7 @@
 """Training: from a recipe to a finished run."""
 
+from jaxgan.training.chunks import Chunk
 from jaxgan.training.loop import Diverged, Interrupted, train
+from jaxgan.training.observers import Observer
 
-__all__ = ["Diverged", "Interrupted", "train"]
+__all__ = ["Chunk", "Diverged", "Interrupted", "Observer", "train"]

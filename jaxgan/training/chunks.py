@@ -1,4 +1,8 @@
-"""Training as a sequence of stretches: many steps in one program, then a look at the result."""
+"""Training in chunks: one compiled loop of many steps, then back to the host.
+
+Between two chunks the host logs, saves and looks for signals. The lengths of chunks change nothing
+of the results.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -12,21 +16,21 @@ from jax import lax
 from jax.sharding import Mesh
 
 from jaxgan.core.fingerprint import hexadecimal
-from jaxgan.core.gan import GANState, steps_done
+from jaxgan.core.state import GANState, steps_done
 from jaxgan.core.steps import run_steps
-from jaxgan.devices import mesh as parallel
+from jaxgan.devices.mesh import max_over_processes, put, put_rows, replicated
 from jaxgan.training.experiment import Experiment
 from jaxgan.types import PyTree
 
-SECONDS = 2.0  # of training between two looks
+SECONDS = 2.0  # of training in a chunk
 # Else parameters are copied before they are updated, in every turn of the loop.
 CPU_OPTIONS: dict[str, str | bool] = {"xla_cpu_copy_insertion_use_region_analysis": True}
 
 
-class Stretch(NamedTuple):
+class Chunk(NamedTuple):
     """Some steps that were done."""
 
-    state: GANState  # after them; the next stretch consumes it
+    state: GANState  # after them; the next chunk consumes it
     step: int  # how many steps are done in all
     history: dict[str, np.ndarray]  # metrics of each of its steps, float32 [T] or [T, M]
     digests: dict[int, Any]  # of the state, or of each member's, at the log points among its steps
@@ -44,7 +48,8 @@ class Stretch(NamedTuple):
     def records(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl: the log points' metrics.
 
-        One GAN's end at a metric that is not finite; a member's are None then, and others go on.
+        A single GAN's log stops at the first non-finite metric; in a population only that member's
+        value becomes None.
         """
         lines = []
         first = self.step - len(next(iter(self.history.values()))) + 1
@@ -65,47 +70,45 @@ class Stretch(NamedTuple):
         return lines
 
 
-def train_in_stretches(
-    experiment: Experiment, state: GANState, stops: Sequence[int] = ()
-) -> Iterator[Stretch]:
+def train_in_chunks(
+    experiment: Experiment, state: GANState, periods: Sequence[int] = ()
+) -> Iterator[Chunk]:
     """Trains from the state's step to the last.
 
     Args:
         experiment: what to train.
         state: where to start, on the experiment's devices; it is donated.
-        stops: periods; at each step that one of them divides, a stretch ends.
+        periods: a chunk ends at each step that one of them divides.
 
     Yields:
-        Stretches of at most about `SECONDS`. Their lengths change nothing of the results.
+        Chunks of at most about `SECONDS`.
     """
     mesh, total = experiment.mesh, experiment.total
-    key = parallel.put(experiment.key, mesh, experiment.layout.state)
-    arrays, last = parallel.put((experiment.arrays, np.int32(total)), mesh)
+    key = put(experiment.key, experiment.sharding)
+    arrays, last = put((experiment.arrays, np.int32(total)), replicated(mesh))
     step = steps_done(state)
 
     def rows(start: int, stop: int) -> PyTree:
-        """The rows of some steps, padded to the longest stretch, to share one compilation."""
+        """The rows of some steps, padded to the longest chunk so that all share one compilation."""
         missing = experiment.longest - (stop - start)
         padded = jax.tree.map(
             lambda rows: np.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1)),
             experiment.rows(start, stop),
         )
-        return parallel.put_rows(padded, mesh)
+        return put_rows(padded, mesh)
 
     # Ahead of time, so that the first rate measured is not that of the compiler.
     example = rows(step, step + 1)
-    advance = partial(_advance, experiment)
-    advance = parallel.spread(advance, mesh, experiment.layout, example, arguments=3)
-    advance = jax.jit(advance, donate_argnums=0)
+    advance = experiment.over_devices(partial(_advance, experiment), example)
     advance = compiled(advance.lower(state, key, example, arrays, last, np.int32(1)), mesh)
 
     seconds_per_step = SECONDS  # not known yet: begin with a single step
     while step < total:
-        ends = [step - step % period + period for period in stops]
+        ends = [step - step % period + period for period in periods]
         count = max(1, int(SECONDS / seconds_per_step))
         count = min(count, experiment.longest, min([total, *ends]) - step)
         # All processes must do the same steps, however fast each of them is.
-        count = -parallel.highest(-count)
+        count = -max_over_processes(-count)
         began = time.perf_counter()
         state, history = advance(
             state, key, rows(step, step + count), arrays, last, np.int32(count)
@@ -119,7 +122,7 @@ def train_in_stretches(
         )
         step += count
         rate = experiment.examples_per_step / seconds_per_step
-        yield Stretch(state, step, history, digests, rate)
+        yield Chunk(state, step, history, digests, rate)
 
 
 def compiled(program: jax.stages.Lowered, mesh: Mesh) -> jax.stages.Compiled:
@@ -130,13 +133,13 @@ def compiled(program: jax.stages.Lowered, mesh: Mesh) -> jax.stages.Compiled:
         mesh: where it is to run.
 
     Returns:
-        What can be called.
+        The compiled program.
     """
     if mesh.devices.flat[0].platform == "cpu":
         try:
             return program.compile(CPU_OPTIONS)
         except jax.errors.JaxRuntimeError as error:
-            if "No such compile option" not in str(error):  # as an older or later XLA may say
+            if "No such compile option" not in str(error):  # as another version of XLA may say
                 raise
     return program.compile()
 

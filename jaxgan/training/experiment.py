@@ -7,19 +7,29 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.sharding import Mesh, NamedSharding
 
 from jaxgan.core.fingerprint import digest
-from jaxgan.core.gan import GANState, init, sample
+from jaxgan.core.gan import init, sample
+from jaxgan.core.state import GANState
 from jaxgan.core.steps import make_step
 from jaxgan.data import Feed
-from jaxgan.devices import mesh as parallel
-from jaxgan.devices.mesh import Layout
+from jaxgan.devices.mesh import (
+    by_leading_axis,
+    fail_together,
+    is_main_process,
+    make_mesh,
+    map_members,
+    put,
+    replicated,
+    share,
+)
 from jaxgan.keys import from_seed, stream
 from jaxgan.population import over_members
 from jaxgan.recipes import Recipe
 from jaxgan.rundir.sweep import Members, check_sweep
-from jaxgan.types import Images, Metrics, PRNGKey, PyTree
+from jaxgan.types import DataSpec, Images, Metrics, PRNGKey, PyTree
 from jaxgan.util.errors import UserError
 
 ROWS_BYTES = 2**26  # of a population that one call of `rows` may give
@@ -29,45 +39,41 @@ TOGETHER = 2**20  # parameters in all members that a CPU computes at once: more 
 class Experiment(NamedTuple):
     """What can be trained: one GAN, or a population.
 
-    Of a population, key, state, metrics, images and digests are those of all members: `[M, ...]`.
+    Key, state, metrics, images and digests of a population are those of all members: `[M, ...]`.
     """
 
     recipe: Recipe
     seed: int
     members: Members | None  # None for one GAN
     mesh: Mesh
-    layout: Layout  # of the arrays on the mesh
-    shape: tuple[int, ...]  # of one example
+    sharding: NamedSharding  # of states
+    spec: DataSpec
     total: int  # steps of the whole run
     examples_per_step: int  # real ones, of all members
     arrays: PyTree  # the data on the device, an argument of `step`
     longest: int  # the most steps that one call of `rows` may ask for
     rows: Callable[[int, int], PyTree]  # reads what the steps from one to before another need
-    key: PyTree  # what all random numbers come from; of a population also what members differ in
+    key: PyTree  # what all random numbers come from, and the members' swept hyper-parameters
 
     # Pure, to be traced:
-    init: Callable[[PyTree], GANState]  # of the key: draws the first state
-    step: Callable[..., tuple[GANState, Metrics]]  # of state, key, row, arrays: one step
-    draw: Callable[..., Images]  # of state, key, name of a stream, n: draws n images
-    digest: Callable[[GANState], jax.Array]  # uint32 [2]
+    init: Callable[[PyTree], GANState]  # key -> the first state
+    step: Callable[..., tuple[GANState, Metrics]]  # state, key, row, arrays -> one step
+    draw: Callable[..., Images]  # state, key, name of a stream, n -> n images
+    digest: Callable[[GANState], jax.Array]  # state -> uint32 [2]
+    over_devices: Callable[[Callable, PyTree], Callable]  # a loop of steps -> the same on the mesh
 
     @property
     def count(self) -> int | None:
-        """How many members there are."""
+        """The number of members; None for one GAN."""
         return None if self.members is None else self.members.count
-
-    @property
-    def sharding(self) -> NamedSharding:
-        """Where states are."""
-        return NamedSharding(self.mesh, self.layout.state)
 
     def draw_first(self) -> GANState:
         """Draws the first state on the devices."""
-        key = parallel.put(self.key, self.mesh, self.layout.state)
+        key = put(self.key, self.sharding)
         return jax.jit(self.init, out_shardings=self.sharding)(key)
 
     def state_like(self) -> GANState:
-        """The shapes of a state."""
+        """Returns the shapes of a state."""
         return jax.eval_shape(self.init, self.key)
 
 
@@ -93,15 +99,15 @@ def set_up(
         The experiment.
 
     Raises:
-        UserError: if one of them is not to be had, or they do not fit each other.
+        UserError: if one of them cannot be had, or they do not fit each other.
     """
     seeds = [seed] if members is None else members.seeds(seed)
     for number in (min(seeds), max(seeds)):
         from_seed(number)  # checks it
-    with parallel.unanimous():
-        mesh = parallel.make_mesh(devices)
-        feed = recipe.feed(seed, data_dir) if parallel.leads() else None
-    with parallel.unanimous():  # after the first process, so that only it prepares the data set
+    with fail_together():
+        mesh = make_mesh(devices)
+        feed = recipe.feed(seed, data_dir) if is_main_process() else None
+    with fail_together():  # after the main process, so that only it prepares the data set
         feed = feed or recipe.feed(seed, data_dir)
         if members is None:
             return _solo(recipe, seed, feed, mesh)
@@ -111,55 +117,70 @@ def set_up(
 
 
 class _Functions(NamedTuple):
-    """The pure functions of an experiment."""
+    """The pure functions of one GAN."""
 
     init: Callable[..., GANState]
     step: Callable[..., tuple[GANState, Metrics]]
     draw: Callable[..., Images]
 
 
-def _functions(recipe: Recipe, feed: Feed, axis_name: str | None = None) -> _Functions:
-    gan = recipe.gan(feed.shape)
-    do_step = make_step(recipe.update(gan), axis_name=axis_name)
-    example = {"image": np.empty((1, *feed.shape), np.float32)}
+def _functions(recipe: Recipe, feed: Feed, sharding: NamedSharding | None = None) -> _Functions:
+    """Makes the functions of one GAN; `sharding` is that of its batches on several devices."""
+    spec = DataSpec(feed.shape, feed.classes)
+    gan = recipe.gan(spec)
+    update = recipe.update(gan)
+    do_step = make_step(update, sharding=sharding)
 
     @jax.jit  # so that it is traced once, for its shapes and its values
     def first(key: PRNGKey) -> GANState:
-        return init(gan, stream(key, "init"), example)
+        return init(gan, stream(key, "init"), _batch_like(feed), update)
 
     def step(state: GANState, key: PRNGKey, row: PyTree, arrays: PyTree):
-        data_key = stream(jax.random.fold_in(key, state.step), "data")
-        return do_step(state, feed.batch(arrays, row, data_key, axis_name), key)
+        batch = feed.batch(arrays, row, stream(jax.random.fold_in(key, state.step), "data"))
+        if sharding is not None:
+            batch = jax.tree.map(lambda x: lax.with_sharding_constraint(x, sharding), batch)
+        return do_step(state, batch, key)
 
     def draw(state: GANState, key: PRNGKey, name: str, n: int) -> Images:
-        return sample(gan, state, stream(key, name), n)
+        return sample(gan, state, stream(key, name), n, recipe.conditions(n, spec))
 
     return _Functions(first, step, draw)
 
 
+def _batch_like(feed: Feed) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns the shapes of a batch."""
+    row = jax.tree.map(lambda x: x[0], feed.rows(0, 1))
+    return dict(jax.eval_shape(feed.batch, feed.arrays, row, jax.random.key(0)))
+
+
 def _solo(recipe: Recipe, seed: int, feed: Feed, mesh: Mesh) -> Experiment:
-    parallel.share(recipe.batch_size, mesh)  # so that parts and packs come out even too
-    share = parallel.share(feed.batch_size, mesh)
-    part = recipe.batch_size // mesh.size
-    if recipe.microbatch is not None and part > recipe.microbatch and part % recipe.microbatch:
-        raise UserError(f"a microbatch of {recipe.microbatch} does not divide a device's {part}")
-    # A single device has nothing to average, and a tiny step would feel it.
-    axis_name = parallel.AXIS if mesh.size > 1 else None
+    share(recipe.batch_size, mesh)  # so that parts and packs come out even too
+    own = share(feed.batch_size, mesh)
+    if recipe.microbatch is not None and recipe.microbatch % mesh.size:
+        raise UserError(
+            f"a microbatch of {recipe.microbatch} cannot be spread over {mesh.size} devices: "
+            f"choose a --microbatch that {mesh.size} divides"
+        )
+
+    def over_devices(function: Callable, rows: PyTree) -> Callable:
+        return jax.jit(function, donate_argnums=0, out_shardings=replicated(mesh))
+
     return Experiment(
         recipe=recipe,
         seed=seed,
         members=None,
         mesh=mesh,
-        layout=parallel.BY_EXAMPLE,
-        shape=feed.shape,
+        sharding=replicated(mesh),
+        spec=DataSpec(feed.shape, feed.classes),
         total=recipe.total_steps(feed.size),
         examples_per_step=recipe.examples_per_step,
         arrays=feed.arrays,
-        longest=feed.stretch,
-        rows=lambda start, stop: feed.rows(start, stop, share),
+        longest=feed.longest,
+        rows=lambda start, stop: feed.rows(start, stop, own),
         key=from_seed(seed),
         digest=digest,
-        **_functions(recipe, feed, axis_name)._asdict(),
+        over_devices=over_devices,
+        **_functions(recipe, feed, by_leading_axis(mesh) if mesh.size > 1 else None)._asdict(),
     )
 
 
@@ -185,7 +206,7 @@ def _population(
     bytes_per_step = sum(row.nbytes for row in jax.tree.leaves(rows(0, 1)))
 
     def lift(function: Callable) -> Callable:
-        """Makes a function of all members of one of a member's functions, key and trees."""
+        """Lifts a per-member function `f(functions, key, *trees)` to the whole population."""
 
         def of_member(own: tuple[PRNGKey, dict[str, Any]], *trees: PyTree):
             key, values = own
@@ -203,23 +224,27 @@ def _population(
     def draw(state: GANState, key: PyTree, name: str, n: int) -> Images:
         return lift(lambda one, key, state: one.draw(state, key, name, n))(key, state)
 
+    def over_devices(function: Callable, rows: PyTree) -> Callable:
+        return jax.jit(map_members(function, mesh, rows, arguments=3), donate_argnums=0)
+
     experiment = Experiment(
         recipe=recipe,
         seed=seed,
         members=members,
         mesh=mesh,
-        layout=parallel.BY_MEMBER,
-        shape=feed.shape,
+        sharding=by_leading_axis(mesh),
+        spec=DataSpec(feed.shape, feed.classes),
         total=recipe.total_steps(feed.size),
         examples_per_step=recipe.examples_per_step * members.count,
         arrays=feed.arrays,
-        longest=min(feed.stretch, max(1, ROWS_BYTES // bytes_per_step)),
+        longest=min(feed.longest, max(1, ROWS_BYTES // bytes_per_step)),
         rows=rows,
         key=(keys, values),
         digest=jax.vmap(digest),
         init=first,
         step=step,
         draw=draw,
+        over_devices=over_devices,
     )
     if values:
         _check_traceable(experiment)
@@ -227,7 +252,7 @@ def _population(
 
 
 def _fitting(state: GANState, members: Members, mesh: Mesh) -> int:
-    """How many members to compute at once: a CPU gains nothing by large ones, all others do."""
+    """Chooses how many members to compute at once: large ones gain nothing by it on a CPU."""
     if mesh.devices.flat[0].platform != "cpu":
         return members.count
     numbers = sum(x.size for x in jax.tree.leaves((state.generator, state.discriminator)))
@@ -235,7 +260,7 @@ def _fitting(state: GANState, members: Members, mesh: Mesh) -> int:
 
 
 def _check_traceable(experiment: Experiment) -> None:
-    """Fails where a swept hyper-parameter shapes the program itself."""
+    """Raises where a swept hyper-parameter shapes the program itself."""
     row = jax.tree.map(lambda x: x[0], experiment.rows(0, 1))
     try:
         jax.eval_shape(

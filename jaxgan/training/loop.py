@@ -1,37 +1,33 @@
-"""The training loop, the one impure loop: it writes down what the stretches of training give."""
+"""Trains a run: opens it, trains in chunks, and gives each chunk to the observers."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from PIL.Image import Image
-
 from jaxgan import rundir
-from jaxgan.core.gan import GANState, steps_done
-from jaxgan.data import unscale
-from jaxgan.devices import mesh as parallel
-from jaxgan.recipes import ImageRecipe, Recipe
-from jaxgan.report import pictures
-from jaxgan.report.page import write_report
-from jaxgan.rundir import log
-from jaxgan.rundir.checkpoints import Checkpoints
-from jaxgan.rundir.directory import BEST
-from jaxgan.rundir.sweep import Members
-from jaxgan.training.chunks import train_in_stretches
+from jaxgan.core.state import GANState, steps_done
+from jaxgan.devices.mesh import fail_together, is_main_process, max_over_processes
+from jaxgan.recipes import Recipe
+from jaxgan.rundir import BEST, Checkpoints, Members
+from jaxgan.training.chunks import train_in_chunks
 from jaxgan.training.experiment import Experiment, set_up
-from jaxgan.training.monitor import Judge
-from jaxgan.training.progress import Progress
+from jaxgan.training.monitor import Evaluation
+from jaxgan.training.observers import (
+    Diverged,
+    MetricsLog,
+    Observer,
+    ProgressBar,
+    Report,
+    Sampling,
+    Saving,
+)
 from jaxgan.training.signals import Interruption
 from jaxgan.util.errors import UserError
 
-logger = logging.getLogger(__name__)
+__all__ = ["Diverged", "Interrupted", "train"]
 
-MOST_ROWS = 64  # members in a picture
+logger = logging.getLogger(__name__)
 
 
 class Interrupted(Exception):
@@ -41,10 +37,6 @@ class Interrupted(Exception):
         super().__init__(f"stopped by signal {signal} at step {step}")
         self.signal = signal
         self.step = step
-
-
-class Diverged(Exception):
-    """A loss became NaN or infinite."""
 
 
 def train(
@@ -57,11 +49,12 @@ def train(
     overwrite: bool = False,
     data_dir: str | None = None,
     devices: int | None = 1,
+    observers: Sequence[Observer] = (),
 ) -> GANState:
     """Trains a recipe's GAN, or many, and writes the run directory (see `jaxgan.rundir`).
 
     Where `jax.distributed` joined several processes, all of them call this together: each trains
-    on its share of every batch, and the first one writes down what happens.
+    on its share of every batch, and the main process writes what happens.
 
     Args:
         recipe: the recipe.
@@ -74,6 +67,8 @@ def train(
         data_dir: where TFDS keeps data sets; None for its own default.
         devices: how many of each process to spread every batch, or the members, over; None for
             all. The numbers depend on it by no more than rounding.
+        observers: what sees every chunk besides the standard observers (see
+            `jaxgan.training.observers`).
 
     Returns:
         The trained state; of a population stacked, leaves `[M, ...]`.
@@ -93,21 +88,20 @@ def train(
         else:
             rundir.check_free(run, overwrite=overwrite)
 
-    with parallel.unanimous():
-        if parallel.leads():
+    with fail_together():
+        if is_main_process():
             check()
     experiment = set_up(recipe, seed, members=members, data_dir=data_dir, devices=devices)
-    total = experiment.total
     config = rundir.describe(
-        recipe, seed, total, experiment.shape, experiment.mesh, experiment.members
+        recipe, seed, experiment.total, experiment.spec, experiment.mesh, experiment.members
     )
     like = experiment.state_like()
-    with parallel.unanimous():
-        judge = Judge(experiment, run, data_dir) if recipe.eval_every else None
+    with fail_together():
+        evaluations = [Evaluation(experiment, data_dir)] if recipe.eval_every else []
 
     with ExitStack() as until_done:
-        with parallel.unanimous():
-            if parallel.leads():
+        with fail_together():
+            if is_main_process():
                 until_done.enter_context(rundir.locked(run))
                 check()  # again, now that no other process can change what is there
         with (
@@ -117,17 +111,18 @@ def train(
             state = _resume(run, experiment, checkpoints, best) if resume else None
             if state is None:
                 state = experiment.draw_first()
-            if parallel.leads():
+            if is_main_process():
                 rundir.write_config(run, config) if resume else rundir.create(run, config)
-            state = _loop(experiment, state, run, checkpoints, best, judge)
+            for evaluation in evaluations:
+                evaluation.keep_best_in(best)
+            standard = [MetricsLog(), Sampling(), *evaluations, Saving(checkpoints), ProgressBar()]
+            state = _observed(experiment, state, run, [*standard, *observers])
 
         with Checkpoints(run / "checkpoints", like, experiment.sharding) as checkpoints:
-            state = checkpoints.restore(total)
-        if parallel.leads():
-            if isinstance(recipe, ImageRecipe):
-                images = _drawer(experiment, "final")(parallel.local(state))
-                pictures.save_png(_grid(experiment, images), run / "final.png")
-            write_report(run)
+            state = checkpoints.restore(experiment.total)
+        report = Report()
+        report.start(experiment, run, state)
+        report.finish(state, experiment.total)
     return state
 
 
@@ -143,100 +138,36 @@ def _resume(
     if state is not None:
         checkpoints.delete_after(step)
         best.delete_after(step)
-    if parallel.leads():
+    if is_main_process():
         rundir.rewind(run, step, experiment.recipe, experiment.count)
     logger.info("resuming from step %d", step)
     return state
 
 
-def _loop(
-    experiment: Experiment,
-    state: GANState,
-    run: Path,
-    checkpoints: Checkpoints,
-    best: Checkpoints,
-    judge: Judge | None,
+def _observed(
+    experiment: Experiment, state: GANState, run: Path, observers: Sequence[Observer]
 ) -> GANState:
-    """Trains from the state's step to the last, and writes down what happens."""
-    recipe, total, solo = experiment.recipe, experiment.total, experiment.members is None
+    """Trains from the state's step to the last, and shows each chunk to the observers."""
     step = steps_done(state)
-    if step == total:
-        logger.info("%s has all of its %d steps already", run, total)
+    if step == experiment.total:
+        logger.info("%s has all of its %d steps already", run, step)
         return state
-    draw = _drawer(experiment, "samples")
-    all_finite = jax.jit(
-        lambda state: jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(state)]).all()
-    )
-
-    def save_samples(state: GANState, step: int) -> None:
-        if not parallel.leads():
-            return
-        samples = draw(parallel.local(state))
-        if isinstance(recipe, ImageRecipe):
-            pictures.save_png(_grid(experiment, samples), rundir.sample_path(run, step, "png"))
-        else:
-            np.save(rundir.sample_path(run, step, "npy"), samples)
-
-    def save_state(state: GANState, step: int) -> None:
-        if solo and not all_finite(parallel.local(state)):
-            raise _diverged("a parameter", "NaN or infinite", step, run, checkpoints)
-        checkpoints.save(state)
-
-    with Interruption() as interruption, Progress(total, step) as progress:
-        logger.info("compiling %s", recipe.name)
-        if step == 0:
-            save_samples(state, 0)
-        stops = [recipe.sample_every, recipe.checkpoint_every]
-        if recipe.eval_every is not None:
-            stops.append(recipe.eval_every)
-        for stretch in train_in_stretches(experiment, state, stops):
-            state, step = stretch.state, stretch.step
-            if parallel.leads():
-                log.append(run / log.METRICS, stretch.records)
-            for name, values in stretch.history.items() if solo else ():
-                if not np.isfinite(values).all():
-                    bad = int(np.isfinite(values).argmin())
-                    at = step - len(values) + bad + 1
-                    raise _diverged(name, values[bad], at, run, checkpoints)
-            if step % recipe.sample_every == 0 or step == total:
-                save_samples(state, step)
-            if judge is not None and step % (recipe.eval_every or total) == 0:
-                judge(state, step, best)
-            if step % recipe.checkpoint_every == 0 or step == total:
-                save_state(state, step)
-            if parallel.leads():
-                progress.update(step, stretch.last, stretch.examples_per_second)
-            signal = parallel.highest(interruption.signal or 0)
-            if signal and step < total:
-                save_state(state, step)
-                raise Interrupted(signal, step)
+    with Interruption() as interruption, ExitStack() as until_done:
+        logger.info("compiling %s", experiment.recipe.name)
+        for observer in observers:
+            until_done.callback(observer.close)
+            observer.start(experiment, run, state)
+        signal = 0
+        periods = [observer.period for observer in observers if observer.period is not None]
+        for chunk in train_in_chunks(experiment, state, periods):
+            state, step = chunk.state, chunk.step
+            for observer in observers:
+                observer.see(chunk)
+            signal = max_over_processes(interruption.signal or 0)
+            if signal:
+                break
+        for observer in observers:
+            observer.finish(state, step)
+    if step < experiment.total:
+        raise Interrupted(signal, step)
     return state
-
-
-def _drawer(experiment: Experiment, name: str) -> Callable[[GANState], np.ndarray]:
-    """Makes the function that draws a picture's samples, with latents from a key stream."""
-    rows, columns = experiment.recipe.grid
-    is_row = experiment.members is not None and isinstance(experiment.recipe, ImageRecipe)
-    n = columns if is_row else rows * columns  # of each member
-    draw = jax.jit(partial(experiment.draw, name=name, n=n))
-    return lambda state: np.asarray(draw(state, experiment.key))
-
-
-def _diverged(what: str, value: object, step: int, run: Path, checkpoints: Checkpoints) -> Diverged:
-    saved = checkpoints.steps()
-    good = f"the last good checkpoint is step {saved[-1]}" if saved else "no checkpoint was saved"
-    return Diverged(
-        f"{what} became {value} at step {step} of {run}; {good}: "
-        "try a smaller learning rate or another seed"
-    )
-
-
-def _grid(experiment: Experiment, images: np.ndarray) -> Image:
-    """The picture of a run's samples; of a population, with a row for each member."""
-    recipe = experiment.recipe
-    assert isinstance(recipe, ImageRecipe)
-    rows, columns = recipe.grid
-    if experiment.members is not None:
-        images = images[:MOST_ROWS]
-        rows, images = len(images), images.reshape(-1, *images.shape[2:])
-    return pictures.grid(np.asarray(unscale(images, *recipe.value_range)), rows, columns)

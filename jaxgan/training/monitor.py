@@ -7,29 +7,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.core.gan import GANState
+from jaxgan.core.state import GANState
 from jaxgan.data import unscale
-from jaxgan.devices import mesh as parallel
+from jaxgan.devices.mesh import is_main_process, local_copy, max_over_processes
 from jaxgan.evaluation.evaluator import Evaluated, Evaluator
 from jaxgan.evaluation.registry import HIGHER
 from jaxgan.recipes import ImageRecipe
 from jaxgan.rundir import log
 from jaxgan.rundir.checkpoints import Checkpoints
+from jaxgan.training.chunks import Chunk
 from jaxgan.training.experiment import Experiment
+from jaxgan.training.observers import Observer
 from jaxgan.util.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 
-class Judge:
-    """Evaluates states, writes evaluations.jsonl, and keeps the best state."""
+class Evaluation(Observer):
+    """Evaluates states as they train, writes evaluations.jsonl, and keeps the best state."""
 
-    def __init__(self, experiment: Experiment, run: Path, data_dir: str | None):
+    def __init__(self, experiment: Experiment, data_dir: str | None):
         """Looks at the real examples; writes nothing yet.
 
         Args:
             experiment: what is trained: one GAN.
-            run: the run directory.
             data_dir: where TFDS keeps data sets; None for its own default.
 
         Raises:
@@ -38,7 +39,8 @@ class Judge:
         recipe = experiment.recipe
         if experiment.members is not None:
             raise UserError("a population is evaluated afterwards, by `jaxgan evaluate`")
-        self._experiment, self._run = experiment, run
+        self.period = recipe.eval_every
+        self._experiment = experiment
         self._by = recipe.best_by
         self._evaluate = Evaluator(
             recipe, num=recipe.eval_num, seed=experiment.seed, data_dir=data_dir
@@ -50,29 +52,34 @@ class Judge:
             lambda state: experiment.draw(state, experiment.key, "evaluation", recipe.eval_num)
         )
 
-    def __call__(self, state: GANState, step: int, best: Checkpoints) -> None:
-        """Evaluates a state, the same in all processes, which call this together.
+    def keep_best_in(self, best: Checkpoints) -> None:
+        """Says where the best state is kept."""
+        self._best = best
+
+    def start(self, experiment: Experiment, run: Path, state: GANState) -> None:
+        """Looks up where to write."""
+        self._run = run
+
+    def see(self, chunk: Chunk) -> None:
+        """Evaluates at evaluation points, the same in all processes.
 
         A state whose samples cannot be measured leaves no line, and training goes on.
-
-        Args:
-            state: the state.
-            step: that it is at.
-            best: where the best state is kept.
         """
+        if self.period is None or chunk.step % self.period:
+            return
         better = False
-        if parallel.leads():
+        if is_main_process():
             try:
-                found = self._look(state)
+                found = self._look(chunk.state)
             except UserError as error:  # real examples were measured well, so it is the samples
-                logger.warning("step %d is not evaluated: %s", step, error)
+                logger.warning("step %d is not evaluated: %s", chunk.step, error)
             else:
-                better = self._write(step, found)
-        if parallel.highest(int(better)):
-            best.save(state)
+                better = self._write(chunk.step, found)
+        if max_over_processes(int(better)):
+            self._best.save(chunk.state)
 
     def _look(self, state: GANState) -> list[Evaluated]:
-        samples = self._draw(parallel.local(state))
+        samples = self._draw(local_copy(state))
         if not jnp.isfinite(samples).all():
             raise UserError("its samples are not finite")
         recipe = self._experiment.recipe
@@ -81,7 +88,7 @@ class Judge:
         return self._evaluate([np.asarray(samples)])
 
     def _write(self, step: int, found: list[Evaluated]) -> bool:
-        """Writes a line; tells whether no step before was as good."""
+        """Writes a line; returns whether no step before was as good."""
         metrics = {result.metric: result.value for result, _ in found}
         before = [each["metrics"][self._by] for each in log.read_evaluations(self._run)]
         line = {

@@ -37,6 +37,10 @@ class Progress:
         return self
 
     def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stops showing, and leaves the bar as it is."""
         self._bar.close()
 
     def update(self, step: int, metrics: Mapping[str, float], images_per_second: float) -> None:

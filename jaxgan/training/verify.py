@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from jaxgan import rundir
 from jaxgan.devices import environment
-from jaxgan.devices import mesh as parallel
+from jaxgan.devices.mesh import is_main_process
 from jaxgan.rundir import log
-from jaxgan.training.chunks import train_in_stretches
+from jaxgan.training.chunks import train_in_chunks
 from jaxgan.training.experiment import set_up
 from jaxgan.training.progress import Progress
 from jaxgan.util.errors import UserError
@@ -65,16 +65,16 @@ def verify(
     points = 0
     experiment = experiment._replace(total=max(expected))
     with Progress(experiment.total, 0) as progress:
-        for stretch in train_in_stretches(experiment, experiment.draw_first()):
-            for step, found in stretch.digests.items():
+        for chunk in train_in_chunks(experiment, experiment.draw_first()):
+            for step, found in chunk.digests.items():
                 if step not in expected:
                     continue
                 points += 1
                 if found != expected[step]:
                     details = f": {_both(expected[step], found)}"
                     return Verdict(points, step, details + _differences(config, here))
-            if parallel.leads():
-                progress.update(stretch.step, stretch.last, stretch.examples_per_second)
+            if is_main_process():
+                progress.update(chunk.step, chunk.last, chunk.examples_per_second)
     return Verdict(points, None, "")
 
 

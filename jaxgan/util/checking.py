@@ -60,6 +60,7 @@ _CONFIG = {  # what config.json holds; what ends in None may be missing
     "hyperparameters": dict,
     "seed": int,
     "shape": tuple[int, ...],
+    "classes": int | None,
     "description": str | None,
     "steps": int | None,
     "versions": dict | None,

@@ -6,7 +6,7 @@ from test_updates import IMAGES, KEY, close, equal, first, run
 from tiny_systems import small_gan
 
 from jaxgan.core.combinators import chain, every, on_part, repeat
-from jaxgan.core.gan import GANState
+from jaxgan.core.state import GANState
 from jaxgan.core.updates import update_discriminator
 
 

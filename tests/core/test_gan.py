@@ -8,7 +8,9 @@ import pytest
 from tiny_systems import NAMES, small_gan, system
 
 from jaxgan.core.combinators import chain
-from jaxgan.core.gan import SAMPLE_BATCH, GANState, apply, generate, init, pack, sample
+from jaxgan.core.gan import SAMPLE_BATCH, apply, generate, init, sample
+from jaxgan.core.networks import pack
+from jaxgan.core.state import GANState
 from jaxgan.core.updates import update_average, update_discriminator, update_generator
 
 KEY = jax.random.key(0)

@@ -13,7 +13,8 @@ from tiny_systems import NAMES, System, small_gan, system, to_float64
 
 from jaxgan import losses, penalties
 from jaxgan.core.combinators import chain, every, repeat
-from jaxgan.core.gan import GANState, init
+from jaxgan.core.gan import init
+from jaxgan.core.state import GANState
 from jaxgan.core.steps import make_step, run_steps
 from jaxgan.core.updates import update_average, update_both, update_discriminator, update_generator
 from jaxgan.nn.layers import Dropout, batch_norm

@@ -11,7 +11,9 @@ from tiny_systems import small_gan, to_float64
 
 from jaxgan import losses, penalties
 from jaxgan.core.combinators import chain, on_part, repeat
-from jaxgan.core.gan import GAN, GANState, init, pack
+from jaxgan.core.gan import GAN, init
+from jaxgan.core.networks import pack
+from jaxgan.core.state import GANState
 from jaxgan.core.updates import update_average, update_both, update_discriminator, update_generator
 from jaxgan.keys import stream
 

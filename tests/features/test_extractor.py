@@ -8,7 +8,7 @@ from flax import linen as nn
 from jax.core import Tracer
 from jax.tree_util import Partial
 
-from jaxgan.core.gan import TrainState
+from jaxgan.core.state import TrainState
 from jaxgan.features import Extractor, extract
 from jaxgan.features.extractor import features_of, hash_weights, load_network, logits_of
 from jaxgan.interop import to_torch_state_dict

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.tree_util import tree_map
 
-from jaxgan.core.gan import TrainState
+from jaxgan.core.state import TrainState
 from jaxgan.features import inception
 from jaxgan.features.inception_network import SHAPE, Inception, prepare
 from jaxgan.interop import load_safetensors, save_safetensors, to_torch_state_dict

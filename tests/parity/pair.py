@@ -15,7 +15,8 @@ import torch
 from flax import linen
 from systems import SYSTEMS, Step, System, biases_before_norm, norms_of
 
-from jaxgan.core.gan import GAN, GANState, TrainState, apply, generate, init
+from jaxgan.core.gan import GAN, apply, generate, init
+from jaxgan.core.state import GANState, TrainState
 from jaxgan.core.steps import make_step
 from jaxgan.interop import from_torch_state_dict, layer_names, to_torch_state_dict
 from jaxgan.nn.layers import Dropout

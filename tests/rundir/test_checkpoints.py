@@ -7,7 +7,7 @@ import orbax.checkpoint as ocp
 import pytest
 from runs import command, contents, copy, digest, process, result_of
 
-from jaxgan.core.gan import GANState, TrainState
+from jaxgan.core.state import GANState, TrainState
 from jaxgan.rundir.checkpoints import Checkpoints
 from jaxgan.util.errors import CannotSave, UserError
 
