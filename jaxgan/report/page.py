@@ -14,7 +14,8 @@ import numpy as np
 
 from jaxgan.report import summary
 from jaxgan.report.pictures import animate, evenly
-from jaxgan.rundir.directory import Sample, find_samples, read_config, read_members
+from jaxgan.rundir.config import read_config, read_members
+from jaxgan.rundir.directory import Sample, find_samples
 from jaxgan.rundir.log import read_evaluations, read_metrics
 from jaxgan.rundir.sweep import Members
 from jaxgan.util.files import write_atomically

@@ -1,24 +1,26 @@
 """The run directory: what a run writes about itself, and how it is loaded again."""
 
 from jaxgan.rundir.checkpoints import Checkpoints
-from jaxgan.rundir.directory import (
-    BEST,
+from jaxgan.rundir.config import (
     Devices,
-    Sample,
-    check_free,
     check_same,
-    create,
     describe,
-    find_samples,
-    locked,
     read_config,
     read_devices,
     read_members,
     read_recipe,
     read_spec,
+    write_config,
+)
+from jaxgan.rundir.directory import (
+    BEST,
+    Sample,
+    check_free,
+    create,
+    find_samples,
+    locked,
     rewind,
     sample_path,
-    write_config,
     write_evaluation,
 )
 from jaxgan.rundir.loading import Trained, draw, load, load_all

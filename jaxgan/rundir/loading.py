@@ -17,6 +17,7 @@ from jaxgan.data import unscale
 from jaxgan.recipes import ImageRecipe, Recipe
 from jaxgan.rundir import directory
 from jaxgan.rundir.checkpoints import Checkpoints
+from jaxgan.rundir.config import read_config, read_members, read_recipe, read_spec
 from jaxgan.types import DataSpec, PRNGKey
 from jaxgan.util.errors import UserError
 
@@ -51,7 +52,7 @@ def load(
     Raises:
         UserError: if `run` is no run directory, or has no such checkpoint or member.
     """
-    members = directory.read_members(directory.read_config(run))
+    members = read_members(read_config(run))
     if members is None and member is not None:
         raise UserError(f"{run} is of one GAN: leave out --member")
     if members is not None and (member is None or not 0 <= member < members.count):
@@ -75,10 +76,9 @@ def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[
     Raises:
         UserError: if `run` is no run directory, or has no such checkpoint.
     """
-    config = directory.read_config(run)
-    recipe = directory.read_recipe(config)
-    members = directory.read_members(config)
-    spec = directory.read_spec(config)
+    config = read_config(run)
+    recipe, spec = read_recipe(config), read_spec(config)
+    members = read_members(config)
     gan = recipe.gan(spec)
     start = partial(init, gan, batch=_batch_like(recipe, spec), update=recipe.update(gan))
     like = jax.eval_shape(start, jax.random.key(0))

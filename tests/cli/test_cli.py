@@ -14,7 +14,7 @@ from jaxgan import rundir, training
 from jaxgan.devices.mesh import make_mesh
 from jaxgan.recipes import recipes
 from jaxgan.recipes.mnist_dcgan_bn import MnistDcganBn
-from jaxgan.rundir.directory import read_config
+from jaxgan.rundir.config import read_config
 
 ALL = sorted(recipes())
 

@@ -8,7 +8,8 @@ from jaxgan import rundir
 from jaxgan.devices.mesh import make_mesh
 from jaxgan.recipes.mnist_mlp import MnistMlp
 from jaxgan.recipes.pattern_1010 import Pattern1010
-from jaxgan.rundir.directory import check_free, check_same, create, find_samples, read_config
+from jaxgan.rundir.config import check_same, read_config
+from jaxgan.rundir.directory import check_free, create, find_samples
 from jaxgan.util.errors import UserError
 
 RECIPE = MnistMlp(log_every=5, sample_every=10)

@@ -15,7 +15,8 @@ from jaxgan.core.fingerprint import digest, hexadecimal
 from jaxgan.data import Stream, load
 from jaxgan.recipes import recipes
 from jaxgan.recipes.pattern_1010 import Pattern1010
-from jaxgan.rundir.directory import find_samples, read_config
+from jaxgan.rundir.config import read_config
+from jaxgan.rundir.directory import find_samples
 from jaxgan.rundir.loading import load as load_run
 from jaxgan.rundir.log import read_metrics
 from jaxgan.training import chunks, loop
