@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxgan.types import PerSample, Scores
+from jaxgan.types import PerSample, PyTree, Scores
 
 
 class Loss(NamedTuple):
@@ -54,6 +54,33 @@ def separable(
     )
 
 
+def map_outputs(function: Callable[[PyTree], Scores], loss: Loss) -> Loss:
+    """Makes a loss that looks at a function of D's outputs, such as one entry of a tree.
+
+        map_outputs(lambda outputs: outputs["score"], non_saturating)
+
+    Args:
+        function: of D's outputs of one kind; the scores `[B]` that `loss` takes.
+        loss: the loss of these scores.
+
+    Returns:
+        The loss of D's outputs, with the parts that `loss` has.
+    """
+
+    def part(of: Callable[[Scores], PerSample] | None) -> Callable[[PyTree], PerSample] | None:
+        return None if of is None else lambda outputs: of(function(outputs))
+
+    def generator(fake: PyTree, real: PyTree | None) -> PerSample:
+        return loss.generator(function(fake), None if real is None else function(real))
+
+    return Loss(
+        discriminator=lambda real, fake: loss.discriminator(function(real), function(fake)),
+        generator=generator,
+        real=part(loss.real),
+        fake=part(loss.fake),
+    )
+
+
 def from_logits(loss: Loss) -> Loss:
     """Makes a loss of logits of a loss of probabilities.
 
@@ -63,21 +90,7 @@ def from_logits(loss: Loss) -> Loss:
     Returns:
         The loss of any scores, of which it takes the sigmoid.
     """
-
-    def of_one(part: Callable[[Scores], PerSample] | None) -> Callable[[Scores], PerSample] | None:
-        return None if part is None else lambda scores: part(jax.nn.sigmoid(scores))
-
-    def generator(fake: Scores, real: Scores | None) -> PerSample:
-        return loss.generator(jax.nn.sigmoid(fake), None if real is None else jax.nn.sigmoid(real))
-
-    return Loss(
-        discriminator=lambda real, fake: loss.discriminator(
-            jax.nn.sigmoid(real), jax.nn.sigmoid(fake)
-        ),
-        generator=generator,
-        real=of_one(loss.real),
-        fake=of_one(loss.fake),
-    )
+    return map_outputs(jax.nn.sigmoid, loss)
 
 
 def _log(probabilities: Array) -> Array:

@@ -189,3 +189,16 @@ def test_separable_builds_a_loss_of_its_three_parts():
     assert on_real(s).tolist() == [2, 4] and on_fake(t).tolist() == [10.5, 10]
     assert loss.discriminator(s, t).tolist() == [12.5, 14]
     assert loss.generator(t, s).tolist() == [-0.5, 0]
+
+
+@pytest.mark.parametrize("loss", [losses.hinge, losses.relativistic])
+def test_a_loss_can_look_at_one_of_several_outputs(loss):
+    real, fake = jnp.array([0.5, -2.0]), jnp.array([1.5, 0.25])
+    outputs = [{"score": scores, "other": jnp.full(2, jnp.nan)} for scores in (real, fake)]
+    mapped = losses.map_outputs(lambda outputs: outputs["score"], loss)
+    np.testing.assert_array_equal(mapped.discriminator(*outputs), loss.discriminator(real, fake))
+    np.testing.assert_array_equal(mapped.generator(*outputs[::-1]), loss.generator(fake, real))
+    assert (mapped.real is None, mapped.fake is None) == (loss.real is None, loss.fake is None)
+    if mapped.real is not None and mapped.fake is not None:
+        np.testing.assert_array_equal(mapped.real(outputs[0]), loss.real(real))
+        np.testing.assert_array_equal(mapped.fake(outputs[1]), loss.fake(fake))

@@ -4,7 +4,7 @@ This is the only package that knows TFDS and Grain. It imports neither of them u
 for it, so that importing jaxgan stays quick.
 """
 
-from jaxgan.data.feeds import Drawn, Feed, Resident
+from jaxgan.data.feeds import Drawn, Feed, Resident, batches
 from jaxgan.data.loading import load
 from jaxgan.data.scaling import scale, unscale
 from jaxgan.data.sources import name_and_split
@@ -17,6 +17,7 @@ __all__ = [
     "Resident",
     "Stacked",
     "Stream",
+    "batches",
     "load",
     "name_and_split",
     "scale",

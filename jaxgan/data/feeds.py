@@ -4,16 +4,18 @@ A feed has two halves. On the host, `rows` names or reads what some steps need. 
 `batch` makes a step's batch of it: a pure function, traced into the compiled step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int32, UInt8
 
 from jaxgan.data import order
 from jaxgan.data.scaling import scale
+from jaxgan.keys import stream
 from jaxgan.types import Batch, Images, PRNGKey, PyTree
 
 ALL = slice(None)  # of a batch
@@ -84,6 +86,30 @@ class Feed(Protocol):
             set has labels.
         """
         ...
+
+
+def batches(feed: Feed, key: PRNGKey, start: int, stop: int) -> Iterator[Batch]:
+    """Yields a feed's batches one by one, for a training loop of your own.
+
+        for batch in batches(feed, key, int(state.step), 1000):
+            state, metrics = step(state, batch, key)
+
+    They are the batches that `jaxgan train` with this key would take, so a loop that goes on from a
+    saved state sees what it would have seen.
+
+    Args:
+        feed: the feed.
+        key: the key of the whole run; a feed that draws its examples draws them from it.
+        start: the first step, 0 or more.
+        stop: the step after the last.
+
+    Yields:
+        The batch of each step.
+    """
+    make = jax.jit(feed.batch)
+    for step in range(start, stop):
+        row = jax.tree.map(lambda rows: rows[0], feed.rows(step, step + 1))
+        yield make(feed.arrays, row, stream(jax.random.fold_in(key, step), "data"))
 
 
 class Resident:

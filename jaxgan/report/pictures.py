@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import UInt8
+from jax import Array
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from jaxgan.data import unscale
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import write_atomically
 
@@ -73,6 +75,19 @@ def save_png(image: Image.Image, path: Path) -> None:
     data = BytesIO()
     image.save(data, "PNG")
     write_atomically(path, data.getvalue())
+
+
+def save_grid(images: Float[Array | np.ndarray, "N H W C"], path: Path, columns: int) -> None:
+    """Writes images as one PNG, `columns` in a row.
+
+    Args:
+        images: `[N, H, W, C]` in [-1, 1]; C is 1 (gray) or 3 (RGB).
+        path: of the file; its folder is made if it is missing.
+        columns: images in a row.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = math.ceil(len(images) / columns)
+    save_png(grid(np.asarray(unscale(images, -1.0, 1.0)), rows, columns), path)
 
 
 def animate(frames: Sequence[Path | Image.Image], path: Path, captions: Sequence[str] = ()) -> None:

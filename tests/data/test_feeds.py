@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from tiny import Counted, noise, save
 
+from jaxgan import data
 from jaxgan.data import Drawn, Feed, Resident, Stream, order, scale
 from jaxgan.data.folder import open_folder
+from jaxgan.keys import stream
 from jaxgan.util.errors import UserError
 
 KEY = jax.random.key(0)
@@ -107,3 +109,14 @@ def test_drawn_examples_come_from_the_key_as_it_is():
 def test_all_are_feeds():
     drawn = Drawn(lambda key, n: jnp.zeros((n, 4)), (4,), 1)
     assert all(isinstance(feed, Feed) for feed in (*pair(), drawn))
+
+
+def test_batches_one_by_one_are_those_of_the_runner_and_begin_anywhere():
+    feed = Drawn(lambda key, n: jax.random.uniform(key, (n, 4)), (4,), 3)
+    own = stream(jax.random.fold_in(KEY, 6), "data")  # as jaxgan.training.experiment has it
+    _, second = data.batches(feed, KEY, 5, 7)
+    np.testing.assert_array_equal(second["image"], feed.batch((), (), own)["image"])
+    feed = Resident(noise(30, 5, 4, 3), np.arange(30, dtype=np.int32), 7, 5, -1.0, 1.0)
+    some = list(data.batches(feed, KEY, 2, 6))
+    for batch, rest in zip(some[2:], data.batches(feed, KEY, 4, 6), strict=True):
+        jax.tree.map(np.testing.assert_array_equal, batch, rest)

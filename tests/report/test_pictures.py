@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan.report.pictures import GAP, NEUTRAL, animate, evenly, grid, save_png
+from jaxgan.report.pictures import GAP, NEUTRAL, animate, evenly, grid, save_grid, save_png
 
 
 def random_images(n, size, channels=1, seed=0):
@@ -84,6 +84,17 @@ def test_save_png_keeps_every_pixel(tmp_path):
     save_png(picture, tmp_path / "grid.png")
     with Image.open(tmp_path / "grid.png") as saved:
         np.testing.assert_array_equal(np.asarray(saved), np.asarray(picture))
+
+
+def test_save_grid_maps_values_to_pixels_and_fills_rows(tmp_path):
+    images = np.stack([np.full((1, 1, 1), value) for value in (-1.0, 1.0, 3.0)])
+    path = tmp_path / "new" / "grid.png"
+    save_grid(images, path, columns=2)
+    with Image.open(path) as saved:
+        assert saved.size == grid(np.zeros((3, 1, 1, 1), np.uint8), 2, 2).size
+        quarter = saved.width // 4
+        corners = [(x, y) for y in (quarter, 3 * quarter) for x in (quarter, 3 * quarter)]
+        assert [saved.getpixel(corner) for corner in corners] == [0, 255, 255, NEUTRAL]
 
 
 def test_animation_shows_all_frames_and_rests_on_the_last(tmp_path):
