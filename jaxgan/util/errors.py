@@ -9,5 +9,19 @@ class UserError(Exception):
     """
 
 
+class FileError(UserError):
+    """The file system refused something: mostly a full disk, a missing permission, a bad sector."""
+
+    def __init__(self, reason: str, way_out: str = "mend that, then run again"):
+        """Makes the message.
+
+        Args:
+            reason: a path, and what the system says of it.
+            way_out: what to do.
+        """
+        super().__init__(f"{reason} ({way_out})")
+        self.reason = reason
+
+
 class CannotSave(UserError):
     """A checkpoint could not be written, and threads may still wait in vain for it to be done."""

@@ -1,24 +1,132 @@
+import errno
+import os
+import time
+
 import pytest
 
-from jaxgan.util.files import write_atomically
+from jaxgan.util.errors import FileError, UserError
+from jaxgan.util.files import (
+    append,
+    files_below,
+    open_regular,
+    read_bytes,
+    sync,
+    sync_tree,
+    write_atomically,
+)
+
+
+def failing(name: str, number: int, monkeypatch) -> None:
+    """Lets a function of `os` fail with an error that names no path."""
+
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(f"os.{name}", fail)
 
 
 def test_a_file_is_written_and_replaced_whole(tmp_path):
     write_atomically(tmp_path / "file", b"old and long")
     write_atomically(tmp_path / "file", b"new")
-    assert (tmp_path / "file").read_bytes() == b"new"
+    assert read_bytes(tmp_path / "file") == b"new"
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
-def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["replace", "fsync"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(name, tmp_path, monkeypatch):
     path = tmp_path / "file"
     write_atomically(path, b"old")
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, b"new")
+    with monkeypatch.context() as patch:
+        failing(name, errno.ENOSPC, patch)
+        with pytest.raises(FileError, match=rf"^{path}: No space left on device \(mend that, then"):
+            write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_into_a_folder_that_is_gone_names_the_file(tmp_path):
+    for write in (write_atomically, append):
+        with pytest.raises(
+            FileError, match=f"^{tmp_path}/gone/.*file.*: No such file or directory"
+        ):
+            write(tmp_path / "gone" / "file", b"new")
+    assert not (tmp_path / "gone").exists()
+
+
+def test_what_is_written_is_synced_and_then_its_folder(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+
+    def note(number):
+        synced.append((os.path.basename(os.readlink(f"/proc/self/fd/{number}")), path.exists()))
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", note)
+    path = tmp_path / "file"
+    write_atomically(path, b"1")
+    (first, before), second = synced
+    assert "file" in first and not before  # before it has its name
+    assert second == (tmp_path.name, True)
+
+    synced.clear()
+    path = tmp_path / "log"
+    append(path, b"1\n")
+    append(path, b"2\n")
+    assert [name for name, _ in synced] == ["log", tmp_path.name, "log"]
+    assert path.read_bytes() == b"1\n2\n"
+
+    synced.clear()
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c").touch()
+    sync_tree(tmp_path / "a")
+    assert [name for name, _ in synced] == ["c", "b", "a"]
+
+
+def test_a_file_system_that_cannot_sync_folders_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    failing("fsync", errno.EINVAL, monkeypatch)
+    sync(tmp_path)
+    with pytest.raises(FileError, match=f"{tmp_path}/file: Invalid argument"):
+        sync(tmp_path / "file")
+
+
+@pytest.mark.parametrize("mode", ["rb", "ab"])
+def test_what_is_no_regular_file_is_refused_at_once(mode, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    began = time.monotonic()
+    for name, told in (("pipe", "not a regular file|No such device"), ("folder", "directory")):
+        with pytest.raises(UserError, match=f"{tmp_path}/{name}.*({told})"):
+            with open_regular(tmp_path / name, mode):
+                raise AssertionError("it was opened")
+    assert time.monotonic() - began < 5
+
+
+def test_a_missing_file_is_left_to_the_caller_and_other_errors_are_named(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(FileNotFoundError):
+        read_bytes(tmp_path / "absent")
+    with pytest.raises(NotADirectoryError):
+        read_bytes(tmp_path / "file" / "absent")
+    failing("open", errno.EIO, monkeypatch)
+    with pytest.raises(FileError, match=f"{tmp_path}/file: Input/output error"):
+        read_bytes(tmp_path / "file")
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, monkeypatch):
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    (tmp_path / "b" / "c" / "d").touch()
+    (tmp_path / "a").touch()
+    assert files_below(tmp_path) == [tmp_path / "a", tmp_path / "b" / "c" / "d"]
+    with pytest.raises(FileNotFoundError):
+        files_below(tmp_path / "absent")
+    scandir = os.scandir
+
+    def fail(path):
+        if str(path).endswith("c"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(FileError, match=f"{tmp_path}/b/c: Permission denied"):
+        files_below(tmp_path)
