@@ -1,4 +1,4 @@
-"""Gradient penalties, per sample: `[B]` penalties out; the updates take the mean.
+"""Gradient penalties, one for each score; the updates take the mean.
 
 All of them measure how steep the discriminator is, `|| dD(x)/dx ||` by all numbers of one example
 (of one pack, where D judges packs), each at points of its own. Examples are arrays `[B, ...]` or
@@ -13,11 +13,12 @@ from typing import Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Key
+from jaxtyping import Float, Key
 
-from jaxgan.types import PerSample, PyTree, Scores
+from jaxgan.types import PyTree, Scalar, Scores
 
 Critic = Callable[[PyTree], Scores]
+PerScore = Float[Array, "S"]  # S is B, or B / n where D judges packs of n
 
 
 @runtime_checkable
@@ -26,8 +27,8 @@ class Penalty(Protocol):
 
     def __call__(
         self, critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]
-    ) -> PerSample:
-        """Computes the penalty of each sample; differentiable by what `critic` closes over.
+    ) -> PerScore:
+        """Computes the penalty of each score; differentiable by what `critic` closes over.
 
         Args:
             critic: the discriminator as a function of examples: scores `[B]`, or `[B / n]` of one
@@ -43,7 +44,7 @@ class Penalty(Protocol):
         ...
 
 
-def gradient_penalty(weight: float = 10.0) -> Penalty:
+def gradient_penalty(weight: Scalar = 10.0) -> Penalty:
     """Makes the penalty of WGAN-GP: slopes other than 1 between reals and fakes.
 
     `weight * (|| dD(x)/dx || - 1)^2` at `x = e * real + (1 - e) * fake` with e from U(0, 1).
@@ -57,7 +58,7 @@ def gradient_penalty(weight: float = 10.0) -> Penalty:
         The penalty.
     """
 
-    def penalty(critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]) -> PerSample:
+    def penalty(critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]) -> PerScore:
         packs = len(jax.eval_shape(critic, real))
         size = len(keys) // packs
         shares = jax.vmap(jax.random.uniform)(keys[::size])  # the same within a pack
@@ -75,7 +76,7 @@ def gradient_penalty(weight: float = 10.0) -> Penalty:
     return penalty
 
 
-def r1(gamma: float) -> Penalty:
+def r1(gamma: Scalar) -> Penalty:
     """Makes the zero-centred penalty on reals, `gamma / 2 * || dD(x)/dx ||^2`.
 
     Source: Mescheder et al., "Which Training Methods for GANs do actually Converge?" (2018),
@@ -91,7 +92,7 @@ def r1(gamma: float) -> Penalty:
     return lambda critic, real, fake, keys: gamma / 2 * _squared_slopes(critic, real)
 
 
-def r2(gamma: float) -> Penalty:
+def r2(gamma: Scalar) -> Penalty:
     """Makes the zero-centred penalty on fakes, `gamma / 2 * || dD(x)/dx ||^2`.
 
     Source: Mescheder et al. (2018), section 4.1 (see `r1`).
@@ -118,13 +119,13 @@ def total(*penalties: Penalty) -> Penalty:
         The penalty.
     """
 
-    def penalty(critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]) -> PerSample:
+    def penalty(critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]) -> PerScore:
         return jnp.stack([each(critic, real, fake, keys) for each in penalties]).sum(0)
 
     return penalty
 
 
-def _squared_slopes(critic: Critic, examples: PyTree) -> PerSample:
+def _squared_slopes(critic: Critic, examples: PyTree) -> PerScore:
     """Squared norms of the gradients of scores by the examples, or the packs, that they are of."""
 
     def total(examples: PyTree) -> tuple[Array, Scores]:

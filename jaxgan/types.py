@@ -17,6 +17,7 @@ Images = Float[Array, "B ..."]  # in the recipe's value range
 Latents = Float[Array, "B Z"]
 Scores = Float[Array, "B"]  # a logit, a probability or a critic value, as the loss expects
 PerSample = Float[Array, "B"]
+Scalar = float | Float[Array, ""]  # also a traced one: of a schedule or a sweep
 
 Batch = Mapping[str, Array]  # "image": Images, and "label": Int[Array, "B"] where the data has them
 Metrics = dict[str, Array]  # scalars

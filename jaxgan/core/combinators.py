@@ -11,7 +11,7 @@ from jax import Array, lax
 from jaxgan.core.gan import batch_size
 from jaxgan.core.state import GANState
 from jaxgan.core.updates import Player, Update
-from jaxgan.types import Batch, Metrics, PRNGKey
+from jaxgan.types import Batch, Metrics, PRNGKey, Scalar
 
 Schedule = Callable[[Array], Array | float]  # of the step number, as in optax
 
@@ -147,7 +147,7 @@ def scheduled(make_update: Callable[[Array], Update]) -> Update:
 
 
 def update_average(
-    decay: float | Schedule, *, of: Player = "generator", name: str = "average"
+    decay: Scalar | Schedule, *, of: Player = "generator", name: str = "average"
 ) -> Update:
     """Makes the update that moves an average of a player's parameters.
 
@@ -180,7 +180,7 @@ def update_average(
     return Update(init, apply)
 
 
-def half_life(steps: float | Schedule) -> Schedule:
+def half_life(steps: Scalar | Schedule) -> Schedule:
     """Makes the schedule of a decay from the time in which an average forgets half of the past.
 
     Args:
