@@ -11,10 +11,12 @@ from flax import linen as nn
 
 from jaxgan import latents, losses
 from jaxgan.core.gan import GAN, init
+from jaxgan.core.networks import linen
 from jaxgan.core.state import GANState
 from jaxgan.core.updates import Update
 from jaxgan.nn.layers import batch_norm
 from jaxgan.recipes import Recipe, find_recipe
+from jaxgan.types import DataSpec
 
 FIELDS: dict[str, dict[str, Any]] = {
     "gaussians_ring8": {  # gaussians_grid25 differs in its data alone
@@ -94,7 +96,7 @@ def to_float64(tree):
 @cache
 def system(name: str) -> System:
     recipe = make_recipe(name, **FIELDS[name])
-    gan = recipe.gan(SHAPES[name])
+    gan = recipe.gan(DataSpec(SHAPES[name]))
     images = np.random.default_rng(0).uniform(-1, 1, (3, recipe.examples_per_step, *SHAPES[name]))
     state = jax.jit(lambda key: init(gan, key, {"image": images[0]}))(jax.random.key(0))
     with jax.enable_x64(True):
@@ -106,9 +108,9 @@ class Generator(nn.Module):
     """One hidden layer with batch norm."""
 
     @nn.compact
-    def __call__(self, inputs, train: bool, axis_name: str | None = None):
+    def __call__(self, inputs, train: bool):
         x = nn.Dense(4)(inputs)
-        x = jnp.tanh(batch_norm(0.7, 1e-3, train, axis_name)()(x))
+        x = jnp.tanh(batch_norm(0.7, 1e-3, train)()(x))
         return nn.Dense(3)(x)
 
 
@@ -116,20 +118,31 @@ class Discriminator(nn.Module):
     """One hidden layer with batch norm; a logit."""
 
     @nn.compact
-    def __call__(self, inputs, train: bool, axis_name: str | None = None):
+    def __call__(self, inputs, train: bool):
         x = nn.Dense(4)(inputs)
-        x = jnp.tanh(batch_norm(0.6, 1e-3, train, axis_name)()(x))
+        x = jnp.tanh(batch_norm(0.6, 1e-3, train)()(x))
         return nn.Dense(1)(x)[:, 0]
+
+
+class Plain(nn.Module):
+    """Two dense layers: `[B, n]` to `[B, outputs]`, or to scores `[B]`."""
+
+    outputs: int = 0
+
+    @nn.compact
+    def __call__(self, inputs, train: bool):
+        x = nn.Dense(max(1, self.outputs))(jnp.tanh(nn.Dense(5)(inputs)))
+        return x if self.outputs else x[:, 0]
 
 
 def small_gan(**changes: Any) -> GAN:
     """A GAN of vectors `[B, 3]` that compiles quickly."""
     fields: dict[str, Any] = {
-        "generator": Generator(),
-        "discriminator": Discriminator(),
+        "generator": linen(Generator()),
+        "discriminator": linen(Discriminator()),
         "generator_optimizer": optax.adam(0.01),
         "discriminator_optimizer": optax.adam(0.02, 0.5),
         "loss": losses.non_saturating,
-        "latents": latents.normal(2),
+        "inputs": latents.normal(2),
     }
     return GAN(**fields | changes)

@@ -5,15 +5,27 @@ import pytest
 from test_updates import IMAGES, KEY, close, equal, first, run
 from tiny_systems import small_gan
 
-from jaxgan.core.combinators import chain, every, on_part, repeat
+from jaxgan.core.combinators import (
+    chain,
+    every,
+    half_life,
+    on_part,
+    repeat,
+    scheduled,
+    share_key,
+    update_average,
+)
+from jaxgan.core.gan import init
 from jaxgan.core.state import GANState
-from jaxgan.core.updates import update_discriminator
+from jaxgan.core.steps import make_step
+from jaxgan.core.updates import Update, stateless, update_discriminator, update_generator
 
 
 def note(name: str):
     """An update that records what it sees in its metrics and counts itself in the step."""
 
-    def update(state, batch, key, axis_name=None):
+    @stateless
+    def update(state, batch, key):
         seen = {f"{name}_sum": batch["image"].sum(), f"{name}_key": jax.random.uniform(key)}
         return state.replace(step=state.step + 1), seen | {"seen": batch["image"][:, 0]}
 
@@ -21,39 +33,41 @@ def note(name: str):
 
 
 COUNTING = {"image": jnp.arange(12.0).reshape(12, 1), "label": jnp.arange(12)}
-STATE = GANState(jnp.zeros((), jnp.int32), None, None, None)  # pyright: ignore
+STATE = GANState(jnp.zeros((), jnp.int32), None, None, {})  # pyright: ignore
 
 
 @pytest.mark.parametrize(("part", "parts"), [(0, 1), (0, 2), (1, 2), (0, 3), (2, 3), (3, 4)])
 def test_on_part_sees_each_nth_example_of_everything(part, parts):
-    def update(state, batch, key, axis_name=None):
+    @stateless
+    def update(state, batch, key):
         return state, {"image": batch["image"][:, 0], "label": batch["label"], "key": key}
 
-    _, seen = on_part(update, part, parts)(STATE, COUNTING, KEY)
+    _, seen = on_part(update, part, parts).apply(STATE, COUNTING, KEY)
     expected = np.arange(12)[np.arange(12) % parts == part]
     equal((seen["image"], seen["label"]), (expected, expected))
     assert seen["key"] == KEY
 
 
 def test_on_parts_together_see_each_example_once():
-    seen = [on_part(note("a"), part, 3)(STATE, COUNTING, KEY)[1]["seen"] for part in range(3)]
+    seen = [on_part(note("a"), part, 3).apply(STATE, COUNTING, KEY)[1]["seen"] for part in range(3)]
     assert sorted(np.concatenate(seen)) == list(range(12))
 
 
 def test_repeat_gives_each_time_its_own_part_and_key():
     log = []
 
-    def update(state, batch, key, axis_name=None):
+    @stateless
+    def update(state, batch, key):
         log.append((batch["image"][:, 0].tolist(), float(jax.random.uniform(key))))
         return state.replace(step=state.step + 1), {"time": state.step}
 
-    state, metrics = repeat(update, 3)(STATE, COUNTING, KEY)
+    state, metrics = repeat(update, 3).apply(STATE, COUNTING, KEY)
     assert state.step == 3 and metrics == {"time": 2}
     assert [images for images, _ in log] == [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]
     assert len({number for _, number in log}) == 3
     first_time = log[:]
     log.clear()
-    repeat(update, 3)(STATE, COUNTING, KEY)
+    repeat(update, 3).apply(STATE, COUNTING, KEY)
     assert log == first_time
 
 
@@ -69,34 +83,38 @@ def test_repeat_of_the_discriminators_step_is_two_steps():
 
 
 def test_a_chain_merges_metrics_and_the_later_wins():
-    state, metrics = chain(note("a"), note("b"))(STATE, COUNTING, KEY)
+    state, metrics = chain(note("a"), note("b")).apply(STATE, COUNTING, KEY)
     assert state.step == 2
     assert metrics.keys() == {"a_sum", "a_key", "b_sum", "b_key", "seen"}
-    assert metrics["a_sum"] == metrics["b_sum"] and metrics["a_key"] == metrics["b_key"]
+    assert metrics["a_sum"] == metrics["b_sum"] and metrics["a_key"] != metrics["b_key"]
+    _, metrics = share_key(note("a"), note("b")).apply(STATE, COUNTING, KEY)
+    assert metrics["a_key"] == metrics["b_key"]
 
     def constant(value):
-        return lambda state, batch, key, axis_name=None: (state, {"loss": jnp.asarray(value)})
+        return stateless(lambda state, batch, key: (state, {"loss": jnp.asarray(value)}))
 
-    assert chain(constant(1.0), constant(2.0))(STATE, COUNTING, KEY)[1] == {"loss": 2.0}
-    assert chain()(STATE, COUNTING, KEY) == (STATE, {})
+    assert chain(constant(1.0), constant(2.0)).apply(STATE, COUNTING, KEY)[1] == {"loss": 2.0}
+    assert chain().apply(STATE, COUNTING, KEY) == (STATE, {})
 
 
 def test_a_chain_hands_each_update_the_state_of_the_one_before():
-    def update(state, batch, key, axis_name=None):
+    @stateless
+    def update(state, batch, key):
         return state.replace(step=2 * state.step + 1), {}
 
-    assert chain(update, update, update)(STATE, COUNTING, KEY)[0].step == 7
+    assert chain(update, update, update).apply(STATE, COUNTING, KEY)[0].step == 7
 
 
 @pytest.mark.parametrize("period", [1, 2, 3])
 def test_every_acts_at_multiples_of_its_period_only(period):
-    def count(state, batch, key, axis_name=None):
+    @stateless
+    def count(state, batch, key):
         return state.replace(generator=state.generator + 1), {"unseen": batch["image"].sum()}
 
-    lazy = jax.jit(every(period, count))
+    lazy = jax.jit(every(period, count).apply)
     counts = []
     for step in range(7):
-        state = GANState(jnp.asarray(step), jnp.zeros(()), None, None)  # pyright: ignore
+        state = GANState(jnp.asarray(step), jnp.zeros(()), None, {})  # pyright: ignore
         state, metrics = lazy(state, COUNTING, KEY)
         assert metrics == {}
         counts.append(int(state.generator))
@@ -110,3 +128,99 @@ def test_every_hands_on_batch_and_key():
     close(lazy.discriminator.params["Dense_1"], plain.discriminator.params["Dense_1"], 1e-5, 1e-6)
     left = first(gan).replace(step=jnp.asarray(3, jnp.int32))
     equal(run(every(4, update_discriminator(gan)), left)[0], left)
+
+
+def counter(name: str, start: int) -> Update:
+    """An update that counts in a place of its own."""
+
+    def init(state, batch, key):
+        return state.with_extra(**{name: jnp.int32(start)})
+
+    def apply(state, batch, key):
+        return state.with_extra(**{name: state.extra[name] + 1}), {name: state.extra[name]}
+
+    return Update(init, apply)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda update: chain(update, counter("other", 0)),
+        lambda update: share_key(counter("other", 0), update),
+        lambda update: on_part(update, 1, 2),
+        lambda update: repeat(update, 2),
+        lambda update: every(2, update),
+        lambda update: scheduled(lambda step: update),
+    ],
+    ids=["chain", "share_key", "on_part", "repeat", "every", "scheduled"],
+)
+def test_what_an_update_keeps_begins_also_within_others(wrap):
+    update = wrap(counter("own", 5))
+    state = update.init(STATE, COUNTING, KEY)
+    assert state.extra["own"] == 5
+    after, _ = update.apply(state, COUNTING, KEY)
+    assert after.extra["own"] > 5
+
+
+def test_scheduled_makes_an_update_of_the_step_number():
+    def weighted(step):
+        weight = jnp.where(step < 3, 1.0, 0.25)
+        return stateless(lambda state, batch, key: (state, {"weight": weight}))
+
+    step = jax.jit(make_step(scheduled(weighted)))
+    state, found = STATE, []
+    for _ in range(5):
+        state, metrics = step(state, COUNTING, KEY)
+        found.append(float(metrics["weight"]))
+    assert found == [1, 1, 1, 0.25, 0.25]
+
+
+def test_the_average_moves_alone_and_is_the_weighted_sum_of_all():
+    gan = small_gan()
+    update = chain(update_generator(gan), update_average(0.6))
+    state = init(gan, KEY, {"image": IMAGES}, update)
+    equal(state.extra["average"].params, state.generator.params)
+    expected = np.asarray(state.generator.params["Dense_0"]["kernel"])
+    apply = jax.jit(update.apply)
+    for number in range(4):
+        state, metrics = apply(state, {"image": IMAGES}, jax.random.key(number))
+        expected = 0.6 * expected + 0.4 * np.asarray(state.generator.params["Dense_0"]["kernel"])
+    close(state.extra["average"].params["Dense_0"]["kernel"], expected)
+    equal(state.extra["average"].collections, state.generator.collections)
+    assert metrics.keys() == {"loss_g"}
+    after, metrics = run(update_average(0.6), state)
+    equal(after.replace(extra={}), state.replace(extra={}))
+    assert metrics == {}
+
+
+def test_averages_of_several_kinds_live_side_by_side():
+    gan = small_gan()
+    update = chain(
+        update_average(0.5), update_average(0.9, of="discriminator", name="average_of_d")
+    )
+    state = init(gan, KEY, {"image": IMAGES}, update)
+    assert state.extra.keys() == {"average", "average_of_d"}
+    equal(state.extra["average_of_d"].params, state.discriminator.params)
+
+
+def test_half_lives():
+    step = jnp.int32(30)
+    assert np.isclose(half_life(10.0)(step) ** 10, 0.5)
+    assert half_life(0.0)(step) == 0
+    ramp = half_life(lambda step: step / 3)
+    assert np.isclose(ramp(step) ** 10, 0.5) and ramp(jnp.int32(0)) == 0
+
+
+def test_a_ramped_average_starts_by_following_and_then_lags():
+    gan = small_gan()
+    update = chain(
+        update_generator(gan), update_average(lambda step: jnp.where(step < 2, 0.0, 1.0))
+    )
+    step = jax.jit(make_step(update))
+    state = init(gan, KEY, {"image": IMAGES}, update)
+    for _ in range(2):
+        state, _ = step(state, {"image": IMAGES}, KEY)
+    followed = state.extra["average"].params
+    equal(followed, state.generator.params)
+    state, _ = step(state, {"image": IMAGES}, KEY)
+    equal(state.extra["average"].params, followed)

@@ -11,17 +11,18 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from tiny_systems import NAMES, System, small_gan, system, to_float64
 
-from jaxgan import losses, penalties
-from jaxgan.core.combinators import chain, every, repeat
+from jaxgan import axes, losses, penalties
+from jaxgan.core.combinators import chain, every, repeat, update_average
 from jaxgan.core.gan import init
+from jaxgan.core.networks import in_packs, linen
 from jaxgan.core.state import GANState
 from jaxgan.core.steps import make_step, run_steps
-from jaxgan.core.updates import update_average, update_both, update_discriminator, update_generator
+from jaxgan.core.updates import stateless, update_both, update_discriminator, update_generator
 from jaxgan.nn.layers import Dropout, batch_norm
 
 TWO = jax.devices()[:2]
 KEY = jax.random.key(7)
-STATE = GANState(jnp.zeros((), jnp.int32), None, None, None)  # pyright: ignore
+STATE = GANState(jnp.zeros((), jnp.int32), None, None, {})  # pyright: ignore
 
 
 def some_slow(*quick: str) -> list:
@@ -34,9 +35,9 @@ class Forgetful(nn.Module):
     """A discriminator with all that makes its slopes depend on other examples, and on draws."""
 
     @nn.compact
-    def __call__(self, inputs, train: bool, axis_name: str | None = None):
-        x = Dropout(0.4)(nn.Dense(16)(inputs), train, axis_name)
-        x = jnp.tanh(batch_norm(0.6, 1e-3, train, axis_name)()(x))
+    def __call__(self, inputs, train: bool):
+        x = Dropout(0.4)(nn.Dense(16)(inputs), train)
+        x = jnp.tanh(batch_norm(0.6, 1e-3, train)()(x))
         return nn.Dense(1)(x)[:, 0]
 
 
@@ -47,24 +48,23 @@ SPREAD = ["study", pytest.param("packs", marks=pytest.mark.slow)]
 def get(name: str) -> System:
     """One of the five systems, or a study of what these do not do."""
     if name == "study":
-        gan = small_gan(average_decay=0.9, loss=losses.relativistic)
+        gan = small_gan(loss=losses.relativistic)
         update = chain(
             every(2, update_discriminator(gan)),
             repeat(update_generator(gan), 2),
-            update_average(gan),
+            update_average(0.9),
         )
     elif name == "packs":
         gan = small_gan(
-            discriminator=Forgetful(),
+            discriminator=in_packs(linen(Forgetful()), 2),
             loss=losses.relativistic,
             penalty=penalties.total(penalties.gradient_penalty(), penalties.r1(2.0)),
-            packing=2,
         )
         update = update_both(gan)
     else:
         return system(name)
     images = np.random.default_rng(0).normal(1, 2, (3, 8, 3))
-    state = init(gan, jax.random.key(0), {"image": images[0]})
+    state = init(gan, jax.random.key(0), {"image": images[0]}, update)
     with jax.enable_x64(True):
         return System(None, gan, update, to_float64(state), {"image": jnp.asarray(images)})  # pyright: ignore
 
@@ -85,7 +85,8 @@ def check_as_solo(name: str, result):
     jax.tree.map(check, result, solo(name))
 
 
-def record(state, batch, key, axis_name=None):
+@stateless
+def record(state, batch, key):
     """An update that tells what it got."""
     return state, {"number": jax.random.uniform(key), "sum": batch["image"].sum()}
 
@@ -100,15 +101,17 @@ def test_a_step_folds_its_number_into_the_runs_key_and_counts():
         assert after.step == number + 1 and after.step.dtype == jnp.int32
 
 
-def test_a_step_hands_its_axis_to_the_update():
-    def tell(state, batch, key, axis_name=None):
-        assert axis_name == "devices"
-        return state, {"index": jax.lax.axis_index(axis_name)}
+def test_a_step_tells_its_updates_of_its_axis_while_it_is_traced():
+    @stateless
+    def tell(state, batch, key):
+        assert axes.axis_name() == "devices"
+        return state, {"index": jax.lax.axis_index("devices")}
 
     step = make_step(tell, axis_name="devices")
     mapped = jax.pmap(step, "devices", in_axes=(None, 0, None), devices=TWO)
     _, metrics = mapped(STATE, {"image": jnp.ones((2, 1))}, KEY)
     assert metrics["index"].tolist() == [0, 1]
+    assert axes.axis_name() is None
 
 
 def batches(length: int) -> dict[str, jax.Array]:
@@ -137,9 +140,10 @@ def test_a_run_may_be_cut_anywhere():
 def test_a_count_leaves_the_rest_unused_and_needs_no_compilation_of_its_own():
     traced = []
 
-    def tell(state, batch, key, axis_name=None):
+    @stateless
+    def tell(state, batch, key):
         traced.append(1)
-        return record(state, batch, key)
+        return record.apply(state, batch, key)
 
     run = jax.jit(partial(run_steps, make_step(tell)))
     _, whole = run_steps(make_step(record), STATE, batches(4), KEY)
@@ -157,7 +161,8 @@ def test_a_count_leaves_the_rest_unused_and_needs_no_compilation_of_its_own():
 
 
 def test_a_step_without_metrics_can_be_run():
-    def silent(state, batch, key, axis_name=None):
+    @stateless
+    def silent(state, batch, key):
         return state, {}
 
     state, metrics = run_steps(make_step(silent), STATE, batches(3), KEY)
@@ -197,12 +202,15 @@ def mesh():
 
 
 @pytest.mark.parametrize("name", SPREAD)
-def test_jit_over_sharded_batches_computes_what_one_device_does(name):
+@pytest.mark.parametrize("constrained", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_jit_over_sharded_batches_computes_what_one_device_does(name, constrained):
     _, _, update, state, batches = get(name)
+    sharding = NamedSharding(mesh(), P("devices")) if constrained else None
     with jax.enable_x64(True):
         state = jax.device_put(state, NamedSharding(mesh(), P()))
         batches = jax.device_put(batches, NamedSharding(mesh(), P(None, "devices")))
-        result = jax.jit(partial(run_steps, make_step(update)))(state, batches, KEY)
+        step = make_step(update, sharding=sharding)
+        result = jax.jit(partial(run_steps, step))(state, batches, KEY)
     assert len(result[0].step.devices()) == 2
     check_as_solo(name, result)
 
@@ -260,8 +268,55 @@ def test_all_parameters_move_in_three_steps(name):
     # Or the comparisons above would compare what stands still.
     before, (after, metrics) = get(name).state, solo(name)
     for net in ("generator", "discriminator"):
-        for tree in ("params", "batch_stats"):
+        for tree in ("params", "collections"):
             old, new = (getattr(getattr(state, net), tree) for state in (before, after))
             still = jax.tree.map(lambda a, b: bool(np.array_equal(a, b)), old, new)
             assert not any(jax.tree.leaves(still)), still
     assert all(np.isfinite(values).all() for values in metrics.values())
+
+
+def test_a_state_without_what_an_update_keeps_is_refused():
+    gan = small_gan()
+    update = chain(update_generator(gan), update_average(0.9))
+    batch = {"image": jnp.ones((8, 3))}
+    state = init(gan, KEY, batch)
+    with pytest.raises(ValueError, match=r"lacks 'average'.*init\(gan, key, batch, update\)"):
+        make_step(update)(state, batch, KEY)
+
+
+def test_a_state_with_what_no_update_moves_is_refused():
+    gan = small_gan()
+    batch = {"image": jnp.ones((8, 3))}
+    state = init(gan, KEY, batch, update_average(0.9))
+    with pytest.raises(ValueError, match="'average', which nothing in this update moves"):
+        make_step(update_generator(gan))(state, batch, KEY)
+
+
+def test_metrics_that_are_no_scalars_are_refused_by_name():
+    update = stateless(lambda state, batch, key: (state, {"logits": jnp.zeros((2, 3))}))
+    with pytest.raises(ValueError, match=r"'logits' has the shape \(2, 3\)"):
+        make_step(update)(STATE, batches(1), KEY)
+
+
+class Stock(nn.Module):
+    """A network with Flax's own batch norm, which knows nothing of devices."""
+
+    outputs: int
+
+    @nn.compact
+    def __call__(self, inputs, train: bool):
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.5)(nn.Dense(4)(inputs))
+        x = nn.Dense(self.outputs)(jnp.tanh(x))
+        return x if self.outputs > 1 else x[:, 0]
+
+
+def test_stock_modules_do_not_let_replicas_drift_apart():
+    gan = small_gan(generator=linen(Stock(3)), discriminator=linen(Stock(1)))
+    step = make_step(update_both(gan), axis_name="devices")
+    images = jnp.asarray(np.random.default_rng(0).normal(1, 2, (3, 2, 4, 3)), jnp.float32)
+    state = init(gan, KEY, {"image": images[0, 0]})
+    mapped = jax.pmap(partial(run_steps, step), "devices", in_axes=(None, 1, None), devices=TWO)
+    after, metrics = jax.device_get(mapped(state, {"image": images}, KEY))
+    jax.tree.map(lambda x: np.testing.assert_array_equal(x[0], x[1]), (after, metrics))
+    moved = after.discriminator.collections["batch_stats"]["BatchNorm_0"]["mean"][0]
+    assert np.abs(moved).max() > 0.01

@@ -7,14 +7,14 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
-from tiny_systems import small_gan, to_float64
+from tiny_systems import Discriminator, small_gan, to_float64
 
 from jaxgan import losses, penalties
-from jaxgan.core.combinators import chain, on_part, repeat
+from jaxgan.core.combinators import chain, on_part, repeat, share_key
 from jaxgan.core.gan import GAN, init
-from jaxgan.core.networks import pack
+from jaxgan.core.networks import in_packs, linen
 from jaxgan.core.state import GANState
-from jaxgan.core.updates import update_average, update_both, update_discriminator, update_generator
+from jaxgan.core.updates import update_both, update_discriminator, update_generator
 from jaxgan.keys import stream
 
 KEY = jax.random.key(5)
@@ -28,7 +28,7 @@ def first(gan: GAN, seed: int = 0) -> GANState:
 
 
 def run(update, state, batch=BATCH, key=KEY):
-    return update(state, batch, key)
+    return update.apply(state, batch, key)
 
 
 def parts_moved(before: GANState, after: GANState) -> set[str]:
@@ -49,8 +49,8 @@ def close(a, b, rtol: float = 1e-6, atol: float = 1e-7):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=rtol, atol=atol), a, b)
 
 
-D = {"discriminator.params", "discriminator.batch_stats", "discriminator.opt_state"}
-G = {"generator.params", "generator.batch_stats", "generator.opt_state"}
+D = {"discriminator.params", "discriminator.collections", "discriminator.opt_state"}
+G = {"generator.params", "generator.collections", "generator.opt_state"}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,6 @@ G = {"generator.params", "generator.batch_stats", "generator.opt_state"}
         (update_discriminator, PAIRED, D),
         (update_generator, {}, G),
         (update_generator, PAIRED, G),
-        (update_generator, {"average_decay": 0.9}, G),
     ],
 )
 def test_an_update_moves_its_own_network_only(make, changes, moves):
@@ -72,103 +71,62 @@ def test_an_update_moves_its_own_network_only(make, changes, moves):
     assert parts_moved(before, after) == moves
 
 
-def test_an_update_of_the_average_moves_the_average_only():
-    gan = small_gan(average_decay=0.75)
-    before, _ = run(update_generator(gan), first(gan))
-    after, metrics = run(update_average(gan), before)
-    assert parts_moved(before, after) == {"average.params", "average.batch_stats"}
-    assert metrics == {}
-    assert before.average is not None and after.average is not None
-
-    def blend(old, new):
-        return 0.75 * np.asarray(old) + 0.25 * np.asarray(new)
-
-    close(after.average.params, jax.tree.map(blend, before.average.params, before.generator.params))
-    equal(after.average.batch_stats, before.generator.batch_stats)
-
-
-def test_the_average_after_some_steps_is_the_weighted_sum_of_all():
-    gan = small_gan(average_decay=0.6)
-    state = first(gan)
-    update = jax.jit(chain(update_generator(gan), update_average(gan)))
-    expected = np.asarray(state.generator.params["Dense_0"]["kernel"])
-    for step in range(4):
-        state, _ = update(state, BATCH, jax.random.key(step))
-        expected = 0.6 * expected + 0.4 * np.asarray(state.generator.params["Dense_0"]["kernel"])
-    assert state.average is not None
-    close(state.average.params["Dense_0"]["kernel"], expected)
-
-
-def test_an_average_that_the_gan_does_not_keep_is_an_error():
-    with pytest.raises(ValueError, match="average_decay"):
-        update_average(small_gan())
-
-
 @pytest.mark.parametrize("on", ["real", "fake"])
 def test_a_loss_of_pairs_has_no_part_on_one_kind(on):
     with pytest.raises(ValueError, match=f"pairs.*{on}"):
         update_discriminator(small_gan(**PAIRED), on=on)
 
 
-def forward(module, params, batch_stats, inputs):
-    variables = {"params": params, "batch_stats": batch_stats}
-    outputs, moved = module.apply(variables, inputs, train=True, mutable=["batch_stats"])
-    return outputs, moved["batch_stats"]
+def forward(network, params, collections, inputs):
+    return network.apply(params, collections, inputs, KEY, True)
 
 
-def by_hand(gan: GAN, state: GANState, images, key, *, names=("latents", "latents")) -> GANState:
+def by_hand(gan: GAN, state: GANState, images, keys) -> GANState:
     """D's step, then G's step through the new D, as one would write it down."""
     d, g = state.discriminator, state.generator
-    z_d, z_g = (gan.latents(stream(key, name), len(images)) for name in names)
-    fakes, _ = forward(gan.generator, g.params, g.batch_stats, z_d)
-    reals = pack(images, gan.packing)
+    z_d, z_g = (gan.inputs(stream(key, "latents"), len(images), {}) for key in keys)
+    fakes, _ = forward(gan.generator, g.params, g.collections, z_d)
 
     def loss_d(params):
-        real, stats = forward(gan.discriminator, params, d.batch_stats, reals)
-        fake, stats = forward(gan.discriminator, params, stats, pack(fakes, gan.packing))
+        real, stats = forward(gan.discriminator, params, d.collections, images)
+        fake, stats = forward(gan.discriminator, params, stats, fakes)
         return gan.loss.discriminator(real, fake).mean(), stats
 
     gradients, stats = jax.grad(loss_d, has_aux=True)(d.params)
     changes, opt_state = gan.discriminator_optimizer.update(gradients, d.opt_state, d.params)
     params_d = optax.apply_updates(d.params, changes)
-    new_d = d.replace(params=params_d, batch_stats=stats, opt_state=opt_state)
+    new_d = d.replace(params=params_d, collections=stats, opt_state=opt_state)
 
     def loss_g(params):
-        fakes, stats = forward(gan.generator, params, g.batch_stats, z_g)
-        fake, _ = forward(gan.discriminator, params_d, new_d.batch_stats, pack(fakes, gan.packing))
-        real, _ = forward(gan.discriminator, params_d, new_d.batch_stats, reals)
+        fakes, stats = forward(gan.generator, params, g.collections, z_g)
+        fake, _ = forward(gan.discriminator, params_d, new_d.collections, fakes)
+        real, _ = forward(gan.discriminator, params_d, new_d.collections, images)
         return gan.loss.generator(fake, real).mean(), stats
 
     gradients, stats = jax.grad(loss_g, has_aux=True)(g.params)
     changes, opt_state = gan.generator_optimizer.update(gradients, g.opt_state, g.params)
     params_g = optax.apply_updates(g.params, changes)
-    new_g = g.replace(params=params_g, batch_stats=stats, opt_state=opt_state)
+    new_g = g.replace(params=params_g, collections=stats, opt_state=opt_state)
     return state.replace(discriminator=new_d, generator=new_g)
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, PAIRED, PAIRED | {"packing": 4}], ids=["separable", "paired", "packed"]
-)
-@pytest.mark.parametrize(
-    "names", [("latents", "latents"), ("fresh_d", "fresh_g")], ids=["shared", "fresh"]
-)
-def test_a_chain_is_what_one_would_write_by_hand(changes, names):
+PACKED = PAIRED | {"discriminator": in_packs(linen(Discriminator()), 4)}
+
+
+@pytest.mark.parametrize("changes", [{}, PAIRED, PACKED], ids=["separable", "paired", "packed"])
+@pytest.mark.parametrize("combine", [chain, share_key])
+def test_a_chain_is_what_one_would_write_by_hand(changes, combine):
     gan = small_gan(**changes)
-    updates = update_discriminator(gan), update_generator(gan)  # which share by default
-    if names[0] != names[1]:
-        updates = (
-            update_discriminator(gan, latents=names[0]),
-            update_generator(gan, latents=names[1]),
-        )
+    update = combine(update_discriminator(gan), update_generator(gan))
     with jax.enable_x64(True):
         state = expected = to_float64(first(gan))
         images = jnp.asarray(np.asarray(IMAGES, float))
-        ours = jax.jit(chain(*updates))
-        theirs = jax.jit(partial(by_hand, gan, names=names))
+        ours, theirs = jax.jit(update.apply), jax.jit(partial(by_hand, gan))
         for step in range(3):
             key = jax.random.key(step)
+            own = [key if combine is share_key else jax.random.fold_in(key, i) for i in (0, 1)]
             state, _ = ours(state, {"image": images}, key)
-            expected = theirs(expected, images, key)
+            expected = theirs(expected, images, own)
         # In float64 even a bias before batch norm agrees: its true gradient is 0, and the rounding
         # that Adam makes steps of is far below its epsilon.
         close(state, expected, 1e-8, 1e-10)
@@ -187,8 +145,8 @@ def test_both_at_once_is_one_after_the_other(changes):
     gan = small_gan(**changes)
     with jax.enable_x64(True):
         state, batch = to_float64(first(gan)), to_float64(BATCH)
-        expected = jax.jit(chain(update_discriminator(gan), update_generator(gan)))
-        found = jax.jit(update_both(gan))
+        expected = jax.jit(share_key(update_discriminator(gan), update_generator(gan)).apply)
+        found = jax.jit(update_both(gan).apply)
         for seed in range(3):
             key = jax.random.key(seed)
             close(found(state, batch, key), expected(state, batch, key), 1e-10, 1e-12)
@@ -198,35 +156,41 @@ def test_both_at_once_is_one_after_the_other(changes):
 def test_both_at_once_makes_the_fakes_once():
     gan = small_gan()
 
-    def products(update) -> int:
-        lowered = jax.jit(update).lower(first(gan), BATCH, KEY)
-        return lowered.as_text().count("dot_general")
+    def operations(update) -> float:
+        lowered = jax.jit(update.apply).lower(first(gan), BATCH, KEY)
+        cost: Any = lowered.cost_analysis()
+        return cost["flops"]
 
-    one_after_the_other = chain(update_discriminator(gan), update_generator(gan))
-    assert products(one_after_the_other) - products(update_both(gan)) == 2  # G's two layers
+    apart = share_key(update_discriminator(gan), update_generator(gan))
+    assert operations(apart) - operations(update_both(gan)) > 2 * 8 * (2 * 4 + 4 * 3)  # G's layers
 
 
-def test_updates_that_name_one_stream_share_its_latents():
+def drawn_keys(make_update) -> list[int]:
+    """Numbers the keys of the latents that an update draws, in order."""
     log = []
 
-    def draw(key, n):
+    def draw(key, n, batch):
         log.append(tuple(jax.random.key_data(key).tolist()))
         return jax.random.normal(key, (n, 2))
 
-    def keys(update) -> list[int]:
-        log.clear()
-        update(state, BATCH, KEY)
-        return log[:]
+    make_update(small_gan(inputs=draw)).apply(first(small_gan()), BATCH, KEY)
+    return [log.index(key) for key in log]
 
-    gan = small_gan(latents=draw)
-    state = first(gan)
-    d, g = update_discriminator(gan), update_generator(gan)
-    one, two = keys(chain(d, g))
-    assert one == two
-    one, two = keys(chain(d, update_generator(gan, latents="own")))
-    assert one != two
-    one, two, three, four = keys(repeat(chain(d, g), 2))
-    assert one == two and three == four and one != three
+
+def test_each_member_of_a_chain_draws_its_own_latents():
+    def five_to_one(gan):
+        return chain(*[update_discriminator(gan)] * 5, update_generator(gan))
+
+    assert drawn_keys(five_to_one) == [0, 1, 2, 3, 4, 5]
+
+
+def test_updates_that_share_a_key_draw_the_same_latents():
+    def shared(gan):
+        return share_key(update_discriminator(gan), update_generator(gan))
+
+    assert drawn_keys(shared) == [0, 0]
+    assert drawn_keys(lambda gan: repeat(shared(gan), 2)) == [0, 0, 2, 2]
+    assert drawn_keys(update_both) == [0]
 
 
 def test_metrics_are_the_losses_and_scores_before_the_step():
@@ -234,10 +198,10 @@ def test_metrics_are_the_losses_and_scores_before_the_step():
     state = first(gan)
     _, metrics = run(update_discriminator(gan), state)
     d, g = state.discriminator, state.generator
-    z = gan.latents(stream(KEY, "latents"), 8)
-    fakes, _ = forward(gan.generator, g.params, g.batch_stats, z)
-    real, _ = forward(gan.discriminator, d.params, d.batch_stats, IMAGES)
-    fake, _ = forward(gan.discriminator, d.params, d.batch_stats, fakes)
+    z = gan.inputs(stream(KEY, "latents"), 8, {})
+    fakes, _ = forward(gan.generator, g.params, g.collections, z)
+    real, _ = forward(gan.discriminator, d.params, d.collections, IMAGES)
+    fake, _ = forward(gan.discriminator, d.params, d.collections, fakes)
     loss_d = gan.loss.discriminator(real, fake).mean()
     expected = {"loss_d": loss_d, "score_real": real.mean(), "score_fake": fake.mean()}
     assert metrics.keys() == expected.keys()
@@ -253,21 +217,21 @@ def test_a_step_on_one_kind_learns_from_this_kind_alone():
     assert gan.loss.real is not None and gan.loss.fake is not None
     state = first(gan)
     d, g = state.discriminator, state.generator
-    z = gan.latents(stream(KEY, "latents"), 8)
-    fakes, _ = forward(gan.generator, g.params, g.batch_stats, z)
+    z = gan.inputs(stream(KEY, "latents"), 8, {})
+    fakes, _ = forward(gan.generator, g.params, g.collections, z)
     cases: list[Any] = [("real", IMAGES, gan.loss.real), ("fake", fakes, gan.loss.fake)]
     for on, images, half in cases:
         after, metrics = run(update_discriminator(gan, on=on), state)
 
         def loss(params, images=images, half=half):
-            scores, stats = forward(gan.discriminator, params, d.batch_stats, images)
+            scores, stats = forward(gan.discriminator, params, d.collections, images)
             return half(scores).mean(), (scores, stats)
 
         (value, (scores, stats)), gradients = jax.value_and_grad(loss, has_aux=True)(d.params)
         assert metrics.keys() == {f"loss_d_{on}", f"score_{on}"}
         close(metrics[f"loss_d_{on}"], value, 1e-5)
         close(metrics[f"score_{on}"], scores.mean(), 1e-5, 1e-6)
-        close(after.discriminator.batch_stats, stats, 1e-5, 1e-6)
+        close(after.discriminator.collections, stats, 1e-5, 1e-6)
         moments = after.discriminator.opt_state[0].mu  # of Adam, after one step with beta1 0.5
         close(moments, jax.tree.map(lambda g: 0.5 * g, gradients), 1e-3, 1e-6)
 
@@ -289,30 +253,17 @@ def test_an_update_that_pairs_uses_each_real_with_its_own_fake():
     assert abs(float(metrics["loss_g"]) - float(other["loss_g"])) > 1e-4
 
 
-def test_a_state_with_an_average_can_be_donated_again_and_again():
-    gan = small_gan(average_decay=0.9)
-    update = chain(update_discriminator(gan), update_generator(gan), update_average(gan))
-    plain, donating = jax.jit(update), jax.jit(update, donate_argnums=0)
-    state = kept = first(gan)
-    expected = first(gan)
-    for step in range(3):
-        expected, _ = plain(expected, BATCH, jax.random.key(step))
-        state, _ = donating(state, BATCH, jax.random.key(step))
-    equal(state, expected)
-    assert kept.generator.params["Dense_0"]["kernel"].is_deleted()  # it was donated indeed
-
-
 class Linear(nn.Module):
     """A critic whose slope is its kernel."""
 
     @nn.compact
-    def __call__(self, inputs, train: bool, axis_name: str | None = None):
+    def __call__(self, inputs, train: bool):
         return nn.Dense(1, use_bias=False)(inputs)[:, 0]
 
 
 def test_a_discriminator_descends_its_loss_and_its_penalty():
     gan = small_gan(
-        discriminator=Linear(),
+        discriminator=linen(Linear()),
         discriminator_optimizer=optax.sgd(0.1),
         loss=losses.wasserstein,
         penalty=penalties.gradient_penalty(3.0),
@@ -322,8 +273,8 @@ def test_a_discriminator_descends_its_loss_and_its_penalty():
     fakes, _ = forward(
         gan.generator,
         state.generator.params,
-        state.generator.batch_stats,
-        gan.latents(stream(KEY, "latents"), 8),
+        state.generator.collections,
+        gan.inputs(stream(KEY, "latents"), 8, {}),
     )
     apart = np.asarray(fakes.mean(0) - IMAGES.mean(0))  # the slope of the Wasserstein loss
     length = np.linalg.norm(w)
@@ -343,7 +294,7 @@ def test_a_penalty_leaves_the_running_averages_and_the_other_metrics_alone():
     paid, found = run(update_discriminator(paying), state)
     assert found.pop("penalty") > 0
     close(found, metrics)
-    close(paid.discriminator.batch_stats, after.discriminator.batch_stats)
+    close(paid.discriminator.collections, after.discriminator.collections)
     moved = [s.discriminator.params["Dense_0"]["kernel"] for s in (after, paid)]
     assert not np.allclose(*moved, atol=1e-3)
     assert parts_moved(state, paid) == D
@@ -361,9 +312,9 @@ def test_penalties_see_reals_and_fakes_and_a_key_for_each():
     run(update_discriminator(gan), state)
     ((real, fake, keys),) = seen
     g = state.generator
-    z = gan.latents(stream(KEY, "latents"), 8)
+    z = gan.inputs(stream(KEY, "latents"), 8, {})
     equal(real, IMAGES)
-    close(fake, forward(gan.generator, g.params, g.batch_stats, z)[0])
+    close(fake, forward(gan.generator, g.params, g.collections, z)[0])
     assert len({tuple(row) for row in jax.random.key_data(keys).tolist()}) == 8
 
 
@@ -374,16 +325,17 @@ def test_a_penalty_has_no_part_on_one_kind(on):
 
 
 def test_penalties_of_packs_are_of_the_slope_by_a_whole_pack():
-    gan = small_gan(discriminator=Linear(), packing=4, penalty=penalties.r1(2.0))
+    gan = small_gan(discriminator=in_packs(linen(Linear()), 4), penalty=penalties.r1(2.0))
     state = first(gan)
     _, metrics = run(update_discriminator(gan), state)
     close(metrics["penalty"], (state.discriminator.params["Dense_0"]["kernel"] ** 2).sum(), 1e-5)
 
 
 def test_parts_of_a_batch_are_packed_by_themselves():
-    gan = small_gan(packing=2, loss=losses.wasserstein)
+    packs = in_packs(linen(Discriminator()), 2)
+    gan = small_gan(discriminator=packs, loss=losses.wasserstein)
     state = first(gan)
     _, found = run(on_part(update_discriminator(gan), 1, 2), state)
     d = state.discriminator
-    real, _ = forward(gan.discriminator, d.params, d.batch_stats, pack(IMAGES[1::2], 2))
+    real, _ = forward(gan.discriminator, d.params, d.collections, IMAGES[1::2])
     close(found["score_real"], real.mean(), 1e-5)
