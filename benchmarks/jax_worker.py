@@ -9,7 +9,7 @@ from turns import SIZE, take_turns
 
 from jaxgan.devices import startup
 from jaxgan.recipes import find_recipe
-from jaxgan.training.chunks import train_in_stretches
+from jaxgan.training.chunks import train_in_chunks
 from jaxgan.training.experiment import set_up
 
 LONG = 2**31 - 1  # steps: it never ends by itself
@@ -26,16 +26,16 @@ def main(system: str, dtype: str) -> None:
     # As a GPU would do it: convolutions by their definition, not by Fourier transform.
     costs: Any = step.lower(lowering_platforms=("cuda",)).cost_analysis()
     flops = costs["flops"]
-    stretches = train_in_stretches(experiment, state)
+    chunks = train_in_chunks(experiment, state)
     done = 0
 
     def train() -> int:
         nonlocal done
-        before, done = done, next(stretches).step
+        before, done = done, next(chunks).step
         return done - before
 
     def prepare() -> dict[str, Any]:
-        for _ in range(4):  # until the stretches have their length
+        for _ in range(4):  # until the chunks have their length
             train()
         return {"flops_per_step": flops, "device": jax.devices()[0].device_kind}
 

@@ -30,7 +30,7 @@ from jaxgan.data.sources import open_source
 from jaxgan.devices import startup
 from jaxgan.recipes import ImageRecipe, find_recipe
 from jaxgan.recipes import recipe as recipe_module
-from jaxgan.training.chunks import SECONDS, compiled, train_in_stretches
+from jaxgan.training.chunks import SECONDS, compiled, train_in_chunks
 from jaxgan.training.experiment import Experiment, set_up
 from jaxgan.training.loop import train
 
@@ -54,7 +54,7 @@ def bare(recipe: Any, seconds_per_step: float) -> Iterator[int]:
     feed, key = recipe.feed(0), experiment.key
     rows = feed.rows(0, count)
     batches = jax.jit(jax.vmap(lambda row: feed.batch(feed.arrays, row, key)))(rows)
-    step = make_step(recipe.update(recipe.gan(experiment.shape)))
+    step = make_step(recipe.update(recipe.gan(experiment.spec)))
     state = experiment.draw_first()
     program = jax.jit(partial(run_steps, step), donate_argnums=0)
     program = compiled(program.lower(state, batches, key, jnp.int32(1)), experiment.mesh)
@@ -67,9 +67,9 @@ def bare(recipe: Any, seconds_per_step: float) -> Iterator[int]:
 def trained(experiment: Experiment) -> Iterator[int]:
     """Does steps as `jaxgan train` does them."""
     before = 0
-    for stretch in train_in_stretches(experiment, experiment.draw_first()):
-        yield stretch.step - before
-        before = stretch.step
+    for chunk in train_in_chunks(experiment, experiment.draw_first()):
+        yield chunk.step - before
+        before = chunk.step
 
 
 def milliseconds_to_read(recipe: Any) -> float:
@@ -115,7 +115,7 @@ def main(options: Options) -> None:
     kind: Any = find_recipe(options.recipe)
     recipe: Any = kind(steps=LONG)
     plain = trained(set_up(recipe))
-    for _ in range(4):  # until the stretches have their length
+    for _ in range(4):  # until the chunks have their length
         next(plain)
     seconds_per_step = turn(plain, options.seconds) / 1e3
     ways = {"bare steps": bare(recipe, seconds_per_step), "with data and digests": plain}

@@ -17,7 +17,7 @@ import tyro
 from jaxgan.devices import startup
 from jaxgan.recipes import find_recipe
 from jaxgan.rundir.sweep import Members
-from jaxgan.training.chunks import train_in_stretches
+from jaxgan.training.chunks import train_in_chunks
 from jaxgan.training.experiment import set_up
 
 
@@ -43,16 +43,16 @@ def main(options: Options) -> None:
     for count in options.members:
         for together in options.at_once or (None,):
             experiment = set_up(recipe, members=Members(count, {}, together))
-            stretches = train_in_stretches(experiment, experiment.draw_first())
-            for _ in range(4):  # until the stretches have their length
-                done = next(stretches).step
-            trained[count, together], spent[count, together] = (stretches, done), []
+            chunks = train_in_chunks(experiment, experiment.draw_first())
+            for _ in range(4):  # until the chunks have their length
+                done = next(chunks).step
+            trained[count, together], spent[count, together] = (chunks, done), []
     for _ in range(options.rounds):
-        for which, (stretches, before) in trained.items():
+        for which, (chunks, before) in trained.items():
             began, step = time.perf_counter(), before
             while (passed := time.perf_counter() - began) < options.seconds:
-                step = next(stretches).step
-            trained[which] = stretches, step
+                step = next(chunks).step
+            trained[which] = chunks, step
             spent[which].append(1e3 * passed / (step - before) / which[0])
     print("| members | at once | ms a member and step |")
     print("|---|---|---|")

@@ -1,16 +1,17 @@
-"""Training steps of the five systems, in jaxgan and in PyTorch, side by side.
+"""Training steps of the five reference systems, in jaxgan and in PyTorch, side by side.
 
     python benchmarks/speed.py                                    # all of them
     python benchmarks/speed.py --systems mnist_mlp --rounds 10
     python benchmarks/speed.py --dtype bfloat16                   # on a GPU, say
+    python benchmarks/speed.py --before ../jaxgan-0.1.0 --peers   # another version, no PyTorch
 
-Each way to train has a process of its own. They take turns of some seconds, A B C A B C, so that
+Each way to train has a process of its own. They take turns of a few seconds, A B C A B C, so that
 whatever else the machine does slows all of them; while one works, the others wait. A round also
-measures the machine's own rate of multiplying matrices. Prints medians and writes them, with all
-single figures, as JSON. Needs PyTorch: pip install 'jaxgan[parity]'.
+measures the machine's own rate of multiplying matrices. Prints medians, and writes them with every
+single figure as JSON. Needs PyTorch: pip install 'jaxgan[parity]'.
 
-On a GPU, where JAX and PyTorch find one, the same: what is timed is the device, for many steps are
-started before one is waited for.
+The same on a GPU, where JAX and PyTorch find one: many steps are started before one is waited for,
+so that the device is timed.
 """
 
 import importlib.metadata
@@ -30,18 +31,16 @@ import tyro
 
 HERE = Path(__file__).parent
 SYSTEMS = ("pattern_1010", "mnist_mlp", "mnist_conv", "mnist_dcgan", "mnist_dcgan_bn")
-WAYS = {
-    "jaxgan": ["jax_worker.py"],
-    "eager": ["torch_worker.py", "eager"],
-    "compiled": ["torch_worker.py", "compiled"],
-}
+Peer = Literal["eager", "compiled"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """Training steps of the five systems, in jaxgan and in PyTorch, side by side."""
+    """Training steps of the five reference systems, in jaxgan and in PyTorch, side by side."""
 
     systems: tuple[str, ...] = SYSTEMS
+    peers: tuple[Peer, ...] = ("eager", "compiled")  # ways of PyTorch's
+    before: Path | None = None  # a checkout of another version of jaxgan that takes turns too
     dtype: Literal["float32", "bfloat16"] = "float32"  # that the networks compute in
     rounds: int = 7  # turns of each
     seconds: float = 3.0  # of a turn
@@ -51,15 +50,17 @@ class Options:
 class Worker:
     """A process that trains when it is told to."""
 
-    def __init__(self, words: list[str], system: str, dtype: str):
-        command = [sys.executable, str(HERE / words[0]), system, dtype, *words[1:]]
+    def __init__(self, script: Path, *words: str):
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, str(script), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            # A GPU's memory is shared by the workers.
-            env={**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(script.parents[1]),  # the checkout that the script is of
+                "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # the workers share a GPU's memory
+            },
         )
 
     def ask(self, *words: object) -> dict[str, Any] | None:
@@ -77,9 +78,21 @@ class Worker:
         self._process.wait()
 
 
-def measure(system: str, options: Options) -> dict:
+def start_workers(system: str, options: Options) -> dict[str, Worker]:
+    """Starts a worker for each way to train."""
+    words = (system, options.dtype)
+    workers = {"jaxgan": Worker(HERE / "jax_worker.py", *words)}
+    for peer in options.peers:
+        workers[peer] = Worker(HERE / "torch_worker.py", *words, peer)
+    if options.before is not None:
+        script = options.before.resolve() / "benchmarks" / "jax_worker.py"
+        workers["before"] = Worker(script, *words)
+    return workers
+
+
+def measure(system: str, options: Options) -> dict[str, Any]:
     """Lets the workers of a system take turns."""
-    workers = {way: Worker(words, system, options.dtype) for way, words in WAYS.items()}
+    workers = start_workers(system, options)
     ready = {way: worker.ask("prepare") for way, worker in workers.items()}
     working = {way: worker for way, worker in workers.items() if ready[way]}
     turns: dict[str, list[float]] = {way: [] for way in working}
@@ -101,26 +114,33 @@ def measure(system: str, options: Options) -> dict:
     return {"turns": turns, "products": products} | told
 
 
-def summarize(system: str, found: dict) -> str:
-    """One line of the table: medians, and of jaxgan also the least and the most."""
-    medians = {way: statistics.median(turns) for way, turns in found["turns"].items()}
-    own = found["turns"]["jaxgan"]
-    peers = {way: median for way, median in medians.items() if way != "jaxgan"}
-    # The ratio is taken round by round, so that both had the same machine.
-    ratios = [
-        min(of) / mine for mine, *of in zip(own, *(found["turns"][p] for p in peers), strict=True)
-    ]
-    peak = statistics.median(sorted(found["products"])[-max(1, len(found["products"]) // 4) :])
-    rate = found["flops_per_step"] / medians["jaxgan"]
-    cells = [
-        system,
-        f"{1e3 * medians['jaxgan']:.3g} ({1e3 * min(own):.3g} to {1e3 * max(own):.3g})",
-        *(f"{1e3 * peers[way]:.3g}" if way in peers else "did not run" for way in list(WAYS)[1:]),
-        f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f})",
-        f"{rate / 1e9:.3g}",
-        f"{100 * rate / peak:.0f}% of {peak / 1e9:.0f}",
-    ]
+def summarize(system: str, found: dict[str, Any], options: Options) -> str:
+    """One line of the table: medians, in brackets the least and the most."""
+    turns = found["turns"]
+    own = turns["jaxgan"]
+    cells = [system, _milliseconds(own)]
+    cells += [_milliseconds(turns[peer]) if peer in turns else "-" for peer in options.peers]
+    if peers := [turns[peer] for peer in options.peers if peer in turns]:
+        cells.append(_times_as_fast(own, [min(times) for times in zip(*peers, strict=True)]))
+    if "before" in turns:
+        cells += [_milliseconds(turns["before"]), _times_as_fast(own, turns["before"])]
+    # Other work takes from most products, so that the best quarter tells of the machine.
+    products = sorted(found["products"])
+    peak = statistics.median(products[-max(1, len(products) // 4) :])
+    rate = found["flops_per_step"] / statistics.median(own)
+    cells += [f"{rate / 1e9:.3g}", f"{100 * rate / peak:.0f}% of {peak / 1e9:.0f}"]
     return "| " + " | ".join(cells) + " |"
+
+
+def _milliseconds(seconds: list[float]) -> str:
+    median, least, most = statistics.median(seconds), min(seconds), max(seconds)
+    return f"{1e3 * median:.3g} ({1e3 * least:.3g} to {1e3 * most:.3g})"
+
+
+def _times_as_fast(own: list[float], other: list[float]) -> str:
+    """The ratio, taken round by round, so that both had the same machine."""
+    ratios = [theirs / mine for mine, theirs in zip(own, other, strict=True)]
+    return f"**{statistics.median(ratios):.3g}** ({min(ratios):.3g} to {max(ratios):.3g})"
 
 
 def main(options: Options) -> None:
@@ -138,14 +158,16 @@ def main(options: Options) -> None:
         },
     }
     print(json.dumps(about))
-    titles = ["system", "jaxgan, ms a step", "eager, ms", "compiled, ms", "times as fast"]
+    titles = ["system", "jaxgan, ms a step", *(f"{peer}, ms" for peer in options.peers)]
+    titles += ["times as fast"] if options.peers else []
+    titles += ["before, ms", "times as fast as before"] if options.before else []
     titles += ["GFLOP/s", "share of the matrix product's"]
     print("| " + " | ".join(titles) + " |")
     print("|" + "---|" * len(titles))
     figures = {}
     for system in options.systems:
         figures[system] = measure(system, options)
-        print(summarize(system, figures[system]), flush=True)
+        print(summarize(system, figures[system], options), flush=True)
         options.out.write_text(json.dumps({"about": about, "figures": figures}, indent=1) + "\n")
 
 
