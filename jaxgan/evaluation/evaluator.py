@@ -173,7 +173,7 @@ class Evaluator:
 
     def _result(self, metric: str, name: str, values: Sequence[float]) -> Result:
         protocol = self._protocol({**self._settings(metric), "draws": len(values)})
-        interval = metrics.of_draws(values) if len(values) > 1 else None
+        interval = metrics.t_interval(values) if len(values) > 1 else None
         return Result(name, float(np.mean(values)), protocol, interval)
 
 

@@ -93,7 +93,7 @@ def _ms_ssim(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict
 def _classes(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
     labels, true = (np.argmax(x.logits, axis=1) for x in (fake, real) if x.logits is not None)
     truth = np.bincount(true, minlength=digits.CLASSES)
-    found = metrics.modes.of_labels(labels, digits.CLASSES, np.maximum(truth, 1))
+    found = metrics.modes.coverage_of_labels(labels, digits.CLASSES, np.maximum(truth, 1))
     return {"classes": float(found.found), "class_kl": found.reverse_kl}
 
 

@@ -1,9 +1,9 @@
-"""Frechet distance between normal distributions fitted to features: FID, with Inception's features.
+"""Frechet distance between normal distributions fitted to features: the FID, if Inception's.
 
 Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash equilibrium"
-(2017), equation 6. The distance is biased upward, the more so the fewer samples there are: numbers
-of different sample counts cannot be compared, and a bootstrap, whose repetitions act like fewer
-samples, is of no use. Take `jaxgan.metrics.intervals.of_draws` over independent draws.
+(2017), equation 6. The distance is biased upward, more so for fewer samples: values of different
+sample counts are not comparable, and resampling, whose repetitions act like fewer samples, gives
+no interval. Use `jaxgan.metrics.t_interval` over independent draws.
 """
 
 import numpy as np
@@ -25,18 +25,18 @@ def frechet_distance(real: Numbers, fake: Numbers) -> float:
         The squared distance, 0 or more.
 
     Raises:
-        UserError: if the features are not such.
+        UserError: if a shape is wrong, or a feature is not finite.
     """
     real, fake = check_pair(real, fake, at_least=2)
-    return between(moments.of(real, "real features"), moments.of(fake, "generated features"))
+    return gaussian_distance(moments.statistics(real), moments.statistics(fake))
 
 
-def between(a: Statistics, b: Statistics) -> float:
+def gaussian_distance(a: Statistics, b: Statistics) -> float:
     """Computes the Frechet distance from means and covariances, on the host in float64.
 
-    `|mean_a - mean_b|^2 + tr(A) + tr(B) - 2 tr((A B)^(1/2))`, where the last trace is the sum of
-    the singular values of `A^(1/2) B^(1/2)`: so singular covariances need no care, and small
-    singular values are not lost in squares.
+    `|mean_a - mean_b|^2 + tr(A) + tr(B) - 2 tr((A B)^(1/2))`. The last trace is the sum of the
+    singular values of `A^(1/2) B^(1/2)`, which needs no special case for singular covariances and
+    does not square small singular values away.
 
     Args:
         a: of one set of features.
@@ -60,8 +60,8 @@ def between(a: Statistics, b: Statistics) -> float:
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
-    """A matrix R [D, r] with R R' = covariance, of rank r."""
+    """Computes R [D, r] with R R' = covariance, r being its rank."""
     values, vectors = np.linalg.eigh(covariance)
-    # What rounding alone makes of an eigenvalue 0.
+    # Below this, an eigenvalue is rounding error.
     present = values > values[-1] * len(values) * np.finfo(np.float64).eps
     return vectors[:, present] * np.sqrt(values[present])

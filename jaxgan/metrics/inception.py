@@ -1,7 +1,7 @@
 """Inception score: are single images clear, and are all together diverse?
 
-Salimans et al., "Improved techniques for training GANs" (2016), section 4. The classifier is
-Inception in papers; for digits a classifier of digits serves.
+Salimans et al., "Improved techniques for training GANs" (2016), section 4. Papers use Inception as
+the classifier; digits have one of their own.
 """
 
 import jax
@@ -18,18 +18,17 @@ def inception_score(logits: Numbers, key: PRNGKey, *, splits: int = 10) -> Estim
     """Computes `exp(E KL(p(class | image) || p(class)))` on random splits of the samples.
 
     Args:
-        logits: float32 [N, K], K classes, N at least `splits`: logarithms of probabilities up to a
-            constant per row, so logarithms of probabilities too. Of probabilities that may be 0
-            take the logarithm of something a little larger; all must be finite.
-        key: chooses the splits, so that the order of the samples means nothing.
-        splits: parts whose scores are averaged. N not a multiple of it leaves samples out, fewer
-            than `splits`. The score is biased downward, the more so the smaller the parts.
+        logits: float32 [N, K], K classes, N at least `splits`, all finite. Log probabilities are
+            logits too.
+        key: chooses the splits, so that the order of the samples does not matter.
+        splits: parts whose scores are averaged; N modulo `splits` samples are left out. The score
+            is biased downward, more so for smaller parts.
 
     Returns:
         Mean and standard deviation of the parts' scores, from 1 to K.
 
     Raises:
-        UserError: if the logits are not such, or there are no splits.
+        UserError: if the shape is wrong, a logit is not finite, or `splits` is less than 1.
     """
     if splits < 1:
         raise UserError(f"the Inception score needs 1 split or more, not {splits}")

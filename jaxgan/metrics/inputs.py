@@ -1,4 +1,4 @@
-"""What the metrics are given: arrays that a user made, checked before anything is computed."""
+"""Checks of the arrays that users pass to metrics."""
 
 import math
 
@@ -9,22 +9,22 @@ from jaxtyping import Float, Num
 
 from jaxgan.util.errors import UserError
 
-Numbers = Num[Array | np.ndarray, "..."]  # of any shape and type: the functions check it
+Numbers = Num[Array | np.ndarray, "..."]  # any shape and type; the functions check
 
 
 def check_features(features: Numbers, name: str, *, at_least: int) -> Float[Array, "N D"]:
-    """Checks features of samples, one row each.
+    """Checks the features of samples.
 
     Args:
-        features: what should be [N, D] and finite.
-        name: what the error calls them.
-        at_least: samples that the metric needs.
+        features: should be [N, D] and finite.
+        name: what an error message calls them.
+        at_least: the number of samples that the metric needs.
 
     Returns:
         The features, float32.
 
     Raises:
-        UserError: if their shape is another, if they are too few, or if one is not finite.
+        UserError: if the shape is wrong, N is too small, or a feature is not finite.
     """
     return _check(features, name, at_least, 2, "[N, D], a row of features for each sample")
 
@@ -33,9 +33,9 @@ def check_pair(real: Numbers, fake: Numbers, *, at_least: int) -> tuple[Array, A
     """Checks the features of reals and of fakes.
 
     Args:
-        real: what should be [N, D] and finite.
-        fake: what should be [M, D] and finite.
-        at_least: samples of each that the metric needs.
+        real: should be [N, D] and finite.
+        fake: should be [M, D] and finite.
+        at_least: the number of samples of each that the metric needs.
 
     Returns:
         Both, float32.
@@ -60,26 +60,26 @@ def check_images(images: Numbers, name: str, *, at_least: int) -> Float[Array, "
     """Checks images.
 
     Args:
-        images: what should be [N, H, W, C] and finite.
-        name: what the error calls them.
-        at_least: images that the metric needs.
+        images: should be [N, H, W, C] and finite.
+        name: what an error message calls them.
+        at_least: the number of images that the metric needs.
 
     Returns:
         The images, float32.
 
     Raises:
-        UserError: if their shape is another, if they are too few, or if one is not finite.
+        UserError: if the shape is wrong, N is too small, or a value is not finite.
     """
     return _check(images, name, at_least, 4, "[N, H, W, C]")
 
 
 def magnitude(*arrays: Array) -> float:
-    """Finds the power of two that is next to the largest number in some arrays.
+    """Returns the power of two just above the largest absolute value.
 
-    Dividing by it rounds nothing, and powers of what is left are not too large.
+    Dividing by it is exact, and powers of the quotients do not overflow.
     """
     largest = max(float(jnp.abs(array).max()) for array in arrays)
-    return 2.0 ** min(max(math.frexp(largest)[1], -126), 126)  # it and its inverse are float32
+    return 2.0 ** min(max(math.frexp(largest)[1], -126), 126)  # float32, and so is its inverse
 
 
 def _check(array: Numbers, name: str, at_least: int, rank: int, shape: str) -> Array:

@@ -22,21 +22,22 @@ from jaxgan.util.errors import UserError
 def kernel_distance(
     real: Numbers, fake: Numbers, key: PRNGKey, *, blocks: int = 100, block_size: int = 1000
 ) -> Estimate:
-    """Computes the kernel distance over random blocks, as is published.
+    """Computes the kernel distance over random blocks, as papers report it.
 
     Args:
         real: float32 [N, D], N at least `block_size`.
         fake: float32 [M, D], M at least `block_size`.
         key: chooses the blocks.
-        blocks: how many.
-        block_size: samples of each kind in a block, all different.
+        blocks: number of blocks.
+        block_size: samples of each kind in a block, drawn without replacement.
 
     Returns:
-        Mean and standard deviation of the blocks' estimates. Blocks share samples: the deviation is
-        what papers print, and no interval comes of it.
+        Mean and standard deviation of the blocks' estimates. Papers print the deviation, but blocks
+        share samples, so it gives no confidence interval.
 
     Raises:
-        UserError: if the features are not such, or the blocks are none or too small.
+        UserError: if a shape is wrong, a feature is not finite, or there are too few blocks or
+            samples in a block.
     """
     if blocks < 1 or block_size < 2:
         raise UserError(
@@ -46,12 +47,12 @@ def kernel_distance(
     real, fake = check_pair(real, fake, at_least=block_size)
     unit = max(1.0, magnitude(real, fake))
     keys = jax.random.split(key, blocks)
-    found = _of_blocks(real / unit, fake / unit, unit**-2, keys, block_size)
+    found = _estimate_blocks(real / unit, fake / unit, unit**-2, keys, block_size)
     return estimate(np.asarray(found, np.float64) * unit**6)
 
 
 def squared_mmd(real: Numbers, fake: Numbers) -> float:
-    """Computes the unbiased estimate of the squared discrepancy of all samples at once.
+    """Computes the unbiased estimate of the squared discrepancy from all samples at once.
 
     Args:
         real: float32 [N, D], N at least 2. Memory grows with N^2.
@@ -61,7 +62,7 @@ def squared_mmd(real: Numbers, fake: Numbers) -> float:
         The estimate: Gretton et al., "A kernel two-sample test" (2012), equation 3.
 
     Raises:
-        UserError: if the features are not such.
+        UserError: if a shape is wrong, or a feature is not finite.
     """
     real, fake = check_pair(real, fake, at_least=2)
     unit = max(1.0, magnitude(real, fake))
@@ -69,24 +70,24 @@ def squared_mmd(real: Numbers, fake: Numbers) -> float:
 
 
 @partial(jax.jit, static_argnames="size")
-def _of_blocks(
+def _estimate_blocks(
     real: Array, fake: Array, one: float | Array, keys: Array, size: int
 ) -> Float[Array, "blocks"]:
-    def of_block(key: PRNGKey) -> Array:
+    def estimate_block(key: PRNGKey) -> Array:
         def choose(features: Array, name: str) -> Array:
             order = jax.random.permutation(stream(key, name), len(features))
             return features[order[:size]]
 
         return _squared_mmd(choose(real, "real"), choose(fake, "fake"), one)
 
-    return lax.map(of_block, keys)
+    return lax.map(estimate_block, keys)
 
 
 @jax.jit
 def _squared_mmd(
     x: Float[Array, "N D"], y: Float[Array, "M D"], one: float | Array
 ) -> Float[Array, ""]:
-    """The estimate in a unit of length such that no cube is too large.
+    """Computes the estimate in a unit of length in which no cube overflows.
 
     `one` is the kernel's 1 in that unit.
     """
@@ -95,7 +96,7 @@ def _squared_mmd(
         return (jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST) / a.shape[1] + one) ** 3
 
     across = kernel(x, y)
-    # The kernel's mean cancels in the result. Without it the sums are small, and so is rounding.
+    # The kernel's mean cancels in the result. Subtracting it keeps sums and rounding errors small.
     offset = across[0].mean()
 
     def within(a: Array) -> Array:
@@ -107,5 +108,5 @@ def _squared_mmd(
 
 
 def _sum(matrix: Array) -> Array:
-    """Adds up row by row, for rounding grows with the length of a sum."""
+    """Sums row by row, because rounding error grows with the length of a sum."""
     return matrix.sum(axis=1).sum()

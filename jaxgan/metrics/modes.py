@@ -1,4 +1,4 @@
-"""Mode coverage: which of the known modes of a distribution a generator finds, and how evenly.
+"""Mode coverage: how many of a distribution's known modes a generator finds, and how evenly.
 
     state = modes.init(len(centers))
     for points in batches:
@@ -20,7 +20,7 @@ from jaxgan.metrics.inputs import Numbers, check_features
 from jaxgan.util.errors import UserError
 
 _LARGEST = 2**31 - 1
-_NEAR = 3  # deviations from its mode within which a point is of high quality
+_NEAR = 3  # standard deviations from a mode within which a point is of high quality
 
 
 class Counts(NamedTuple):
@@ -28,25 +28,22 @@ class Counts(NamedTuple):
 
     samples: Int32[Array, "M"]
     good: Int32[Array, "M"]  # of high quality
-    strange: Int32[Array, ""]  # samples that are not numbers, or labels of no mode
+    invalid: Int32[Array, ""]  # samples that are not finite, or labels out of range
 
 
 class Coverage(NamedTuple):
     """How well a generator covers the modes."""
 
     found: int  # modes with at least one sample of high quality
-    high_quality: float  # the share of the samples that are, 0 to 1
+    high_quality: float  # fraction of samples of high quality, 0 to 1
     reverse_kl: float  # KL(generated || true) of the histograms of all samples, in nats, 0 or more
 
 
 def init(size: int) -> Counts:
-    """Makes the state that has seen nothing.
+    """Returns the counts of no samples.
 
     Args:
-        size: modes.
-
-    Returns:
-        A state.
+        size: number of modes.
     """
     return Counts(jnp.zeros(size, jnp.int32), jnp.zeros(size, jnp.int32), jnp.int32(0))
 
@@ -57,16 +54,17 @@ def update_points(
     centers: Float[Array | np.ndarray, "M D"],
     deviation: int | float | Array,
 ) -> Counts:
-    """Takes in a batch of points, each of the mode it is nearest to. Can be jitted.
+    """Counts a batch of points, each for its nearest mode. Can be jitted.
 
     Args:
-        state: the state so far.
+        state: the counts so far.
         points: float32 [B, D].
         centers: float32 [M, D], the means of the modes.
-        deviation: of the modes, per coordinate. Points within 3 of it are of high quality.
+        deviation: standard deviation of the modes, per coordinate. Points within 3 of it are of
+            high quality.
 
     Returns:
-        The state that has seen them too.
+        The counts with the batch.
     """
     points, centers = jnp.asarray(points), jnp.asarray(centers)
     squares = ((points[:, None] - centers[None]) ** 2).sum(axis=2)
@@ -76,18 +74,18 @@ def update_points(
 
 
 def update_labels(state: Counts, labels: Integer[Array | np.ndarray, "B"]) -> Counts:
-    """Takes in a batch of labels, as a classifier gives them. All count as of high quality.
+    """Counts a batch of labels, such as a classifier's. All count as of high quality.
 
     Can be jitted.
 
     Args:
-        state: the state so far.
-        labels: whole numbers [B] in 0..M-1.
+        state: the counts so far.
+        labels: integers [B] in 0..M-1.
 
     Returns:
-        The state that has seen them too.
+        The counts with the batch.
     """
-    if isinstance(labels, np.ndarray):  # of 64 bits, maybe, which JAX cuts
+    if isinstance(labels, np.ndarray):  # JAX would truncate 64-bit integers
         labels = np.clip(labels.astype(np.int64), -1, _LARGEST)
     labels = jnp.asarray(labels).astype(jnp.int32)
     known = (labels >= 0) & (labels < len(state.samples))
@@ -95,14 +93,14 @@ def update_labels(state: Counts, labels: Integer[Array | np.ndarray, "B"]) -> Co
 
 
 def merge(a: Counts, b: Counts) -> Counts:
-    """Combines the states of two parts of a stream.
+    """Combines the counts of two parts of a stream.
 
     Args:
-        a: a state.
-        b: a state of the same modes.
+        a: counts.
+        b: counts over the same modes.
 
     Returns:
-        The state that has seen what both have.
+        The counts of both parts together.
     """
     return jax.tree.map(jnp.add, a, b)
 
@@ -110,22 +108,22 @@ def merge(a: Counts, b: Counts) -> Counts:
 def result(state: Counts, truth: Numbers | None = None) -> Coverage:
     """Computes the coverage.
 
-    The histogram of a perfect generator differs from the truth by chance: its reverse KL is about
-    `(M - 1) / (2 N)`, as in 0.019 for 26,000 samples of 1,000 modes.
+    By chance, a perfect generator's reverse KL is about `(M - 1) / (2 N)`, such as 0.019 for 26,000
+    samples of 1,000 modes.
 
     Args:
-        state: that has seen one sample or more.
-        truth: how often each mode is true, [M] larger than 0 in any unit; None for equally often.
+        state: the counts of one sample or more.
+        truth: the true weights of the modes, [M], larger than 0, of any sum; None if all are equal.
 
     Returns:
         The coverage.
 
     Raises:
-        UserError: if it has seen no samples or strange ones, or the truth is not such.
+        UserError: if there are no samples or invalid ones, or `truth` is invalid.
     """
-    total, strange = int(state.samples.sum()), int(state.strange)
-    if strange:
-        raise UserError(f"{strange} samples are not finite, or labels of no mode")
+    total, invalid = int(state.samples.sum()), int(state.invalid)
+    if invalid:
+        raise UserError(f"{invalid} samples are not finite, or have a label of no mode")
     if not total:
         raise UserError("mode coverage needs 1 sample or more, not 0")
     counts = np.asarray(state.samples, np.float64)
@@ -142,64 +140,64 @@ def result(state: Counts, truth: Numbers | None = None) -> Coverage:
     )
 
 
-def of_points(
+def coverage_of_points(
     points: Numbers, centers: Numbers, deviation: int | float, truth: Numbers | None = None
 ) -> Coverage:
-    """Computes the coverage of points that are all at hand.
+    """Computes the coverage of points, all at once.
 
     Args:
         points: float32 [N, D], N at least 1.
         centers: float32 [M, D], the means of the modes.
-        deviation: of the modes, per coordinate, larger than 0.
+        deviation: standard deviation of the modes, per coordinate, larger than 0.
         truth: as in `result`.
 
     Returns:
         The coverage.
 
     Raises:
-        UserError: if the arrays are not such.
+        UserError: if a shape or `deviation` is wrong, or a point is not finite.
     """
     points = check_features(points, "points", at_least=1)
     centers = check_features(centers, "modes", at_least=1)
     if points.shape[1] != centers.shape[1] or not deviation > 0:
         raise UserError(
-            f"points of size {points.shape[1]} do not suit modes of size {centers.shape[1]} with "
+            f"points of size {points.shape[1]} do not fit modes of size {centers.shape[1]} with "
             f"a deviation of {deviation}"
         )
     state = _update_points(init(len(centers)), points, centers, deviation)
     return result(state, truth)
 
 
-def of_labels(labels: Numbers, size: int, truth: Numbers | None = None) -> Coverage:
-    """Computes the coverage of labels that are all at hand.
+def coverage_of_labels(labels: Numbers, size: int, truth: Numbers | None = None) -> Coverage:
+    """Computes the coverage of labels, all at once.
 
     Args:
-        labels: whole numbers [N] in 0..size-1, N at least 1.
-        size: modes.
+        labels: integers [N] in 0..size-1, N at least 1.
+        size: number of modes.
         truth: as in `result`.
 
     Returns:
-        The coverage, whose share of high quality is 1.
+        The coverage; its `high_quality` is 1.
 
     Raises:
-        UserError: if the arrays are not such.
+        UserError: if `labels` are not such integers.
     """
     array = np.asarray(labels)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise UserError(f"labels must be whole numbers [N], not {array.dtype} {list(array.shape)}")
+        raise UserError(f"labels must be integers [N], not {array.dtype} {list(array.shape)}")
     return result(update_labels(init(size), array), truth)
 
 
 _update_points = jax.jit(update_points)
 
 
-def _count(state: Counts, mode: Array, good: Array, sound: Array) -> Counts:
+def _count(state: Counts, mode: Array, good: Array, valid: Array) -> Counts:
     def add(counts: Array, which: Array) -> Array:
-        # What is not counted is sent beyond the end, and dropped there.
+        # An index beyond the end is dropped.
         return counts.at[jnp.where(which, mode, len(counts))].add(1, mode="drop")
 
     return Counts(
-        add(state.samples, sound),
-        add(state.good, sound & good),
-        state.strange + (~sound).sum(dtype=jnp.int32),
+        add(state.samples, valid),
+        add(state.good, valid & good),
+        state.invalid + (~valid).sum(dtype=jnp.int32),
     )

@@ -1,32 +1,33 @@
-"""A metric's value together with how it was measured."""
+"""A metric's value, together with how it was measured."""
 
 import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from typing import Any
+
+import msgspec
 
 from jaxgan.metrics.intervals import Interval
-from jaxgan.util.checking import is_a
 from jaxgan.util.errors import UserError
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a number depends on besides the generator. Only numbers of one protocol compare."""
+    """What a value depends on besides the generator. Only values of one protocol are comparable."""
 
-    generated: int  # samples
-    reference: int  # samples
-    data: str  # what the reference samples are of, such as "mnist"
-    split: str  # which part of it, such as "train"
-    resizing: str  # how images came to the size that the features need, such as "none"
-    features: str  # their extractor, such as "inception", "digits", "pixels"
-    weights: str | None  # a hash of the extractor's weights, None if it has none
+    generated: int  # number of samples
+    reference: int  # number of samples
+    data: str  # the data set of the reference samples, such as "mnist"
+    split: str  # of the data set, such as "train"
+    resizing: str  # of images to the size that the features need, such as "none"
+    features: str  # the extractor, such as "inception", "digits" or "pixels"
+    weights: str | None  # a hash of the extractor's weights; None if it has none
     seed: int
     settings: Mapping[str, int | float | str] = field(default_factory=dict)  # such as {"k": 3}
 
     def __str__(self) -> str:
-        """Writes it in a line."""
+        """Formats the protocol on one line."""
         features = self.features + (f" {self.weights[:12]}" if self.weights else "")
         return ", ".join(
             (
@@ -42,7 +43,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Result:
-    """A metric's value, which is never printed without its protocol."""
+    """A metric's value; printing it prints its protocol too."""
 
     metric: str  # such as "fid"
     value: float
@@ -54,14 +55,14 @@ class Result:
             raise UserError(f"{self.metric} is {self.value}: it could not be measured")
 
     def __str__(self) -> str:
-        """Writes metric, value, interval and protocol in a line, numbers with five digits."""
+        """Formats metric, value, interval and protocol on one line, with five digits."""
         return format(self, ".5g")
 
     def __format__(self, spec: str) -> str:
-        """Writes it in a line as `str` does, with numbers as `spec` has it, like `.2f`.
+        """Formats like `str`, with a format for numbers, such as `.2f`.
 
         Args:
-            spec: of the value and the interval's ends; empty for that of `str`.
+            spec: the format of the value and of the interval; empty for that of `str`.
         """
         spec = spec or ".5g"
         value = f"{self.metric} {self.value:{spec}}"
@@ -71,44 +72,23 @@ class Result:
         return f"{value}: {self.protocol}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Converts it to what JSON can hold.
-
-        Returns:
-            A dict that `from_dict` takes.
-        """
+        """Converts the result to a dict that JSON can hold; see `from_dict`."""
         return dataclasses.asdict(self)
 
 
 def from_dict(record: Any) -> Result:
-    """Makes a result of what `Result.to_dict` gave.
+    """Converts what `Result.to_dict` returned back to a result.
 
     Args:
-        record: whatever JSON can hold.
+        record: a value as JSON holds it.
 
     Returns:
         The result.
 
     Raises:
-        UserError: if a field is missing, unknown or of the wrong type.
+        UserError: if a field is missing or has the wrong type.
     """
-    fields = _fields(record, "the result", Result, protocol=dict, interval=dict | None)
-    protocol = _fields(fields["protocol"], "its protocol", Protocol, settings=dict)
-    if not all(is_a(int | float | str, value) for value in protocol["settings"].values()):
-        raise UserError("the settings in its protocol must be numbers or text")
-    interval = fields["interval"]
-    if interval is not None:
-        ends = _fields(interval, "its interval", Interval)
-        low, high, level = (float(ends[name]) for name in ("low", "high", "level"))
-        interval = Interval(low, high, level, ends["how"])
-    return Result(fields["metric"], float(fields["value"]), Protocol(**protocol), interval)
-
-
-def _fields(record: Any, name: str, kind: type, **written: Any) -> dict[str, Any]:
-    """Checks the fields of a record; `written` are types that JSON writes as others."""
-    kinds = get_type_hints(kind) | written
-    if not isinstance(record, dict) or set(record) != set(kinds):
-        raise UserError(f"{name} must have the fields {', '.join(kinds)}")
-    wrong = [each for each in kinds if not is_a(kinds[each], record[each])]
-    if wrong:
-        raise UserError(f"{', '.join(wrong)} of {name}: not of the right type")
-    return record
+    try:
+        return msgspec.convert(record, Result)
+    except msgspec.ValidationError as error:
+        raise UserError(f"not a metric's result: {error}") from error

@@ -1,13 +1,15 @@
-"""MS-SSIM, and how diverse images are by it.
+"""MS-SSIM, and the diversity of images by it.
 
 Wang et al., "Multi-scale structural similarity for image quality assessment" (2003): a Gaussian
-window of 11 x 11 with deviation 1.5, K1 = 0.01, K2 = 0.03, no padding, halving by means of 2 x 2.
-The five published scales need images of 176 x 176. Smaller ones get as many scales as the window
-fits on (28 x 28: two), with the first of the published weights divided by their sum. Odena et al.,
-"Conditional image synthesis with auxiliary classifier GANs" (2017), section 4.2, take the mean of
-random pairs of generated images: the lower, the more diverse. Compare it with that of reals.
+window of 11 x 11 with deviation 1.5, K1 = 0.01, K2 = 0.03, no padding, 2 x 2 average pooling. The
+five published scales need images of 176 x 176. Smaller images get as many scales as the window fits
+on (28 x 28: two), with the first published weights normalized to sum to 1.
 
-One of its terms compares brightness, so black has to be 0: images in -1..1 give other numbers.
+Odena et al., "Conditional image synthesis with auxiliary classifier GANs" (2017), section 4.2, use
+the mean over random pairs of generated images: the lower, the more diverse. Compare it with that of
+real images.
+
+One term compares brightness, so black must be 0: images in -1..1 give other values.
 """
 
 import math
@@ -25,18 +27,18 @@ from jaxgan.util.errors import UserError
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WINDOW = 11
 _DEVIATION = 1.5
-_PAIRS = 64  # in memory at once
+_PAIRS = 64  # compared at a time
 
 
 def scales(height: int, width: int) -> int:
-    """Counts the scales that images of a size have room for.
+    """Returns the number of scales for images of a size.
 
     Args:
         height: in pixels.
         width: in pixels.
 
     Returns:
-        0 (the images are smaller than the window) to 5.
+        0 (for images smaller than the window) to 5.
     """
     sides = (min(height, width) >> i for i in range(len(_WEIGHTS)))
     return sum(side >= _WINDOW for side in sides)
@@ -48,13 +50,13 @@ def ms_ssim(a: Numbers, b: Numbers, *, data_range: int | float) -> Float[Array, 
     Args:
         a: float32 [N, H, W, C], H and W at least 11.
         b: float32 [N, H, W, C].
-        data_range: what white is, black being 0, as in 255 for uint8 images.
+        data_range: the value of white, such as 255 for uint8 images; black is 0.
 
     Returns:
         [N], 0 to 1, the mean over the channels.
 
     Raises:
-        UserError: if the images are not such.
+        UserError: if a shape or `data_range` is wrong, or a value is not finite.
     """
     a, b = (check_images(images, "images", at_least=1) for images in (a, b))
     if a.shape != b.shape:
@@ -67,19 +69,19 @@ def ms_ssim(a: Numbers, b: Numbers, *, data_range: int | float) -> Float[Array, 
 def pair_similarities(
     images: Numbers, key: PRNGKey, *, data_range: int | float, pairs: int = 10_000
 ) -> Float[Array, "pairs"]:
-    """Computes the similarity of random pairs of a set's images; their mean tells its diversity.
+    """Computes the similarity of random pairs of images; a low mean means diverse images.
 
     Args:
         images: float32 [N, H, W, C], N at least 2, H and W at least 11.
         key: draws the pairs.
-        data_range: what white is, black being 0, as in 255 for uint8 images.
-        pairs: how many, each of two different samples.
+        data_range: the value of white, such as 255 for uint8 images; black is 0.
+        pairs: number of pairs, each of two different images.
 
     Returns:
         The similarities, 0 to 1.
 
     Raises:
-        UserError: if the images are not such, or there are no pairs.
+        UserError: if the shape, `data_range` or `pairs` is wrong, or a value is not finite.
     """
     images = check_images(images, "images", at_least=2)
     _check(images, data_range)
@@ -87,14 +89,14 @@ def pair_similarities(
         raise UserError(f"the diversity of images needs 1 pair or more, not {pairs}")
     n = len(images)
     first = jax.random.randint(stream(key, "first"), (pairs,), 0, n)
-    # A step of 1 to n - 1 around the set leads to every other sample.
+    # An offset of 1 to n - 1, modulo n, reaches every other image.
     second = (first + jax.random.randint(stream(key, "step"), (pairs,), 1, n)) % n
     return _similarities(images, images, (first, second), jnp.float32(data_range))
 
 
 def _check(images: Array, data_range: int | float) -> None:
     if not 0 < data_range < math.inf:
-        raise UserError(f"the data range is what white is, finite and above 0, not {data_range}")
+        raise UserError(f"the data range must be finite and above 0, not {data_range}")
     if not scales(*images.shape[1:3]):
         raise UserError(
             f"MS-SSIM needs images of {_WINDOW} x {_WINDOW} or larger, not "
@@ -106,7 +108,7 @@ def _check(images: Array, data_range: int | float) -> None:
 def _similarities(
     a: Array, b: Array, pairs: tuple[Array, Array], data_range: Array
 ) -> Float[Array, "pairs"]:
-    """Compares pairs of a number of an image in `a` and one in `b`."""
+    """Compares pairs of images, given by their indices in `a` and in `b`."""
 
     def compare(pair: tuple[Array, Array]) -> Array:
         return _similarity(a[pair[0]], b[pair[1]], data_range)
@@ -124,17 +126,17 @@ def _similarity(
         luminance, contrast = _compare(a, b, data_range)
         last = scale == count - 1
         kept = (luminance * contrast if last else contrast).mean(axis=(0, 1))
-        # A negative number has no such power; images so unlike count as not similar at all.
+        # A negative number has no such power; such images count as not similar at all.
         product *= jax.nn.relu(kept) ** (weight / total)
         a, b = _halve(a), _halve(b)
     return product.mean()
 
 
 def _compare(a: Array, b: Array, data_range: Array) -> tuple[Array, Array]:
-    """The luminance and the contrast-structure term at every place of the window."""
+    """Computes the luminance and the contrast-structure term at every position of the window."""
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     mean_a, mean_b = _window(a), _window(b)
-    # About a common level, so that the squares below do not cancel.
+    # Relative to a common level, so that the squares below do not cancel.
     level = (a.mean(axis=(0, 1), keepdims=True) + b.mean(axis=(0, 1), keepdims=True)) / 2
     x, y = a - level, b - level
     mean_x, mean_y = mean_a - level, mean_b - level
@@ -145,7 +147,7 @@ def _compare(a: Array, b: Array, data_range: Array) -> tuple[Array, Array]:
 
 
 def _window(image: Array) -> Array:
-    """The Gaussian mean about every place where the whole window fits."""
+    """Averages with the Gaussian window at every position where all of it fits."""
     offsets = jnp.arange(_WINDOW) - _WINDOW // 2
     bell = jnp.exp(-((offsets / _DEVIATION) ** 2) / 2)
     weights = bell / bell.sum()

@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distance: of vectors, and of the patches of images at several scales."""
+"""Sliced Wasserstein distance: of vectors, and of image patches at several scales."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ from jaxgan.types import PRNGKey
 from jaxgan.util.errors import UserError
 
 _PATCH = 7  # height and width
-_SMALLEST = 16  # height or width of the coarsest level
+_SMALLEST = 16  # least height or width of a level made by halving
 _FILTER = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
@@ -27,15 +27,15 @@ def sliced_wasserstein(
 
     Args:
         real: float32 [N, D].
-        fake: float32 [N, D], as many.
+        fake: float32 [N, D].
         key: draws the directions.
-        directions: how many, uniform on the sphere.
+        directions: number of directions, uniform on the sphere.
 
     Returns:
-        The distance, 0 or more, in the units of the vectors.
+        The distance, 0 or more, in the unit of the vectors.
 
     Raises:
-        UserError: if the vectors are not such, or there are no directions.
+        UserError: if a shape is wrong, a value is not finite, or `directions` is less than 1.
     """
     real, fake = check_pair(real, fake, at_least=1)
     _check_equal(real, fake)
@@ -48,26 +48,27 @@ def pyramid_distances(
 ) -> dict[int, float]:
     """Computes the sliced Wasserstein distance of image patches on each level of a pyramid.
 
-    Karras et al., "Progressive growing of GANs" (2018), section 5: patches of 7 x 7 from random
-    places on the levels of a Laplacian pyramid, normalized to mean 0 and deviation 1 per channel of
-    each set. The pyramid halves while both sides are even and their halves at least 16, so images
-    of 28 x 28 have one level, the image itself. Papers print a thousand times the distance.
+    Karras et al., "Progressive growing of GANs" (2018), section 5: patches of 7 x 7 at random
+    positions on the levels of a Laplacian pyramid, normalized to mean 0 and deviation 1 per set and
+    channel. The pyramid halves while both sides are even and their halves at least 16, so images
+    of 28 x 28 have one level, the image itself. Papers print the distance times 1000.
 
-    Both sets are looked at in the same places, so that a set has the distance 0 to itself. To its
-    images in another order, which are looked at in other places, it has not.
+    Both sets are cut at the same positions, so a set has the distance 0 to itself, but not to its
+    images in another order.
 
     Args:
         real: float32 [N, H, W, C], H and W at least 7.
-        fake: float32 [N, H, W, C], as many.
-        key: draws places and directions.
-        patches: of each image and level.
-        directions: how many, uniform on the sphere.
+        fake: float32 [N, H, W, C].
+        key: draws positions and directions.
+        patches: number of patches of each image and level.
+        directions: number of directions, uniform on the sphere.
 
     Returns:
         The distance by the height of the level, finest first.
 
     Raises:
-        UserError: if the images are not such, or there are no patches or directions.
+        UserError: if a shape is wrong, a value is not finite, or `patches` or `directions` is less
+            than 1.
     """
     real = check_images(real, "real images", at_least=1)
     fake = check_images(fake, "generated images", at_least=1)
@@ -90,7 +91,7 @@ def pyramid_distances(
 def _check_equal(real: Array, fake: Array) -> None:
     if real.shape != fake.shape:
         raise UserError(
-            "the sliced Wasserstein distance compares as many fakes as reals, of one shape, not "
+            "the sliced Wasserstein distance needs reals and fakes of equal shape, not "
             f"{list(real.shape)} with {list(fake.shape)}"
         )
 
@@ -115,7 +116,7 @@ def _distance(real: Array, fake: Array, key: PRNGKey, directions: int) -> Float[
 
 
 def _pyramid(images: Array) -> list[Array]:
-    """The Laplacian pyramid of Burt and Adelson (1983), finest level first."""
+    """Computes the Laplacian pyramid of Burt and Adelson (1983), finest level first."""
     levels = []
     while min(images.shape[1:3]) >= 2 * _SMALLEST and not any(s % 2 for s in images.shape[1:3]):
         halved = _blur(images)[:, ::2, ::2]
@@ -126,7 +127,7 @@ def _pyramid(images: Array) -> list[Array]:
 
 @jax.jit
 def _blur(images: Array) -> Array:
-    """Filters height and width; beyond the border, images are mirrored about the last pixel."""
+    """Filters height and width, with images mirrored about their border pixels."""
     for axis in (1, 2):
         padding = [(2, 2) if i == axis else (0, 0) for i in range(4)]
         padded = jnp.pad(images, padding, mode="reflect")
@@ -144,10 +145,10 @@ def _double(images: Array) -> Array:
 
 @partial(jax.jit, static_argnames="patches")
 def _descriptors(images: Array, key: PRNGKey, patches: int) -> Float[Array, "P F"]:
-    """Normalized patches of [N, H, W, C], as rows."""
+    """Cuts normalized patches of images [N, H, W, C], one per row."""
     n, height, width, channels = images.shape
-    room = jnp.array([height - _PATCH + 1, width - _PATCH + 1])
-    corners = jax.random.randint(key, (n, patches, 2), 0, room[None, None])
+    positions = jnp.array([height - _PATCH + 1, width - _PATCH + 1])
+    corners = jax.random.randint(key, (n, patches, 2), 0, positions[None, None])
 
     def cut(image: Array, corner: Array) -> Array:
         start = (corner[0], corner[1], 0)

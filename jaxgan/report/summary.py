@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxgan.metrics.intervals import LEVEL, of_draws
+from jaxgan.metrics.intervals import LEVEL, t_interval
 from jaxgan.rundir.sweep import Members
 from jaxgan.util import tables
 
@@ -46,7 +46,7 @@ def spread(values: Float[np.ndarray, "N"]) -> Spread:
     if len(values) == 1:
         return Spread(mean, math.nan, math.nan, math.nan)
     deviation = float(np.std(values, ddof=1))
-    ends = of_draws(values.tolist())
+    ends = t_interval(values.tolist())
     return Spread(mean, deviation, ends.low, ends.high)
 
 

@@ -1,4 +1,3 @@
-import jax
 import numpy as np
 import pytest
 import scipy.linalg
@@ -27,7 +26,7 @@ def test_it_is_what_a_general_matrix_square_root_gives(seed, size):
     expected = np.sum((a.mean - b.mean) ** 2)
     expected += np.trace(a.covariance + b.covariance - 2 * root)
     scale = np.trace(a.covariance + b.covariance)
-    assert abs(frechet.between(a, b) - expected) < 1e-7 * scale
+    assert abs(frechet.gaussian_distance(a, b) - expected) < 1e-7 * scale
 
 
 @SETTINGS
@@ -37,12 +36,12 @@ def test_of_independent_coordinates_it_is_a_sum(seed, size):
     means, deviations = random.normal(size=(2, size)), random.uniform(0, 3, (2, size))
     a, b = (Statistics(9, m, np.diag(d**2)) for m, d in zip(means, deviations, strict=True))
     expected = ((means[0] - means[1]) ** 2 + (deviations[0] - deviations[1]) ** 2).sum()
-    np.testing.assert_allclose(frechet.between(a, b), expected, rtol=1e-10)
+    np.testing.assert_allclose(frechet.gaussian_distance(a, b), expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("ranks", [(1, 1), (3, 8), (8, 3), (5, 5), (0, 8), (0, 0)])
 def test_singular_covariances(ranks):
-    # Of all couplings of singular normal laws the one that transports least, by another formula:
+    # The optimal coupling of singular normal distributions, by another formula:
     # tr((A B)^(1/2)) is the sum of the roots of the eigenvalues of A^(1/2) B A^(1/2).
     a, b = drawn(1, 8, ranks[0]), drawn(2, 8, ranks[1])
     values, vectors = np.linalg.eigh(a.covariance)
@@ -50,7 +49,7 @@ def test_singular_covariances(ranks):
     roots = np.sqrt(np.linalg.eigvalsh(root @ b.covariance @ root).clip(0))
     scale = np.trace(a.covariance + b.covariance)
     expected = np.sum((a.mean - b.mean) ** 2) + scale - 2 * roots.sum()
-    assert abs(frechet.between(a, b) - expected) <= 1e-6 * scale + 1e-12
+    assert abs(frechet.gaussian_distance(a, b) - expected) <= 1e-6 * scale + 1e-12
 
 
 @SETTINGS
@@ -58,8 +57,8 @@ def test_singular_covariances(ranks):
 def test_it_is_0_on_itself_and_symmetric(seed, size, rank):
     a, b = drawn(seed, size, min(rank, size)), drawn(seed + 1, size, size)
     scale = np.trace(a.covariance) + np.trace(b.covariance)
-    assert 0 <= frechet.between(a, a) <= 1e-12 * scale
-    assert abs(frechet.between(a, b) - frechet.between(b, a)) <= 1e-12 * scale
+    assert 0 <= frechet.gaussian_distance(a, a) <= 1e-12 * scale
+    assert abs(frechet.gaussian_distance(a, b) - frechet.gaussian_distance(b, a)) <= 1e-12 * scale
 
 
 def test_fewer_samples_than_features():
@@ -73,7 +72,7 @@ def test_fewer_samples_than_features():
     assert frechet_distance(x, x) < 1e-9
 
 
-def test_samples_of_known_normal_laws_come_close():
+def test_samples_of_known_normal_distributions_come_close():
     random = np.random.default_rng(3)
     x = random.normal(1, 2, (50_000, 3)).astype(np.float32)
     y = random.normal(0, 1, (50_000, 3)).astype(np.float32)
@@ -96,12 +95,13 @@ def test_invariances():
 
 def test_streams_give_what_arrays_give():
     x, y = np.random.default_rng(9).normal(size=(2, 500, 8)).astype(np.float32)
-    update = jax.jit(moments.update)
     states = [moments.init(8), moments.init(8)]
     for start in range(0, 500, 125):
         batches = (z[start : start + 125] for z in (x, y))
-        states = [update(state, batch) for state, batch in zip(states, batches, strict=True)]
-    found = frechet.between(*map(moments.result, states))
+        states = [
+            moments.update(state, batch) for state, batch in zip(states, batches, strict=True)
+        ]
+    found = frechet.gaussian_distance(*map(moments.result, states))
     np.testing.assert_allclose(found, frechet_distance(x, y), rtol=1e-9)
 
 
@@ -114,4 +114,4 @@ def test_bad_input():
     with pytest.raises(UserError, match="real features must be finite; of 3 samples 3"):
         frechet_distance(good * np.nan, good)
     with pytest.raises(UserError, match="size 4 and of size 3"):
-        frechet.between(moments.of(good), moments.of(good[:, :3]))
+        frechet.gaussian_distance(moments.statistics(good), moments.statistics(good[:, :3]))

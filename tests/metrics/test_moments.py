@@ -1,4 +1,3 @@
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ CASES = {
     "linearly dependent": NORMAL[:, [0, 1, 2, 0, 1, 2]] * [1, 1, 1, 2, 2, 2],
     "constant": np.full((300, 6), 0.1),
 }
-update = jax.jit(moments.update)
 
 
 def exact(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +33,7 @@ def exact(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def seen(x: np.ndarray, *, batch: int) -> moments.Moments:
     state = moments.init(x.shape[1])
     for start in range(0, len(x), batch):
-        state = update(state, x[start : start + batch])
+        state = moments.update(state, x[start : start + batch])
     return state
 
 
@@ -51,11 +49,11 @@ def check(found: moments.Statistics, x: np.ndarray, tolerance: float):
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("batch", [100, 5000])
+@pytest.mark.parametrize("batch", [100, 3000])
 def test_they_are_as_exact_as_float64(name, batch):
     x = CASES[name].astype(np.float32)
     check(moments.result(seen(x, batch=batch)), x, 1e-9)
-    check(moments.of(x), x, 1e-9)
+    check(moments.statistics(x), x, 1e-9)
 
 
 def test_float32_would_not_do():
@@ -80,8 +78,8 @@ def test_any_split_merged_in_any_order_is_all_at_once(name, batches, random):
     while len(parts) > 1:
         a = parts.pop(random.randrange(len(parts)))
         b = parts.pop(random.randrange(len(parts)))
-        parts.append(jax.jit(moments.merge)(a, b))
-    assert int(parts[0].count) == len(x)
+        parts.append(moments.merge(a, b))
+    assert parts[0].count == len(x)
     if len(x):
         check(moments.result(parts[0]), x, 1e-8)
 
@@ -97,31 +95,9 @@ def test_merging_with_what_has_seen_nothing_changes_nothing():
 def test_the_order_of_samples_does_not_matter():
     x = CASES["positive"].astype(np.float32)
     shuffled = RANDOM.permutation(x)
-    a, b = moments.of(x), moments.of(shuffled)
+    a, b = moments.statistics(x), moments.statistics(shuffled)
     np.testing.assert_allclose(a.mean, b.mean, rtol=1e-10)
     np.testing.assert_allclose(a.covariance, b.covariance, rtol=1e-8, atol=1e-11)
-
-
-def test_they_can_be_scanned_and_mapped():
-    x = CASES["normal"].astype(np.float32)
-    batches = x.reshape(2, 15, 100, 6)
-
-    def all_of(batches):
-        return jax.lax.scan(lambda s, b: (moments.update(s, b), None), moments.init(6), batches)[0]
-
-    states = jax.jit(jax.vmap(all_of))(batches)
-    halves = [jax.tree.map(lambda leaf, i=i: leaf[i], states) for i in range(2)]
-    for half, rows in zip(halves, np.split(x, 2), strict=True):
-        check(moments.result(half), rows, 1e-9)
-    check(moments.result(moments.merge(*halves)), x, 1e-9)
-
-
-def test_float64_mode_gives_the_same():
-    x = CASES["positive"].astype(np.float32)
-    plain = moments.of(x)
-    with jax.enable_x64(True):
-        wide = moments.of(x)
-    np.testing.assert_array_equal(plain.covariance, wide.covariance)
 
 
 @pytest.mark.parametrize(
@@ -134,10 +110,10 @@ def test_float64_mode_gives_the_same():
 )
 def test_bad_features_are_named(features, message):
     with pytest.raises(UserError, match=message):
-        moments.of(features, "inceptions")
+        moments.statistics(features, "inceptions")
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_stream_with_bad_features_has_no_result(bad):
     x = NORMAL.astype(np.float32)[:200].copy()
     x[150, 2] = bad
@@ -147,4 +123,4 @@ def test_a_stream_with_bad_features_has_no_result(bad):
 
 def test_a_stream_of_one_sample_has_no_result():
     with pytest.raises(UserError, match="2 samples or more, not 1"):
-        moments.result(update(moments.init(3), jnp.ones((1, 3))))
+        moments.result(moments.update(moments.init(3), np.ones((1, 3))))

@@ -6,7 +6,6 @@ from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 
 from jaxgan.metrics import prdc
-from jaxgan.metrics.neighbours import per_sample
 from jaxgan.util.errors import UserError
 
 RANDOM = np.random.default_rng(0)
@@ -59,7 +58,7 @@ def test_the_published_behaviour():
     # In a sample's own ball, and in those of the samples that it is a neighbour of: k on average.
     np.testing.assert_allclose(same.density, (5 + 1) / 5, rtol=1e-5)
     assert prdc(x, draw(200, 8, 100)) == (0, 0, 0, 0)
-    # Two sets of one law: density and coverage are about 1 and 1 - 2^-k.
+    # Two sets of one distribution: density and coverage are about 1 and 1 - 2^-k.
     fresh = prdc(draw(2000, 4), draw(2000, 4))
     np.testing.assert_allclose(fresh.density, 1, atol=0.05)
     np.testing.assert_allclose(fresh.coverage, 1 - 2**-5, atol=0.02)
@@ -103,14 +102,6 @@ def test_collapsed_fakes_are_no_manifold():
     assert prdc(x, x[:1].repeat(50, 0)).recall == 1 / 50  # that one alone
 
 
-def test_contributions_of_samples():
-    x, y = draw(60, 2), draw(40, 2, 1)
-    found = per_sample(x, y)
-    assert [len(each) for each in found] == [40, 60, 40, 60]
-    inside = pairwise_distances(y, x) <= radii(x, 3)[None]
-    np.testing.assert_array_equal(np.asarray(found.precision), inside.any(1))
-
-
 @pytest.mark.slow
 def test_50_000_by_50_000_in_bounded_memory():
     x, y = draw(50_000, 8), draw(50_000, 8)
@@ -133,7 +124,7 @@ def test_bad_input():
     with pytest.raises(UserError, match="from the same extractor"):
         prdc(draw(9, 3), draw(9, 2))
     assert np.isfinite(prdc(x, x, k_density=4).density)
-    with pytest.raises(UserError, match="number 1; there is no 0"):
+    with pytest.raises(UserError, match="counted from 1; there is no neighbour 0"):
         prdc(x, x, k_manifold=0, k_density=4)
 
 
