@@ -105,7 +105,9 @@ def _descend(
     return state.replace(**{player: net})
 
 
-def update_discriminator(gan: GAN, *, on: Literal["both", "real", "fake"] = "both") -> Update:
+def update_discriminator(
+    gan: GAN, *, on: Literal["both", "real", "fake"] = "both", fake: PyTree | None = None
+) -> Update:
     """Makes the update that steps the discriminator once.
 
     Reals and fakes pass through D separately, reals first; D's collections follow both passes. G
@@ -120,6 +122,8 @@ def update_discriminator(gan: GAN, *, on: Literal["both", "real", "fake"] = "bot
         gan: the GAN.
         on: which examples the step learns from; "real" and "fake" need a loss with these parts, and
             neither penalty nor terms.
+        fake: examples to learn from in place of G's, such as earlier ones out of a pool; G is not
+            run then, and terms are given no `inputs`.
 
     Returns:
         An update. Its metrics are D's mean loss `loss_d` (`loss_d_real`, `loss_d_fake` for a step
@@ -135,11 +139,11 @@ def update_discriminator(gan: GAN, *, on: Literal["both", "real", "fake"] = "bot
         raise ValueError(f"a loss that pairs reals with fakes has no part on {on} examples alone")
 
     def objective(params: PyTree, state: GANState, batch: Batch, key: PRNGKey):
-        inputs = fake = None
-        if on != "real":
+        inputs, examples = None, fake
+        if on != "real" and fake is None:
             inputs = _draw_inputs(gan, batch, key)
-            fake, _ = _make_fakes(gan, state.generator.params, state, inputs, key)
-        return _discriminator_loss(gan, on, params, state, inputs, fake, batch, key)
+            examples, _ = _make_fakes(gan, state.generator.params, state, inputs, key)
+        return _discriminator_loss(gan, on, params, state, inputs, examples, batch, key)
 
     return minimize("discriminator", objective, gan.discriminator_optimizer)
 
