@@ -13,7 +13,7 @@ Source: the TensorFlow 1 tutorial after Stanford's CS231n, assignment 3.
 
 import sys
 
-from jaxgan.cli.commands import main
+from jaxgan.cli import main
 
 if __name__ == "__main__":
     main(["train", "mnist_conv", *sys.argv[1:]])

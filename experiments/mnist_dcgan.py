@@ -15,7 +15,7 @@ Source: the Flux (Engee) tutorial, after Radford et al. (2016).
 
 import sys
 
-from jaxgan.cli.commands import main
+from jaxgan.cli import main
 
 if __name__ == "__main__":
     main(["train", "mnist_dcgan", *sys.argv[1:]])

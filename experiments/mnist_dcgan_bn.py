@@ -15,7 +15,7 @@ Source: CNTK tutorial 206B.
 
 import sys
 
-from jaxgan.cli.commands import main
+from jaxgan.cli import main
 
 if __name__ == "__main__":
     main(["train", "mnist_dcgan_bn", *sys.argv[1:]])

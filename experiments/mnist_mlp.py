@@ -14,7 +14,7 @@ Source: the MindSpore GAN tutorial, which trains for 200 epochs.
 
 import sys
 
-from jaxgan.cli.commands import main
+from jaxgan.cli import main
 
 if __name__ == "__main__":
     main(["train", "mnist_mlp", *sys.argv[1:]])

@@ -15,7 +15,7 @@ Source: the PyTorch tutorial after T. Rashid, "Make Your First GAN with PyTorch"
 
 import sys
 
-from jaxgan.cli.commands import main
+from jaxgan.cli import main
 
 if __name__ == "__main__":
     main(["train", "pattern_1010", *sys.argv[1:]])

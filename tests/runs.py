@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxgan.cli.commands import main
+from jaxgan.cli import main
 from jaxgan.core.state import GANState
 from jaxgan.rundir.loading import load
 from jaxgan.rundir.log import read_metrics

@@ -1,5 +1,5 @@
 """The command line: `jaxgan train`, `jaxgan sample` and so on."""
 
-from jaxgan.cli.commands import main
+from jaxgan.cli.main import main
 
 __all__ = ["main"]

@@ -1,5 +1,5 @@
 """Runs the command line: `python -m jaxgan.cli`."""
 
-from jaxgan.cli.commands import main
+from jaxgan.cli import main
 
 main()

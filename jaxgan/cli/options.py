@@ -1,32 +1,90 @@
-"""The options of each command, and how words become options."""
+"""The options of each command, and how the words of a command line become options.
 
-import contextlib
-import io
+Options are fields of dataclasses, and the comments behind fields are their help: Tyro reads both.
+"""
+
+import difflib
+import inspect
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import shutil
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from types import NoneType, UnionType
+from typing import Annotated, Any, Generic, TypeVar, Union, cast, get_args
 
 import tyro
+from tyro import _errors as events  # private, so pyproject.toml bounds the version
+from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
+    UnsupportedTypeAnnotationError,
+)
 
 from jaxgan.util.errors import UserError
+from jaxgan.util.parsing import shown
 
 T = TypeVar("T")
 
+WIDTH = 100  # of help, at most
+DIGITS = 20  # in a whole number, at most
+
+
+def _default(words: str) -> Any:
+    """Says in help what an option that is not given comes to."""
+    return tyro.conf.arg(help_behavior_hint=f"(default: {words})")
+
+
+_no_default = tyro.conf.arg(help_behavior_hint="")
+Flag = Annotated[bool, _no_default]
+RunDirectory = Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
+Imports = Annotated[
+    UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="import", metavar="MODULE|FILE.py")
+]
+DataDir = Annotated[str | None, _default("$TFDS_DATA_DIR or ~/tensorflow_datasets")]
+Label = Annotated[str | None, tyro.conf.arg(metavar="CLASS|each", help_behavior_hint="")]
+Features = Annotated[str | None, _default("to suit the data")]
+Member = Annotated[int | None, _no_default]
+Step = Annotated[int | None, _default("the newest")]
+OfCluster = _default("as the cluster says")
+
 
 @dataclass(frozen=True)
-class Processes:
-    """How this process finds the others that it works with."""
+class RunOptions:
+    """Where the run is kept, and how it starts."""
 
-    distributed: bool = False  # work together with other processes, started the same way
-    coordinator: str | None = None  # host:port of process 0; found if a cluster tells
-    process_count: int | None = None  # number of processes; found if a cluster tells
-    process_index: int | None = None  # of this process, from 0; found if a cluster tells
+    preset: str | None = None  # named set of hyperparameters to start from
+    seed: int = 0  # of everything random; in a population, of its first member
+    out: Annotated[Path | None, _default("runs/RECIPE-seedN")] = None  # run directory
+    resume: Flag = False  # go on with the run in --out from its newest checkpoint
+    overwrite: Flag = False  # replace the run in --out
+    data_dir: DataDir = None  # where TFDS keeps data sets
+    import_: Imports = ()  # Python module or file that defines recipes
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """What to train on."""
+
+    devices: Annotated[int | None, _default("1; all with --distributed")] = None  # of this process
+    deterministic: Flag = False  # use only operations that repeat bit for bit on a GPU; slower
+
+
+@dataclass(frozen=True)
+class ProcessOptions:
+    """How several processes, each started by this same command, train together."""
+
+    distributed: Flag = False  # train together with other processes
+    coordinator: Annotated[str | None, OfCluster] = None  # HOST:PORT of process 0
+    process_count: Annotated[int | None, OfCluster] = None  # number of processes
+    process_index: Annotated[int | None, OfCluster] = None  # of this process, from 0
 
     def words(self) -> list[str]:
-        """Says on a command line what is said here."""
+        """Writes these options as words of a command line."""
         given = {
             "--coordinator": self.coordinator,
             "--process-count": self.process_count,
@@ -37,113 +95,115 @@ class Processes:
 
 
 @dataclass(frozen=True)
-class Training(Generic[T]):
-    """Options of all commands that train, and those of the recipe."""
+class MemberOptions:
+    """How the members differ, and how many there are."""
 
-    recipe: tyro.conf.OmitArgPrefixes[T]
-    preset: str | None = None  # named set of hyper-parameters to start from
-    seed: int = 0  # of everything random; of a population the first member's
-    out: Path | None = None  # run directory; in runs/ if not given
-    resume: bool = False  # go on with the run in --out from its newest sound checkpoint
-    overwrite: bool = False  # replace the run in --out
-    data_dir: str | None = None  # where TFDS keeps data sets; TFDS's own default if not given
-    devices: int | None = None  # of this process to use; 1 if not given, all with --distributed
-    deterministic: bool = False  # only operations that repeat bit for bit on a GPU; slower
+    members: Annotated[int | None, _default("8 for each setting of the sweep")] = None  # GANs
+    sweep: UseAppendAction[tuple[str, ...]] = ()  # values to try, as in learning_rate=1e-4,2e-4
+    at_once: Annotated[int | None, _default("a fast number")] = None  # members computed together
 
 
 @dataclass(frozen=True)
-class Train(Training[T]):
-    """Options of `jaxgan train`, and those of the recipe."""
+class Train(Generic[T]):
+    """Options of `jaxgan train`."""
 
-    processes: tyro.conf.OmitArgPrefixes[Processes] = Processes()
-
-    def name(self, recipe: str) -> str:
-        """Names a run."""
-        return f"{recipe}-seed{self.seed}"
+    recipe: OmitArgPrefixes[T]  # Hyperparameters.
+    run: OmitArgPrefixes[RunOptions] = RunOptions()
+    device: OmitArgPrefixes[DeviceOptions] = DeviceOptions()
+    process: OmitArgPrefixes[ProcessOptions] = ProcessOptions()
 
 
 @dataclass(frozen=True)
-class Population(Training[T]):
-    """Options of `jaxgan population`, and those of the recipe."""
+class Population(Generic[T]):
+    """Options of `jaxgan population`."""
 
-    members: int | None = None  # GANs to train; 8 for each setting of the sweep if not given
-    sweep: tyro.conf.UseAppendAction[tuple[str, ...]] = ()  # such as learning_rate=1e-4,2e-4
-    at_once: int | None = None  # members computed together; as many as are quick if not given
-
-    @property
-    def processes(self) -> Processes:
-        """A population trains in this process alone."""
-        return Processes()
-
-    def name(self, recipe: str) -> str:
-        """Names a run."""
-        return f"{recipe}-population-seed{self.seed}"
+    recipe: OmitArgPrefixes[T]  # Hyperparameters; the sweep replaces some of them.
+    member: OmitArgPrefixes[MemberOptions] = MemberOptions()
+    run: OmitArgPrefixes[RunOptions] = RunOptions()
+    device: OmitArgPrefixes[DeviceOptions] = DeviceOptions()
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw images from a run."""
+    """Draws samples from a run."""
 
-    run: tyro.conf.Positional[Path]  # run directory
-    member: int | None = None  # which GAN of a population, from 0
-    num: int = 64  # images
+    run: RunDirectory  # run directory
+    num: int = 64  # how many; with --label each, rounded up to the same number of each class
+    label: Annotated[str | None, tyro.conf.arg(metavar="CLASS|each", help_behavior_hint="")] = (
+        None  # class to draw, from 0; each: every class, in a row of its own
+    )
     seed: int = 0  # of the latents
-    step: int | None = None  # of the checkpoint; the newest if not given
-    best: bool = False  # take the best checkpoint by --eval-every instead
-    out: Path | None = None  # a .png, a .npz or a folder; a file in RUN if not given
+    member: Member = None  # which GAN of a population, from 0
+    step: Step = None  # of the checkpoint
+    best: Flag = False  # take the best checkpoint that --eval-every found
+    out: Annotated[Path | None, _default("a new file in RUN")] = None  # .png, .npz or a folder
+    import_: Imports = ()  # Python module or file that defines recipes
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure how good the samples of a run are."""
+    """Measures how good the samples of a run are."""
 
-    run: tyro.conf.Positional[Path]  # run directory
-    member: int | None = None  # which GAN of a population, from 0; all if not given
-    step: int | None = None  # of the checkpoint; the newest if not given
-    best: bool = False  # take the best checkpoint by --eval-every instead
-    num: int = 10_000  # samples in a draw, and real examples beside them
-    draws: int | None = None  # of samples; 5 of one GAN, 1 of each of a population if not given
-    metrics: str | None = None  # such as fid,kid; all that apply if not given
-    features: str | None = None  # digits, inception or pixels; what suits the data if not given
-    seed: int = 0  # of the latents, and of the choice of real examples
-    data_dir: str | None = None  # where TFDS keeps data sets; TFDS's own default if not given
+    run: RunDirectory  # run directory
+    num: int = 10_000  # samples in a draw, and as many real examples
+    draws: Annotated[int | None, _default("5; 1 of each member")] = None  # repetitions
+    metrics: Annotated[str | None, _default("all that apply")] = None  # such as fid,kid
+    features: Annotated[str | None, _default("to suit the data")] = (
+        None  # digits, inception, pixels
+    )
+    seed: int = 0  # of the latents and of the choice of real examples
+    member: Annotated[int | None, _default("all")] = None  # which GAN of a population, from 0
+    step: Step = None  # of the checkpoint
+    best: Flag = False  # take the best checkpoint that --eval-every found
+    data_dir: DataDir = None  # where TFDS keeps data sets
+    import_: Imports = ()  # Python module or file that defines recipes
 
 
 @dataclass(frozen=True)
 class ImportInception:
-    """Keep Inception's weights where evaluations find them."""
+    """Keeps the weights of Inception where `jaxgan evaluate` finds them."""
 
-    file: tyro.conf.Positional[Path]  # PyTorch's .pth, or .safetensors
+    file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")]  # .pth or .safetensors
 
 
 @dataclass(frozen=True)
 class Report:
-    """Make the pictures and the page of a run anew."""
+    """Draws the figures and writes the page of a run again."""
 
-    run: tyro.conf.Positional[Path]  # run directory
+    run: RunDirectory  # run directory
+    import_: Imports = ()  # Python module or file that defines recipes
 
 
 @dataclass(frozen=True)
 class Verify:
-    """Train a run again from its own config, and compare digests of the state."""
+    """Trains a run again from its config, and compares digests of the state."""
 
-    run: tyro.conf.Positional[Path]  # run directory
-    steps: int | None = None  # how far to go; as far as the run went if not given
-    data_dir: str | None = None  # where TFDS keeps data sets; TFDS's own default if not given
-    processes: tyro.conf.OmitArgPrefixes[Processes] = Processes()
+    run: RunDirectory  # run directory
+    steps: Annotated[int | None, _default("as many as the run has")] = None  # how far to train
+    data_dir: DataDir = None  # where TFDS keeps data sets
+    import_: Imports = ()  # Python module or file that defines recipes
+    process: OmitArgPrefixes[ProcessOptions] = ProcessOptions()
 
 
 @dataclass(frozen=True)
 class Recipes:
-    """List the recipes."""
+    """Lists the recipes."""
+
+    import_: Imports = ()  # Python module or file that defines recipes
 
 
 @dataclass(frozen=True)
 class Info:
-    """Print versions and devices."""
+    """Prints versions and devices."""
 
 
-def parse(kind: Callable[..., T], arguments: Sequence[str], prog: str, default: Any = None) -> T:
+def parse(
+    kind: Callable[..., T],
+    arguments: Sequence[str],
+    prog: str,
+    default: Any = None,
+    description: str | None = None,
+) -> T:
     """Parses the words of a command line.
 
     Args:
@@ -151,6 +211,7 @@ def parse(kind: Callable[..., T], arguments: Sequence[str], prog: str, default: 
         arguments: the words after the command.
         prog: the command, for messages.
         default: the options where nothing is said; None for those of `kind`.
+        description: the text above the options in help; None for the docstring of `kind`.
 
     Returns:
         The options.
@@ -159,24 +220,162 @@ def parse(kind: Callable[..., T], arguments: Sequence[str], prog: str, default: 
         UserError: if the words make no sense.
         SystemExit: after printing help that was asked for.
     """
-    if "" in arguments:
-        raise UserError(f"one of the arguments of {prog} is empty")
-    told = io.StringIO()
+
+    def refuse(event: events.ParseErrorEvent) -> None:
+        if (reason := _reason(event, default or kind)) is not None:
+            raise UserError(f"{reason} ({prog} --help lists the options)")
+
+    with events.on_parse_error(refuse):
+        options = tyro.cli(
+            kind,
+            args=arguments,
+            prog=prog,
+            description=_wrapped(description or inspect.getdoc(kind) or ""),
+            default=default,
+            config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
+            registry=_registry(),
+        )
+    return cast(T, options)
+
+
+def imports(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Finds what `--import` names among words of which most are not yet understood."""
+
+    @dataclass(frozen=True)
+    class Sources:
+        import_: Imports = ()
+
+    def refuse(event: events.ParseErrorEvent) -> None:
+        raise UserError("--import needs the name of a module or a .py file")
+
+    with events.on_parse_error(refuse):
+        found, _ = tyro.cli(Sources, args=arguments, add_help=False, return_unknown_args=True)
+    return found.import_
+
+
+def _reason(event: events.ParseErrorEvent, options: Any) -> str | None:
+    """Says why Tyro refuses a command line; None for a reason that is not known here."""
+    match event:
+        case events.UnrecognizedArgs(tokens=tokens):
+            names = list(_names(options))
+            near = dict.fromkeys(
+                name for x in tokens for name in difflib.get_close_matches(x, names, 2, cutoff=0.7)
+            )
+            hint = f": did you mean {' or '.join(near)}?" if near else ""
+            return f"unrecognized options {', '.join(map(shown, tokens))}{hint}"
+        case events.MissingArgs(missing_arguments=missing):
+            return f"{', '.join(str(each.arg.lowered.metavar) for each in missing)} is missing"
+        case events.BadValue(argument=argument):
+            return f"{argument.display_name()} needs a value: {argument.lowered.metavar}"
+        case events.InvalidChoice(argument=argument, value=value, choices=choices):
+            name = argument.display_name()
+            return f"{name} must be one of {', '.join(choices)}, not {shown(value)}"
+        case events.InstantiationFailure(argument=argument, message=message) if argument:
+            return f"{argument.display_name()} {message}"
+    return None
+
+
+def _names(options: Any) -> Iterator[str]:
+    """Lists the names of options, given a class above or an object of it."""
+    for field in fields(options):
+        value = getattr(options, field.name, None)
+        if is_dataclass(value):
+            yield from _names(value)
+        elif hasattr(options, field.name):
+            yield f"--{field.name.strip('_').replace('_', '-')}"
+
+
+def _registry() -> ConstructorRegistry:
+    """Tells Tyro what types are called in help, and how their words are read."""
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def single(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+        if info.type not in _READERS:
+            return None
+        metavar, read = _READERS[info.type]
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar=metavar,
+            instance_from_str=lambda words: read(words[0]),
+            is_instance=lambda value: isinstance(value, info.type),
+            str_from_instance=lambda value: [str(value)],
+        )
+
+    @registry.primitive_rule
+    def optional(info: PrimitiveTypeInfo) -> Any:
+        kinds = [kind for kind in get_args(info.type) if kind is not NoneType]
+        if info.type_origin not in (Union, UnionType) or len(kinds) != 1:
+            return None
+        spec = _spec_of(kinds[0], info)
+        if isinstance(spec, UnsupportedTypeAnnotationError):
+            return spec
+        return replace(
+            spec,
+            is_instance=lambda value: value is None or spec.is_instance(value),
+            str_from_instance=lambda value: ["none"] if value is None else [str(value)],
+        )
+
+    @registry.primitive_rule
+    def several(info: PrimitiveTypeInfo) -> Any:
+        if info.type_origin is not tuple or UseAppendAction in info.markers:
+            return None
+        kind, *others = get_args(info.type)
+        spec = _spec_of(kind, info)
+        if others != [...] or isinstance(spec, UnsupportedTypeAnnotationError) or spec.nargs != 1:
+            return None
+        return replace(
+            spec,
+            nargs="*",
+            metavar=f"{spec.metavar} ...",
+            instance_from_str=lambda words: tuple(spec.instance_from_str([x]) for x in words),
+            is_instance=lambda value: (
+                isinstance(value, tuple) and all(map(spec.is_instance, value))
+            ),
+            str_from_instance=lambda value: [*chain(*map(spec.str_from_instance, value))],
+        )
+
+    return registry
+
+
+def _spec_of(kind: Any, info: PrimitiveTypeInfo) -> Any:
+    return ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kind, info.markers))
+
+
+def _whole(word: str) -> int:
     try:
-        with contextlib.redirect_stderr(told):
-            config = (tyro.conf.FlagCreatePairsOff,)
-            parsed = tyro.cli(kind, args=arguments, prog=prog, default=default, config=config)
-            return cast(T, parsed)
-    except SystemExit as exit:
-        if exit.code == 0:  # --help, which goes to standard output
-            raise
-        # Tyro draws a box: a title, what is wrong, a rule, then help.
-        lines = [line.strip("│ ") for line in told.getvalue().splitlines()]
-        wrong = " ".join(line for line in lines if line and not re.match(r"[╭╰]", line))
-        said, *more = re.split(r"\s*[─-]{3,}\s*", wrong)
-        if "╭" not in told.getvalue():  # in ASCII the title has a line of its own
-            said, *more = more
-        said = re.sub(r"(no type matching .*)?invalid literal for int.* 10: ", "not whole: ", said)
-        near = " ".join(re.findall(r"--[\w-]+", more[0])) if more and "meant" in more[0] else ""
-        hint = f"did you mean {near}? " if near else ""
-        raise UserError(f"{said}; {hint}{prog} --help lists the options") from None
+        if len(word) <= DIGITS:
+            return int(word)
+    except ValueError:
+        pass
+    raise ValueError(f"must be a whole number, not {shown(word)}")
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ValueError(f"must be a number, not {shown(word)}") from None
+
+
+def _text(word: str) -> str:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"must be text in UTF-8, not {shown(word)}") from None
+    return word
+
+
+_READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
+    int: ("INT", _whole),
+    float: ("FLOAT", _number),
+    str: ("TEXT", _text),
+}
+
+
+def _wrapped(text: str) -> str:
+    """Wraps a docstring for the terminal; `Command: ...` and the like become paragraphs."""
+    width = min(shutil.get_terminal_size().columns, WIDTH)
+    paragraphs = re.split(r"\n\n+|\n(?=[A-Z]\w*: |[-*] )", inspect.cleandoc(text))
+    # Tyro joins lines that begin with a letter, so all but the first are indented.
+    return "\n\n".join(textwrap.fill(x, width, subsequent_indent="  ") for x in paragraphs)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from jaxgan.data import unscale
 from jaxgan.util.errors import UserError
-from jaxgan.util.files import write_atomically
+from jaxgan.util.files import read_bytes, write_atomically
 
 GAP = 2  # pixels between tiles
 NEUTRAL = 112  # the gray of gaps and empty cells: visible beside black and beside white
@@ -115,7 +115,7 @@ def animate(frames: Sequence[Path | Image.Image], path: Path, captions: Sequence
 
 def _frame(frame: Path | Image.Image, caption: str) -> Image.Image:
     """One frame of a GIF: few colors, the caption below."""
-    picture = Image.open(frame) if isinstance(frame, Path) else frame
+    picture = _open(frame) if isinstance(frame, Path) else frame
     picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
     if caption:
         picture = _captioned(picture, caption)
@@ -123,6 +123,17 @@ def _frame(frame: Path | Image.Image, caption: str) -> Image.Image:
         step = 255 / (GRAYS - 1)
         return picture.point([round(round(v / step) * step) for v in range(256)])
     return picture.quantize(dither=Image.Dither.NONE)
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        picture = Image.open(BytesIO(read_bytes(path)))
+        picture.load()
+    except (OSError, SyntaxError, ValueError) as error:  # as Pillow tells damage
+        raise UserError(
+            f"{path} is damaged: {str(error)[:100]} (move it away, then make the report again)"
+        ) from None
+    return picture
 
 
 def _captioned(picture: Image.Image, caption: str) -> Image.Image:
@@ -140,13 +151,14 @@ def _captioned(picture: Image.Image, caption: str) -> Image.Image:
     return result
 
 
-def save_samples(samples: np.ndarray, out: Path) -> None:
+def save_samples(samples: np.ndarray, out: Path, columns: int | None = None) -> None:
     """Writes samples in the format that a path's ending names.
 
     Args:
         samples: what `jaxgan.rundir.draw` drew.
-        out: a .png (one picture, a grid as square as can be), a .npz (the array `samples`), or a
-            folder, for a PNG per image.
+        out: a .png (one picture, a grid), a .npz (the array `samples`), or a folder, for a PNG per
+            image.
+        columns: of the grid; None for one as square as can be.
 
     Raises:
         UserError: if the samples do not suit the format, or the format is none of these.
@@ -159,8 +171,8 @@ def save_samples(samples: np.ndarray, out: Path) -> None:
     if out.suffix == ".npz":
         np.savez(out, samples=samples)
     elif out.suffix == ".png":
-        columns = int(np.ceil(np.sqrt(len(samples))))
-        rows = int(np.ceil(len(samples) / columns))
+        columns = columns or math.ceil(math.sqrt(len(samples)))
+        rows = math.ceil(len(samples) / columns)
         save_png(grid(samples, rows, columns), out)
     else:
         out.mkdir(exist_ok=True)
