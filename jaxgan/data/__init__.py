@@ -1,7 +1,7 @@
 """Training data: where examples come from, in which order, and how they reach the device.
 
-This is the only package that knows TFDS and Grain. It imports neither of them until a data set asks
-for it, so that importing jaxgan stays quick.
+Only this package uses TFDS and Grain. Both are imported when a data set needs them, so that
+importing jaxgan stays quick.
 """
 
 from jaxgan.data.feeds import Drawn, Feed, Resident, batches

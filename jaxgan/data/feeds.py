@@ -1,7 +1,8 @@
 """How examples reach the training step.
 
-A feed has two halves. On the host, `rows` names or reads what some steps need. On the device,
-`batch` makes a step's batch of it: a pure function, traced into the compiled step.
+A feed has two halves. On the host, `rows` returns what some steps need: indices, or the pictures
+themselves. On the device, `batch` turns a step's row into its batch, as a pure function that is
+traced into the compiled step.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ ALL = slice(None)  # of a batch
 
 @runtime_checkable
 class Feed(Protocol):
-    """What the training loop takes its batches from."""
+    """Where the training loop gets its batches from."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -32,12 +33,12 @@ class Feed(Protocol):
 
     @property
     def size(self) -> int | None:
-        """Number of examples; None where examples are drawn, not stored."""
+        """Number of examples; None if they are drawn rather than stored."""
         ...
 
     @property
     def classes(self) -> int | None:
-        """Number of label classes; None where examples have no such labels."""
+        """Number of label classes; None if examples have no class labels."""
         ...
 
     @property
@@ -47,29 +48,29 @@ class Feed(Protocol):
 
     @property
     def arrays(self) -> PyTree:
-        """What lives on the device: an argument of the compiled step, never closed over."""
+        """The arrays on the device: an argument of the compiled step, never closed over."""
         ...
 
     @property
     def longest(self) -> int:
-        """The most steps that one call of `rows` may ask for."""
+        """The largest number of steps that `rows` returns at once."""
         ...
 
     def with_seed(self, seed: int) -> "Feed":
-        """Makes a feed of the same examples, which it shares, in the order of another seed."""
+        """Returns a feed of the same examples, shared, in the order of another seed."""
         ...
 
     def rows(self, start: int, stop: int, share: slice = ALL) -> PyTree:
-        """Reads what the steps start..stop-1 need; on the host.
+        """Returns what the steps start..stop-1 need; on the host.
 
         Args:
             start: the first step, 0 or more.
             stop: the step after the last, at most `start + longest`.
-            share: which examples of each batch to read.
+            share: which examples of each batch.
 
         Returns:
             One row for each step: arrays [stop - start, b, ...] for the b examples of the share, or
-            [stop - start] where nothing is read.
+            [stop - start] if nothing is read.
         """
         ...
 
@@ -78,12 +79,12 @@ class Feed(Protocol):
 
         Args:
             arrays: as in `arrays`.
-            row: a step's row of `rows`, without the leading axis.
-            key: a key for this step and purpose alone.
+            row: a step's row from `rows`, without the leading axis.
+            key: a key used for nothing else.
 
         Returns:
-            "image", float32 [b, ...] in the recipe's range, and "label", int32 [b], where the data
-            set has labels.
+            "image", float32 [b, ...] in the recipe's range, and "label", int32 [b], if the data set
+            has labels.
         """
         ...
 
@@ -113,7 +114,7 @@ def batches(feed: Feed, key: PRNGKey, start: int, stop: int) -> Iterator[Batch]:
 
 
 class Resident:
-    """A feed of pictures that all fit on the device, as uint8; a step gathers and scales its own.
+    """A feed of pictures that are all on the device, as uint8; each step gathers and scales some.
 
     Args:
         images: uint8 [N, H, W, C].
@@ -122,7 +123,7 @@ class Resident:
         seed: of the order, 0 or more.
         low: the value of black in a batch.
         high: the value of white in a batch.
-        classes: number of label classes, or None.
+        classes: number of label classes; None if the labels, if any, are no classes.
     """
 
     longest = 1024  # rows are small: 4 bytes an example
@@ -148,26 +149,26 @@ class Resident:
         self.value_range = (low, high)
 
     def with_seed(self, seed: int) -> "Resident":
-        """Gives the pictures in another order; see `Feed`."""
+        """Returns the same pictures in another order; see `Feed`."""
         other = copy(self)
         other.seed = seed
         return other
 
     def rows(self, start: int, stop: int, share: slice = ALL) -> Int32[np.ndarray, "T b"]:
-        """Names the examples of some steps; see `Feed`."""
+        """Returns the indices of some steps' examples; see `Feed`."""
         steps = range(start, stop)
         batches = [order.rows(self.seed, t, self.batch_size, self.size) for t in steps]
         return np.stack([batch[share] for batch in batches])
 
     def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
-        """Gathers and scales the named examples; see `Feed`."""
+        """Gathers and scales the examples; see `Feed`."""
         del key
         batch = {name: array[row] for name, array in arrays.items()}
         return batch | {"image": scale(batch["image"], *self.value_range)}
 
 
 class Drawn:
-    """A feed without a data set: a function draws as many real examples as are wanted.
+    """A feed without a data set: a function draws the real examples.
 
     Args:
         draw: `draw(key, n)` returns n examples, float [n, *shape]; pure.
@@ -188,7 +189,7 @@ class Drawn:
         self._draw = draw
 
     def with_seed(self, seed: int) -> "Drawn":
-        """Gives itself: what is drawn depends on the keys that `batch` gets; see `Feed`."""
+        """Returns the feed itself, which draws with the keys that `batch` gets; see `Feed`."""
         del seed
         return self
 
@@ -198,6 +199,6 @@ class Drawn:
         return np.arange(start, stop, dtype=np.int32)
 
     def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
-        """Draws a batch with the key as it is; see `Feed`."""
+        """Draws a batch with this very key; see `Feed`."""
         del arrays, row
         return {"image": self._draw(key, self.batch_size)}

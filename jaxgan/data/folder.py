@@ -1,6 +1,7 @@
 """A folder of pictures as a source of examples."""
 
 import os
+import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 from PIL import Image, ImageOps
 
+from jaxgan.data.failures import system_failures
 from jaxgan.data.pixels import is_gray, to_array
 from jaxgan.util.errors import UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-NAMED = 3  # how many broken pictures an error message names
+NAMED = 3  # broken pictures that an error message names
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Folder:
     paths: tuple[Path, ...]
     labels: Int32[np.ndarray, "N"] | None
     shape: tuple[int, int, int]
-    cache: None = None  # the files may change between two runs
+    cache: None = None  # the files may change from run to run
 
     @property
     def classes(self) -> int | None:
@@ -44,30 +46,32 @@ class Folder:
 
     def _picture(self, path: Path) -> np.ndarray:
         try:
-            with Image.open(path) as picture:
-                upright = ImageOps.exif_transpose(picture)  # as every viewer shows it
+            with system_failures(path), Image.open(path) as picture:
+                upright = ImageOps.exif_transpose(picture)  # as viewers show it
                 return to_array(upright, self.shape)
-        except Exception as error:  # Pillow's decoders raise whatever they stumble over
+        except UserError:
+            raise
+        except Exception as error:  # Pillow's decoders raise errors of all kinds
             raise UserError(
-                f"cannot read the picture {path}: {error}; repair or remove it"
+                f"cannot read the picture {path}: {error}; repair or replace it"
             ) from error
 
 
 def open_folder(path: Path, size: int) -> Folder:
-    """Finds and checks the pictures in a folder and below it.
+    """Finds and checks the pictures in a folder and its subfolders.
 
-    Links to other folders are not followed; names that start with a dot are passed over. Where
-    every picture lies in a direct subfolder, the subfolders are the classes, numbered by name.
+    Links to folders are not followed, and names that start with a dot are ignored. If every picture
+    is in a direct subfolder, the subfolders are the classes, numbered in the order of their names.
 
     Args:
         path: the folder.
         size: side of the square that pictures are cropped and resized to.
 
     Returns:
-        A source of gray pictures if all are gray, else of RGB pictures, sorted by path.
+        A source of pictures sorted by path: gray if all of them are, else RGB.
 
     Raises:
-        UserError: there is no such folder, no picture in it, or one that cannot be read.
+        UserError: if there is no such folder, no picture in it, or one that cannot be read.
     """
     path = path.expanduser()
     if not path.exists():
@@ -83,40 +87,50 @@ def open_folder(path: Path, size: int) -> Folder:
 
 def _find(root: Path) -> list[Path]:
     def fail(error: OSError) -> None:
-        raise UserError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+        raise error
 
     found = []
-    for folder, below, names in os.walk(root, onerror=fail):
-        below[:] = [name for name in below if not name.startswith(".")]
-        paths = (Path(folder, name) for name in names if not name.startswith("."))
-        found += [path for path in paths if path.suffix.lower() in SUFFIXES]
+    with system_failures(root):
+        for folder, below, names in os.walk(root, onerror=fail):
+            below[:] = [name for name in below if not name.startswith(".")]
+            paths = (Path(folder, name) for name in names if not name.startswith("."))
+            found += [path for path in paths if path.suffix.lower() in SUFFIXES]
     return sorted(found)
 
 
 def _check(root: Path, paths: list[Path]) -> list[bool]:
-    """Tells of each picture whether it is gray; raises UserError if some are broken."""
-    with ThreadPoolExecutor() as pool:
-        grays = list(pool.map(_gray, paths))
+    """Returns of each picture whether it is gray; raises UserError if some are broken."""
+    with system_failures(root), warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        # A picture beyond Pillow's limit is an error here, not a warning beside the progress bar.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        grays = list(pool.map(_is_gray, paths))
     broken = [
         str(path.relative_to(root)) for path, gray in zip(paths, grays, strict=True) if gray is None
     ]
     if broken:
         more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
         raise UserError(
-            f"{len(broken)} of the {len(paths)} pictures in {root} cannot be read: "
-            f"{', '.join(broken[:NAMED])}{more}; repair or remove them"
+            f"{len(broken)} of the {len(paths)} pictures in {root} are broken: "
+            f"{', '.join(broken[:NAMED])}{more}; repair or replace them"
         )
     return [bool(gray) for gray in grays]
 
 
-def _gray(path: Path) -> bool | None:
-    """Tells whether a picture is gray; None if it is broken."""
+def _is_gray(path: Path) -> bool | None:
+    """Returns whether a picture is gray; None if it is broken."""
     try:
-        with Image.open(path) as picture:
+        with system_failures(path), Image.open(path) as picture:
             gray = is_gray(picture)
             picture.verify()
             return gray
-    except Exception:  # Pillow's decoders raise whatever they stumble over
+    except UserError:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise UserError(
+            f"the picture {path} has too many pixels; the limit is {Image.MAX_IMAGE_PIXELS:,}: "
+            "make it smaller"
+        ) from error
+    except Exception:  # Pillow's decoders raise errors of all kinds
         return None
 
 

@@ -1,8 +1,9 @@
-"""The front door: from the name of a data set to a feed."""
+"""From the name of a data set to a feed."""
 
 import math
 
 from jaxgan.data.decoding import decode
+from jaxgan.data.failures import system_failures
 from jaxgan.data.feeds import Feed, Resident
 from jaxgan.data.sources import open_source
 from jaxgan.data.stream import Stream
@@ -26,22 +27,23 @@ def load(
     Args:
         spec: `mnist`, `tfds:NAME[/CONFIG][:VERSION]`, both with an optional `@SPLIT`, or
             `folder:PATH`; see `jaxgan.data.sources.open_source`.
-        batch_size: examples of a step, from 1 to all there are.
+        batch_size: examples per step, at most the size of the data set.
         seed: of the order, 0 or more.
         low: the value of black in a batch.
         high: the value of white in a batch.
-        image_size: side of the square that pictures are resized to; None leaves pictures that all
-            have one size as they are.
-        default_size: this side where `image_size` is None and the pictures differ in size.
+        image_size: side of the square that pictures are resized to; None keeps the size of pictures
+            that all have the same.
+        default_size: the side if `image_size` is None and the pictures differ in size.
         data_dir: TFDS's data directory; None means $TFDS_DATA_DIR or ~/tensorflow_datasets.
-        resident_bytes: decoded pictures of no more bytes live on the device; more are streamed.
+        resident_bytes: data sets of at most this many bytes, decoded, are kept on the device;
+            larger ones are streamed.
 
     Returns:
-        A feed of float32 images [B, H, W, C] in low..high, and of labels where there are any. Both
-        kinds of feed give the same batches.
+        A feed of float32 images [B, H, W, C] in low..high, and of labels if there are any. Both
+        kinds of feed return the same batches.
 
     Raises:
-        UserError: the data set cannot be had, or a number does not suit it.
+        UserError: if the data set is not available, or an argument is out of range.
     """
     if batch_size < 1:
         raise UserError(f"the batch size is {batch_size}; it must be at least 1")
@@ -49,13 +51,16 @@ def load(
         raise UserError(f"the seed is {seed}; it must be at least 0")
     if image_size is not None and image_size < 1:
         raise UserError(f"the image size is {image_size}; it must be at least 1")
-    source = open_source(spec, image_size=image_size, default_size=default_size, data_dir=data_dir)
-    if batch_size > len(source):
-        raise UserError(
-            f"the batch size {batch_size} is larger than the {len(source)} examples of {spec}; "
-            "choose a smaller --batch-size or more data"
+    with system_failures(spec):
+        source = open_source(
+            spec, image_size=image_size, default_size=default_size, data_dir=data_dir
         )
-    if len(source) * math.prod(source.shape) > resident_bytes:
-        return Stream(source, batch_size, seed, low, high)
-    images, labels = decode(source, source.cache)
+        if batch_size > len(source):
+            raise UserError(
+                f"the batch size {batch_size} is larger than the {len(source)} examples of {spec}; "
+                "choose a smaller --batch-size or more data"
+            )
+        if len(source) * math.prod(source.shape) > resident_bytes:
+            return Stream(source, batch_size, seed, low, high)
+        images, labels = decode(source, source.cache)
     return Resident(images, labels, batch_size, seed, low, high, source.classes)

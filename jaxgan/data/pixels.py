@@ -1,4 +1,4 @@
-"""From a picture of any size and mode to an array of a given shape."""
+"""Pictures of any size and mode as arrays of a given shape."""
 
 import numpy as np
 from jaxtyping import UInt8
@@ -6,15 +6,15 @@ from PIL import Image, ImageMode, ImageOps
 
 
 def is_gray(picture: Image.Image) -> bool:
-    """Tells whether a picture has no color, by its mode."""
+    """Returns whether a picture is gray, by its mode."""
     return ImageMode.getmode(picture.mode).basemode == "L"
 
 
 def to_array(picture: Image.Image, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "H W C"]:
-    """Decodes a picture and makes it fit a shape.
+    """Decodes a picture to an array of a given shape.
 
-    A picture of another size is cropped around its center to the shape's proportions and resized
-    (Lanczos). Transparent parts become white.
+    A picture of another size is cropped around its center to the aspect ratio of the shape and
+    resized (Lanczos). Transparent parts become white.
 
     Args:
         picture: any mode; only the first frame of an animation is used.
@@ -24,10 +24,10 @@ def to_array(picture: Image.Image, shape: tuple[int, int, int]) -> UInt8[np.ndar
         uint8 [H, W, C].
 
     Raises:
-        OSError: the file is damaged; Pillow's decoders raise other errors too.
+        OSError: if the file is damaged; Pillow's decoders raise other errors too.
     """
     height, width, channels = shape
-    if picture.mode.startswith("I;16"):  # which `convert` would clip at 255
+    if picture.mode.startswith("I;16"):  # `convert` would clip at 255
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.has_transparency_data:
         white = Image.new("RGBA", picture.size, "white")

@@ -1,7 +1,7 @@
-"""Brings a TFDS data set onto the disk, once.
+"""Prepares a TFDS data set on the disk, once.
 
-TensorFlow is never imported here; data sets whose preparation needs it say so. TFDS takes a while
-to import, and so is imported by the functions that use it.
+TensorFlow is never imported here; data sets whose preparation needs it say so. TFDS is imported in
+the functions that use it, because that takes a while.
 """
 
 import contextlib
@@ -16,65 +16,73 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from jaxgan.data.failures import system_failures
 from jaxgan.util.errors import UserError
 
-Builder = Any  # tensorflow_datasets.core.DatasetBuilder, whose own types promise too little
+Builder = Any  # tensorflow_datasets.core.DatasetBuilder, whose own types are too vague
 
 CATALOG = "https://www.tensorflow.org/datasets/catalog/overview"
 ELSEWHERE = "choose another data directory with --data-dir or TFDS_DATA_DIR"
 
 
 def data_directory(data_dir: str | None) -> Path:
-    """Names the directory of prepared data sets: the one given, or else TFDS's default."""
+    """Returns the directory of prepared data sets: the one given, or TFDS's default."""
     from tensorflow_datasets.core import constants
 
     return Path(data_dir or constants.get_default_data_dir()).expanduser().absolute()
 
 
 def find(name: str, root: Path) -> Builder | None:
-    """Looks for a data set that is already prepared; neither its code nor a network is needed.
+    """Looks for a prepared data set; needs neither its code nor a network.
 
     Args:
         name: NAME[/CONFIG][:VERSION].
         root: the directory of prepared data sets.
 
     Returns:
-        A builder that can be read from, or None if there is none.
+        A builder to read from, or None if there is none.
 
     Raises:
-        UserError: the data set is there but damaged.
+        UserError: if the data set is damaged, or cannot be read.
     """
     import tensorflow_datasets as tfds
+    from google.protobuf import json_format
     from tensorflow_datasets.core import read_only_builder
 
     try:
         return read_only_builder.builder_from_files(name, data_dir=os.fspath(root))
     except tfds.core.DatasetNotFoundError:
         return None
-    except Exception as error:  # of JSON, protobuf or the file system
-        cause = next((cause for cause in _chain(error) if isinstance(cause, OSError)), error)
-        raise UserError(
-            f"the data set {name} cannot be read ({brief(cause)}); "
-            f"remove {root / _family(name)} to prepare it anew, or {ELSEWHERE}"
-        ) from error
+    except Exception as error:  # TFDS wraps the errors of JSON, protobuf and the system
+        causes = list(_chain(error))
+        system = (cause for cause in causes if isinstance(cause, OSError | MemoryError))
+        cause = next(system, causes[-1])
+        # Descriptions that are missing or cannot be parsed.
+        if isinstance(cause, FileNotFoundError | ValueError | KeyError | json_format.Error):
+            raise UserError(
+                f"the description of {name} is damaged ({brief(cause)}); "
+                f"move {root / _family(name)} away to prepare it anew, or {ELSEWHERE}"
+            ) from error
+        with system_failures(root / _family(name)):
+            raise cause from None
 
 
 def declare(name: str, root: Path) -> Builder:
-    """Finds the code that can prepare a data set.
+    """Finds the code that prepares a data set.
 
     Args:
         name: NAME[/CONFIG][:VERSION].
         root: the directory of prepared data sets.
 
     Returns:
-        A builder whose features are known, but whose data are not there yet.
+        A builder whose features are known, and whose data are yet to be prepared.
 
     Raises:
-        UserError: TFDS has no such data set, config or version.
+        UserError: if TFDS has no such data set, config or version.
     """
     import tensorflow_datasets as tfds
 
-    import jaxgan.data.mnist.builder  # noqa: F401  makes it known to TFDS
+    import jaxgan.data.mnist.builder  # noqa: F401  registers it with TFDS
 
     family, config = _family(name), name.split(":")[0].partition("/")[2]
     known = tfds.list_builders(with_community_datasets=False)
@@ -84,7 +92,7 @@ def declare(name: str, root: Path) -> Builder:
         raise UserError(f"{root / family} has no {name}, only {found or 'nothing'}; name a config")
     if family not in known:
         raise UserError(f"there is no data set {name}; {_near(family, known + here)}")
-    with _explained(name):
+    with _explained(name, root):
         configs = list(tfds.builder_cls(family).builder_configs)
         if config and config not in configs:
             raise UserError(f"{family} has no config {config}; {_near(config, configs)}")
@@ -94,8 +102,8 @@ def declare(name: str, root: Path) -> Builder:
 def prepare(builder: Builder, name: str, root: Path) -> Builder:
     """Downloads a data set and writes it to the disk.
 
-    TFDS writes into a directory of another name and renames it at the end, so that an interrupted
-    preparation leaves no data set behind, and the next one starts over.
+    TFDS writes to a temporary directory and renames it at the end, so an interrupted preparation
+    leaves no partial data set, and the next one starts over.
 
     Args:
         builder: from `declare`.
@@ -103,11 +111,11 @@ def prepare(builder: Builder, name: str, root: Path) -> Builder:
         root: the directory of prepared data sets.
 
     Returns:
-        A builder that can be read from.
+        A builder to read from.
 
     Raises:
-        UserError: the directory cannot be written to, there is no network, TensorFlow or another
-            package is needed, or whatever else TFDS reports.
+        UserError: if the directory cannot be written to, there is no network, a package such as
+            TensorFlow is missing, or TFDS fails otherwise.
     """
     import tensorflow_datasets as tfds
 
@@ -117,26 +125,26 @@ def prepare(builder: Builder, name: str, root: Path) -> Builder:
             pass
     except OSError as error:
         raise UserError(f"cannot write to {root} ({error.strerror}); {ELSEWHERE}") from error
-    with _explained(name):
+    with _explained(name, root):
         _check_network(builder, root / "downloads")
         print(f"Preparing {builder.info.full_name} (once, into {root})...", file=sys.stderr)
-        # Bars are for downloads, and for somebody who sees them.
+        # Progress bars only for downloads, and only on a terminal.
         tfds.display_progress_bar(bool(builder.url_infos) and sys.stderr.isatty())
         try:
             builder.download_and_prepare()
         except OSError:
-            if find(name, root) is None:  # else another process was there first
+            if find(name, root) is None:  # else another process was faster
                 raise
         finally:
             tfds.display_progress_bar(True)
     prepared = find(name, root)
     if prepared is None:  # TFDS takes any directory of this name for a prepared data set
-        raise UserError(f"{builder.data_dir} holds no data set; remove it to prepare {name} anew")
+        raise UserError(f"{builder.data_dir} holds no data set; move it away to prepare {name}")
     return prepared
 
 
 def brief(error: BaseException) -> str:
-    """Puts an error of another package on one line."""
+    """Formats an error of another package on one line."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:300] + "..."
 
@@ -151,20 +159,20 @@ def _near(word: str, known: list[str]) -> str:
 
 
 def _check_network(builder: Builder, downloads: Path) -> None:
-    """Says at once that there is no network, where TFDS would try again for minutes."""
+    """Fails at once if there is no network, whereas TFDS would retry for minutes."""
     import requests
 
     url = next((url for url in builder.url_infos or {} if url.startswith("http")), None)
     if url is None or builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
         return
-    notes = [*downloads.glob("*.INFO"), *downloads.glob("*/*.INFO")]  # one beside each download
+    notes = [*downloads.glob("*.INFO"), *downloads.glob("*/*.INFO")]  # one for each download
     if not any(url in note.read_text() for note in notes):
         requests.head(url, timeout=10)
 
 
 @contextlib.contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turns what TFDS, or a data set's own code, raises into a UserError; drops what it prints."""
+def _explained(name: str, root: Path) -> Iterator[None]:
+    """Turns errors of TFDS and of a data set's code into UserErrors; hides what they print."""
     import requests
 
     try:
@@ -172,7 +180,7 @@ def _explained(name: str) -> Iterator[None]:
             yield
     except UserError:
         raise
-    except Exception as error:  # a data set's own code raises what it likes
+    except Exception as error:  # a data set's code may raise anything
         causes = list(_chain(error))
         for cause in causes:
             if isinstance(cause, requests.ConnectionError | requests.Timeout):
@@ -188,7 +196,7 @@ def _explained(name: str) -> Iterator[None]:
                 raise UserError(
                     f"to prepare {name}, TFDS needs {package}: pip install {what}"
                 ) from error
-        raise UserError(f"TFDS cannot prepare {name}: {brief(error)}") from error
+        raise UserError(f"TFDS cannot prepare {name} in {root}: {brief(error)}") from error
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

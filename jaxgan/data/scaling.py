@@ -1,4 +1,4 @@
-"""Between the uint8 pixels of pictures and the value range of a recipe."""
+"""Conversion between uint8 pixels and the value range of a recipe."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""Where examples come from: the words a user names a data set with, and what a data set offers."""
+"""Sources of examples, and the specs by which users name them."""
 
 import re
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ GRAMMAR = "mnist[@SPLIT], tfds:NAME[/CONFIG][:VERSION][@SPLIT] or folder:PATH"
 
 @runtime_checkable
 class Source(Protocol):
-    """A fixed number of pictures of one shape, in a fixed order, decoded when they are read."""
+    """A fixed number of pictures of one shape, in a fixed order, decoded on reading."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -30,12 +30,12 @@ class Source(Protocol):
 
     @property
     def classes(self) -> int | None:
-        """Number of classes that labels count; None where there are no such labels."""
+        """Number of label classes; None if there are no class labels."""
         ...
 
     @property
     def cache(self) -> Path | None:
-        """The file that may keep the decoded pictures; None where they can change at any time."""
+        """The file for the decoded pictures; None if they may change from run to run."""
         ...
 
     def __len__(self) -> int: ...
@@ -49,23 +49,23 @@ class Source(Protocol):
             indices: N integers in 0..len-1, at least one.
 
         Returns:
-            The pictures, uint8 [N, H, W, C], and their labels, int32 [N], or None where the data
-            set has none.
+            The pictures, uint8 [N, H, W, C], and their labels, int32 [N], or None if the data set
+            has none.
 
         Raises:
-            UserError: a picture cannot be read; the message names it.
+            UserError: if a picture cannot be read; the message names it.
         """
         ...
 
 
 def name_and_split(spec: str) -> tuple[str, str]:
-    """Takes a spec of `open_source` apart.
+    """Splits a spec of `open_source` into the data set's name and the split.
 
     Args:
         spec: the spec.
 
     Returns:
-        What it calls the data set, and the split, which is "all" of a folder.
+        Name and split; the split of a folder is "all".
     """
     for form in (MNIST, TFDS):
         if match := form.fullmatch(spec):
@@ -76,21 +76,21 @@ def name_and_split(spec: str) -> tuple[str, str]:
 def open_source(
     spec: str, *, image_size: int | None, default_size: int, data_dir: str | None
 ) -> Source:
-    """Opens the data set that a spec names, and prepares it on the disk if that is still to do.
+    """Opens the data set that a spec names, after preparing it on the disk if necessary.
 
     Args:
         spec: `mnist`, `tfds:NAME[/CONFIG][:VERSION]`, both with an optional `@SPLIT` (a TFDS split
-            such as `test` or `train[5000:]`; `train` if left out), or `folder:PATH`.
-        image_size: side of the square that pictures are resized to; None leaves pictures that all
-            have one size as they are.
-        default_size: this side where `image_size` is None and the pictures differ in size.
+            such as `test` or `train[5000:]`; `train` by default), or `folder:PATH`.
+        image_size: side of the square that pictures are resized to; None keeps the size of pictures
+            that all have the same.
+        default_size: the side if `image_size` is None and the pictures differ in size.
         data_dir: TFDS's data directory; None means $TFDS_DATA_DIR or ~/tensorflow_datasets.
 
     Returns:
         A source of at least one example.
 
     Raises:
-        UserError: the spec is malformed, or there is no such data set, or it cannot be had.
+        UserError: if the spec is malformed, or the data set does not exist or is not available.
     """
     if match := MNIST.fullmatch(spec):
         split = match["split"] or "train"
@@ -100,4 +100,4 @@ def open_source(
         return open_tfds(name, split, image_size, default_size, data_dir)
     if match := FOLDER.fullmatch(spec):
         return open_folder(Path(match["path"]), image_size or default_size)
-    raise UserError(f"cannot tell what data {spec!r} is; write {GRAMMAR}")
+    raise UserError(f"{spec!r} is no data set; write {GRAMMAR}")

@@ -1,4 +1,4 @@
-"""Several random pictures stacked as the channels of one."""
+"""Random pictures stacked as the channels of one."""
 
 from copy import copy
 
@@ -13,15 +13,15 @@ from jaxgan.types import Batch, PRNGKey, PyTree
 
 
 class Stacked:
-    """A feed of examples that have a picture of another feed, chosen at random, in each channel.
+    """A feed whose examples have a random picture of another feed in each channel.
 
-    The pictures of each channel come in an order of their own, so that all combinations occur.
-    Labels count the combinations: with 10 classes and 3 channels, `100 a + 10 b + c`.
+    Each channel has an order of its own, so that all combinations occur. Labels number the
+    combinations: with 10 classes and 3 channels, `100 a + 10 b + c`.
 
     Args:
         feed: pictures of one channel, on the device.
-        channels: pictures in one example.
-        classes: of the feed's labels.
+        channels: pictures per example.
+        classes: number of the feed's label classes.
     """
 
     def __init__(self, feed: Resident, channels: int, classes: int):
@@ -34,13 +34,13 @@ class Stacked:
         self._channels, self._classes = channels, classes
 
     def with_seed(self, seed: int) -> "Stacked":
-        """Gives other combinations; see `jaxgan.data.feeds.Feed`."""
+        """Returns other combinations; see `jaxgan.data.feeds.Feed`."""
         other = copy(self)
         other._seed = seed
         return other
 
     def rows(self, start: int, stop: int, share: slice = ALL) -> Int32[np.ndarray, "T b K"]:
-        """Names the pictures of some steps' examples; see `jaxgan.data.feeds.Feed`."""
+        """Returns the indices of the pictures of some steps; see `jaxgan.data.feeds.Feed`."""
         seeds = [self._seed * self._channels + channel for channel in range(self._channels)]
         steps = [
             [order.rows(seed, step, self.batch_size, self.size)[share] for seed in seeds]

@@ -1,4 +1,4 @@
-"""A feed of data sets that are too large for the device: Grain reads them ahead of the training."""
+"""A feed of data sets that are too large for the device: Grain reads them ahead of training."""
 
 import math
 import os
@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 
 from jaxgan.data import order
+from jaxgan.data.failures import system_failures
 from jaxgan.data.feeds import ALL
 from jaxgan.data.scaling import scale
 from jaxgan.data.sources import Source
 from jaxgan.types import Batch, PRNGKey, PyTree
 
 CHUNK = 16  # steps
-CHUNK_BYTES = 1 << 28  # and no more bytes than these; as much again is read ahead
+CHUNK_BYTES = 1 << 28  # a chunk is smaller if it would have more; as much again is read ahead
 
 
 class Stream:
-    """A feed that reads the batches of the coming steps in threads, in the order of `Resident`.
+    """A feed that reads the batches of the next steps in threads, in the order of `Resident`.
 
-    The batch of a step depends on the seed and the step alone, so that reading can start at any
-    step. Steps are meant to be asked for one after the other; a jump starts the threads anew.
+    The batch of a step depends on the seed and the step alone, so reading can start at any step.
+    It is fast for consecutive steps; a jump restarts the threads.
 
     Args:
         source: N pictures.
@@ -42,27 +43,28 @@ class Stream:
         self.longest = max(1, min(CHUNK, CHUNK_BYTES // bytes_per_step))
         self._source = source
         self._seed, self._low, self._high = seed, low, high
-        self._next: int | None = None  # the step that the iterator gives next
+        self._next: int | None = None  # the step that the iterator returns next
         self._share = ALL  # which part of each batch it reads
         self._batches: Any = None  # a grain.DatasetIterator
 
     def with_seed(self, seed: int) -> "Stream":
-        """Reads in another order, with threads of its own; see `jaxgan.data.feeds.Feed`."""
+        """Returns a feed in another order, with its own threads; see `jaxgan.data.feeds.Feed`."""
         return Stream(self._source, self.batch_size, seed, self._low, self._high)
 
     def rows(self, start: int, stop: int, share: slice = ALL) -> PyTree:
         """Reads the uint8 pictures, and labels, of some steps; see `jaxgan.data.feeds.Feed`.
 
         Raises:
-            UserError: a picture cannot be read; the message names it.
+            UserError: if a picture cannot be read; the message names it.
         """
-        if (start, share) != (self._next, self._share):
-            if self._batches is not None:
-                self._batches.close()
-            self._share = share
-            self._batches = self._read_from(start)
-        self._next = None  # unless all goes well
-        steps = [next(self._batches) for _ in range(start, stop)]
+        with system_failures("the data set"):
+            if (start, share) != (self._next, self._share):
+                if self._batches is not None:
+                    self._batches.close()
+                self._share = share
+                self._batches = self._read_from(start)
+            self._next = None  # so that a failed read restarts the threads
+            steps = [next(self._batches) for _ in range(start, stop)]
         self._next = stop
         return {name: np.stack([step[name] for step in steps]) for name in steps[0]}
 
@@ -72,7 +74,7 @@ class Stream:
         return row | {"image": scale(row["image"], self._low, self._high)}
 
     def _read_from(self, step: int) -> Any:
-        import grain  # here because it takes 0.4 s, and most runs are Resident
+        import grain  # takes 0.4 s, and most runs are Resident
 
         threads = min(os.cpu_count() or 1, self.longest)
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=self.longest)

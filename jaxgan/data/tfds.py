@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 from PIL import Image
 
+from jaxgan.data.failures import system_failures
 from jaxgan.data.pixels import to_array
 from jaxgan.data.preparing import (
     ELSEWHERE,
@@ -23,7 +24,9 @@ from jaxgan.data.preparing import (
 )
 from jaxgan.util.errors import UserError
 
-CACHES = "jaxgan_cache"  # the folder of decoded pictures in the data directory
+CACHES = "jaxgan_cache"  # folder of decoded pictures in the data directory
+# How ArrayRecord, which raises RuntimeError for everything, describes damage.
+_DAMAGED_RECORDS = re.compile("Corrupted|at least 64KB|No such file or directory")
 
 
 class Tfds:
@@ -33,12 +36,12 @@ class Tfds:
         import tensorflow_datasets as tfds
         from tensorflow_datasets.core.decode import DeserializeMethod
 
-        # The other features of an example, which may be many, are not even parsed.
+        # Other features of an example are not parsed.
         names = ("image", "label") if _has_labels(builder) else ("image",)
         self._features: Any = tfds.features.FeaturesDict(
             {n: builder.info.features[n] for n in names}
         )
-        self._raw: Any = {"image": tfds.decode.SkipDecoding()}  # TFDS would want OpenCV for it
+        self._raw: Any = {"image": tfds.decode.SkipDecoding()}  # TFDS would need OpenCV
         self._records = builder.as_data_source(
             split,
             deserialize_method=DeserializeMethod.RAW_BYTES,
@@ -57,14 +60,21 @@ class Tfds:
     ) -> tuple[UInt8[np.ndarray, "N H W C"], Int32[np.ndarray, "N"] | None]:
         """Decodes some pictures; see `jaxgan.data.sources.Source`."""
         try:
-            # One call for all of them: one by one takes five times as long.
-            records = self._records.__getitems__([int(i) for i in indices])
-            examples = [
-                self._features.deserialize_example_np(record, decoders=self._raw)
-                for record in records
-            ]
-            images = np.stack([self._picture(example["image"]) for example in examples])
-        except Exception as error:  # ArrayRecord, protobuf and Pillow raise their own
+            with system_failures(self._directory):
+                # One call for all of them: one by one takes five times as long.
+                records = self._records.__getitems__([int(i) for i in indices])
+                examples = [
+                    self._features.deserialize_example_np(record, decoders=self._raw)
+                    for record in records
+                ]
+                images = np.stack([self._picture(example["image"]) for example in examples])
+        except UserError:
+            raise
+        except Exception as error:  # ArrayRecord, protobuf and Pillow raise errors of all kinds
+            if isinstance(error, RuntimeError) and not _DAMAGED_RECORDS.search(str(error)):
+                raise UserError(
+                    f"cannot read {self._directory}: {brief(error)}; run again once that is mended"
+                ) from error
             raise UserError(
                 f"the data in {self._directory} are damaged ({brief(error)}); "
                 "remove that directory to prepare them anew"
@@ -81,26 +91,26 @@ class Tfds:
 def open_tfds(
     name: str, split: str, image_size: int | None, default_size: int, data_dir: str | None
 ) -> Tfds:
-    """Opens a split of a TFDS data set, prepared before or now.
+    """Opens a split of a TFDS data set, after preparing it if necessary.
 
     Args:
         name: NAME[/CONFIG][:VERSION].
         split: a TFDS split, such as `train` or `train[5000:]`.
-        image_size: side of the square that pictures are resized to; None leaves pictures that all
-            have one size as they are.
-        default_size: this side where `image_size` is None and the pictures differ in size.
+        image_size: side of the square that pictures are resized to; None keeps the size of pictures
+            that all have the same.
+        default_size: the side if `image_size` is None and the pictures differ in size.
         data_dir: the directory of prepared data sets; None means TFDS's default.
 
     Returns:
         A source of at least one example.
 
     Raises:
-        UserError: there is no such data set or split, it has no pictures, or it cannot be had.
+        UserError: if there is no such data set or split, or it has no pictures or is not available.
     """
     root = data_directory(data_dir)
     prepared = find(name, root)
     builder = prepared or declare(name, root)
-    shape = _shape(builder, name, image_size, default_size)  # before anything is downloaded
+    shape = _shape(builder, name, image_size, default_size)  # checked before a download
     builder = prepared or prepare(builder, name, root)
     _check_format(builder, name)
     _check_split(builder, name, split)
@@ -127,7 +137,7 @@ def _shape(
 
 
 def _has_labels(builder: Builder) -> bool:
-    """Tells whether each example has one integer as its label."""
+    """Returns whether each example has one integer as its label."""
     features = builder.info.features
     if "label" not in features:
         return False
@@ -136,7 +146,7 @@ def _has_labels(builder: Builder) -> bool:
 
 
 def _classes(builder: Builder) -> int | None:
-    """Returns the number of classes where labels are declared as such."""
+    """Returns the number of classes if labels are declared as classes."""
     import tensorflow_datasets as tfds
 
     label = builder.info.features["label"] if _has_labels(builder) else None
@@ -151,7 +161,7 @@ def _check_format(builder: Builder, name: str) -> None:
         found = ", ".join(sorted(file_format.value for file_format in formats))
         raise UserError(
             f"{name} was prepared as {found or 'no known format'}, not array_record, in "
-            f"{builder.data_dir}; remove that directory, or {ELSEWHERE}"
+            f"{builder.data_dir}; {ELSEWHERE}"
         )
 
 
@@ -159,17 +169,17 @@ def _check_split(builder: Builder, name: str, split: str) -> None:
     splits = builder.info.splits
     try:
         size = splits[split].num_examples
-    except Exception as error:  # ValueError, KeyError and others, as the mistake may be
+    except Exception as error:  # ValueError, KeyError and others, depending on the mistake
         found = ", ".join(f"{key} ({splits[key].num_examples} examples)" for key in splits)
         raise UserError(
             f"{name} has no split {split!r}; it has {found}, and slices such as train[1000:]"
         ) from error
-    if size <= 0:  # below 0 where a slice ends before it begins
+    if size <= 0:  # negative if a slice ends before it begins
         raise UserError(f"the split {split!r} of {name} is empty; choose a larger slice")
 
 
 def _cache_name(builder: Builder, split: str, shape: tuple[int, int, int]) -> str:
-    """Names the file of decoded pictures after everything that they depend on."""
+    """Returns the name of the file of decoded pictures, from everything that they depend on."""
     stats = [(path.name, path.stat()) for path in sorted(Path(builder.data_dir).iterdir())]
     files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
     digest = hashlib.sha256(repr((split, shape, files)).encode()).hexdigest()[:16]

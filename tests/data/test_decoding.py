@@ -1,11 +1,13 @@
 import os
+from typing import Any
 
 import numpy as np
 import pytest
-from tiny import Counted
+from tiny import Counted, save
 
-from jaxgan.data import decoding
+from jaxgan.data import decoding, load
 from jaxgan.data.decoding import decode
+from jaxgan.util.errors import UserError
 
 
 def check(decoded, source: Counted) -> None:
@@ -23,7 +25,7 @@ def test_everything_is_decoded_once(tmp_path, labeled):
     assert os.listdir(cache.parent) == [cache.name]
 
 
-def test_nothing_is_kept_without_a_cache():
+def test_nothing_is_cached_without_a_cache():
     source = Counted()
     check(decode(source, None), source)
     check(decode(source, None), source)
@@ -73,4 +75,28 @@ def test_a_place_that_cannot_be_written_to_is_no_error(tmp_path, caplog):
     (tmp_path / "file").touch()
     source = Counted()
     check(decode(source, tmp_path / "file" / "cache.npz"), source)
-    assert "not kept" in caplog.text
+    assert "not cached" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            RuntimeError("can't start new thread"),
+            "starts no more threads to read folder:.*ulimit -u",
+        ),
+        (MemoryError(), "out of memory while reading folder:"),
+    ],
+)
+def test_a_lack_of_threads_or_memory_is_reported_as_such(tmp_path, monkeypatch, error, told):
+    save(tmp_path / "a.png", 4, 4)
+    source = f"folder:{tmp_path}"
+    options: dict[str, Any] = {"seed": 0, "low": 0.0, "high": 1.0, "default_size": 4}
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(decoding, "_decode", fail)
+    with pytest.raises(UserError, match=told) as caught:
+        load(source, batch_size=1, image_size=None, **options)
+    assert "remove" not in str(caught.value) and "damaged" not in str(caught.value)

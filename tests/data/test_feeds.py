@@ -17,8 +17,8 @@ def batches(feed: Feed, start: int, stop: int) -> list[dict[str, np.ndarray]]:
     """The batches of some steps, as a compiled training step gets them."""
     make = jax.jit(feed.batch)
     found = []
-    for first in range(start, stop, feed.stretch):
-        last = min(first + feed.stretch, stop)
+    for first in range(start, stop, feed.longest):
+        last = min(first + feed.longest, stop)
         rows = feed.rows(first, last)
         found += [
             jax.device_get(make(feed.arrays, jax.tree.map(lambda leaf, i=i: leaf[i], rows), KEY))
@@ -50,7 +50,7 @@ def test_a_resident_batch_is_the_scaled_examples_of_the_order():
 def test_streamed_batches_are_the_resident_ones_bit_by_bit(start, labeled):
     resident, stream = pair(labeled=labeled)
     assert (stream.shape, stream.size, stream.batch_size) == ((5, 4, 3), 30, 7)
-    stop = start + 2 * stream.stretch + 3  # over the ends of many epochs and of stretches
+    stop = start + 2 * stream.longest + 3  # over the ends of many epochs and of chunks
     ours, theirs = batches(stream, start, stop), batches(resident, start, stop)
     assert len(ours) == stop - start
     for our, their in zip(ours, theirs, strict=True):
@@ -73,13 +73,13 @@ def test_a_stream_reads_in_order_without_waste():
     stream = Stream(source, 7, 0, 0.0, 1.0)
     stream.rows(0, 4)
     stream.rows(4, 8)
-    assert source.count <= (8 + stream.stretch) * 7
+    assert source.count <= (8 + stream.longest) * 7
 
 
-def test_large_pictures_are_streamed_in_short_stretches():
+def test_large_pictures_are_streamed_in_short_chunks():
     source = Counted(2)
     source.shape = (4096, 4096, 3)
-    assert Stream(source, 2, 0, 0.0, 1.0).stretch == 2
+    assert Stream(source, 2, 0, 0.0, 1.0).longest == 2
 
 
 def test_a_picture_that_breaks_during_a_run_is_named(tmp_path):

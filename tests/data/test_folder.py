@@ -1,3 +1,6 @@
+import errno
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -71,7 +74,7 @@ def test_no_classes_if_a_picture_lies_elsewhere(tmp_path, stray):
     assert source.read([0])[1] is None
 
 
-def test_hidden_and_other_files_are_passed_over(tmp_path):
+def test_hidden_and_other_files_are_ignored(tmp_path):
     save(tmp_path / "a.PNG", 6, 6)
     for name in ("._a.png", "notes.txt", ".hidden/b.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -105,3 +108,23 @@ def test_a_picture_that_breaks_later_is_named(tmp_path):
     (tmp_path / "a.jpg").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=r"cannot read the picture .*a\.jpg"):
         source.read([0])
+
+
+def test_a_picture_that_cannot_be_opened_is_not_called_broken(tmp_path, monkeypatch):
+    save(tmp_path / "a.png", 6, 6)
+
+    def fail(path, *_, **__):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(UserError, match=r"a\.png: Too many open files .*ulimit -n") as caught:
+        open_folder(tmp_path, 6)
+    assert "broken" not in str(caught.value)
+
+
+def test_a_picture_of_too_many_pixels_is_named_with_the_limit(tmp_path, monkeypatch):
+    save(tmp_path / "a.png", 10, 15)
+    for limit in (100, 50):  # Pillow warns of the first, and refuses the second
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        with pytest.raises(UserError, match=rf"a\.png has too many pixels; the limit is {limit}:"):
+            open_folder(tmp_path, 6)

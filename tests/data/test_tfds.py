@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -120,10 +122,41 @@ def test_damaged_records(copy, damage):
     assert "damaged" in text and str(file.parent) in text
 
 
+FAILURES = [
+    (RuntimeError("can't start new thread"), "starts no more threads"),
+    (RuntimeError("open() failed: Too many open files; opening a"), "Too many open files"),
+    (MemoryError(), "out of memory"),
+    (OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "Too many open files"),
+    (OSError(errno.EIO, os.strerror(errno.EIO)), "Input/output error"),
+]
+
+
+READING = "jaxgan.data.tfds.Tfds._picture"
+FINDING = "tensorflow_datasets.core.read_only_builder.builder_from_files"
+
+
+@pytest.mark.parametrize(
+    ("place", "error", "told"),
+    [
+        *((READING, *failure) for failure in FAILURES),
+        *((FINDING, *failure) for failure in FAILURES if "open()" not in str(failure[0])),
+    ],
+)
+def test_failures_of_the_system_are_not_called_damage(tiny_dir, monkeypatch, place, error, told):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(place, fail)
+    text = message("tfds:tiny_fixed", tiny_dir)
+    assert told in text and f"{tiny_dir}/tiny_fixed" in text
+    assert "damaged" not in text and "remove" not in text and "move" not in text.split("more")[0]
+
+
 @pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
 def test_damaged_descriptions(copy, name):
     (copy / "tiny_fixed/1.0.0" / name).write_text("{")
-    assert "remove" in message("tfds:tiny_fixed", copy)
+    text = message("tfds:tiny_fixed", copy)
+    assert f"move {copy / 'tiny_fixed'} away" in text
 
 
 def test_a_broken_picture(tmp_path):
@@ -169,7 +202,7 @@ def test_an_empty_directory_of_the_right_name(tmp_path):
     define("hollow", IMAGE, EXAMPLES, registered=True)
     (tmp_path / "hollow/1.0.0").mkdir(parents=True)
     text = message("tfds:hollow", tmp_path)
-    assert f"{tmp_path}/hollow/1.0.0 holds no data set; remove it" in text
+    assert f"{tmp_path}/hollow/1.0.0 holds no data set; move it away" in text
 
 
 def test_an_interrupted_preparation_starts_over(tmp_path):

@@ -61,6 +61,7 @@ class Counted:
     """A source that counts what is read of it."""
 
     cache = None
+    classes = None
 
     def __init__(self, n: int = 600, labeled: bool = True):
         self.images = noise(n, 5, 4, 3)
