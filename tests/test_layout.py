@@ -36,6 +36,7 @@ KEPT = {
     "filelock": {"rundir"},
     "tyro": {"cli"},
     "safetensors": {"interop"},
+    "msgspec": {"util", "metrics", "recipes", "rundir", "training"},
     "tensorflow": {"interop"},
     "torch": {"interop", "features"},
     "tests": set(),

@@ -70,7 +70,7 @@ def evaluate(
     if draws is not None and not 1 <= draws <= MOST_DRAWS:
         raise UserError(f"draws must be from 1 to {MOST_DRAWS}, not {draws}")
     config = rundir.read_config(run)
-    members = rundir.read_members(config) if member is None else None
+    members = config.members if member is None else None
     gans = (
         [sampling.load(run, step, member, best=best)]
         if members is None

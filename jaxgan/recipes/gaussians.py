@@ -18,9 +18,9 @@ from jaxgan.core.gan import GAN
 from jaxgan.core.networks import in_packs
 from jaxgan.core.updates import Update, update_both
 from jaxgan.data import Drawn, Feed
-from jaxgan.metrics.modes import Coverage, of_points
+from jaxgan.metrics.modes import Coverage, coverage_of_points
 from jaxgan.models import maxout
-from jaxgan.recipes.recipe import Recipe
+from jaxgan.recipes.recipe import Count, Counts, NonNegative, Positive, Recipe, Share
 from jaxgan.types import DataSpec, Images, PRNGKey
 from jaxgan.util.errors import UserError
 
@@ -60,24 +60,22 @@ class Gaussians(Recipe):
     means: ClassVar[Points]  # of the modes
     deviation: ClassVar[float]  # of each mode, in each direction
 
-    batch_size: int = 100  # packs of real examples in one update
-    log_every: int = 1000  # steps between two lines of metrics; an epoch of the source
-    sample_every: int = 20_000  # steps between two pictures of samples
-    checkpoint_every: int = 20_000  # steps between two checkpoints
-    grid: tuple[int, int] = (50, 50)  # rows and columns of samples: 2,500 points
-    packing: int = 1  # examples that D judges at once; 2 to 4 in PacGAN
-    latent_size: int = 2  # numbers in one latent, from N(0, 1)
-    generator_widths: tuple[int, ...] = (400, 400, 400, 400)  # hidden units of G
-    discriminator_widths: tuple[int, ...] = (200, 200, 200)  # hidden units of D
-    pieces: int = 5  # linear units in each of D's maxout units
-    init_deviation: float = (
-        maxout.Generator.init_deviation
-    )  # standard deviation of the first kernels
-    momentum: float = 0.95  # of batch norm's running averages
-    epsilon: float = 1e-4  # of batch norm
-    learning_rate: float = 1e-4  # of Adam, both networks
-    beta1: float = 0.8  # of Adam
-    beta2: float = 0.999  # of Adam
+    batch_size: Count = 100  # packs of real examples in one update
+    log_every: Count = 1000  # steps between two lines of metrics; an epoch of the source
+    sample_every: Count = 20_000  # steps between two pictures of samples
+    checkpoint_every: Count = 20_000  # steps between two checkpoints
+    grid: tuple[Count, Count] = (50, 50)  # rows and columns of samples: 2,500 points
+    packing: Count = 1  # examples that D judges at once; 2 to 4 in PacGAN
+    latent_size: Count = 2  # dimensions of a latent, from N(0, 1)
+    generator_widths: Counts = maxout.Generator.widths  # hidden units of G
+    discriminator_widths: Counts = maxout.Discriminator.widths  # hidden units of D
+    pieces: Count = maxout.Discriminator.pieces  # linear units in each of D's maxout units
+    init_deviation: NonNegative = maxout.Generator.init_deviation  # of the initial kernels
+    momentum: Share = maxout.Generator.momentum  # of batch norm's running statistics
+    epsilon: NonNegative = maxout.Generator.epsilon  # of batch norm
+    learning_rate: Positive = 1e-4  # of Adam, both networks
+    beta1: Share = 0.8  # of Adam
+    beta2: Share = 0.999  # of Adam
 
     @property
     def examples_per_step(self) -> int:
@@ -110,7 +108,7 @@ class Gaussians(Recipe):
 
     def coverage(self, samples: np.ndarray) -> Coverage:
         """Counts the modes that points are of (see `Recipe.coverage`)."""
-        return of_points(samples, np.array(self.means, np.float32), self.deviation)
+        return coverage_of_points(samples, np.array(self.means, np.float32), self.deviation)
 
     def update(self, gan: GAN) -> Update:
         """Makes D's step and G's step on the same latents (see `Recipe.update`)."""

@@ -14,7 +14,7 @@ from jaxgan.core.gan import GAN
 from jaxgan.core.networks import always_training
 from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.models import conv
-from jaxgan.recipes.recipe import ImageRecipe, require_size
+from jaxgan.recipes.recipe import Count, ImageRecipe, NonNegative, Positive, Share, require_size
 from jaxgan.types import DataSpec
 
 
@@ -35,24 +35,22 @@ class MnistConv(ImageRecipe):
     default_length: ClassVar = {"steps": 4296}  # 55,000 * 10 epochs / 128
 
     data: str = "mnist@train[5000:]"  # mnist, tfds:NAME or folder:PATH; @SPLIT may follow
-    batch_size: int = 128  # real examples in one update
-    log_every: int = 50  # steps between two lines of metrics
-    sample_every: int = 250  # steps between two pictures of samples
-    checkpoint_every: int = 500  # steps between two checkpoints
-    grid: tuple[int, int] = (4, 4)  # rows and columns of a picture of samples
-    latent_size: int = 96  # numbers in one latent, from U(-1, 1)
-    generator_width: int = 1024  # units of G's first dense layer
-    generator_channels: tuple[int, int] = (
-        conv.Generator.channels
-    )  # of G at a quarter and at half of the size
-    discriminator_channels: tuple[int, int] = (32, 64)  # of D's convolutions
-    discriminator_width: int = 1024  # units of D's hidden dense layer
-    slope: float = 0.01  # of D's leaky ReLU below zero
-    momentum: float = 0.99  # of batch norm's running averages
-    epsilon: float = 1e-3  # of batch norm
-    learning_rate: float = 1e-3  # of Adam, both networks
-    beta1: float = 0.5  # of Adam
-    beta2: float = 0.999  # of Adam
+    batch_size: Count = 128  # real examples in one update
+    log_every: Count = 50  # steps between two lines of metrics
+    sample_every: Count = 250  # steps between two pictures of samples
+    checkpoint_every: Count = 500  # steps between two checkpoints
+    grid: tuple[Count, Count] = (4, 4)  # rows and columns of a picture of samples
+    latent_size: Count = 96  # dimensions of a latent, from U(-1, 1)
+    generator_width: Count = conv.Generator.width  # units of G's first dense layer
+    generator_channels: tuple[Count, Count] = conv.Generator.channels  # at 1/4 and 1/2 size
+    discriminator_channels: tuple[Count, Count] = conv.Discriminator.channels  # of D's convolutions
+    discriminator_width: Count = conv.Discriminator.width  # units of D's hidden dense layer
+    slope: NonNegative = conv.Discriminator.slope  # of D's leaky ReLU below zero
+    momentum: Share = conv.Generator.momentum  # of batch norm's running statistics
+    epsilon: NonNegative = conv.Generator.epsilon  # of batch norm
+    learning_rate: Positive = 1e-3  # of Adam, both networks
+    beta1: Share = 0.5  # of Adam
+    beta2: Share = 0.999  # of Adam
 
     def gan(self, spec: DataSpec) -> GAN:
         """Makes the GAN (see `Recipe.gan`)."""

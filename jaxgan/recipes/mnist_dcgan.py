@@ -12,7 +12,15 @@ from jaxgan import latents, losses
 from jaxgan.core.gan import GAN
 from jaxgan.core.updates import Update, update_both
 from jaxgan.models import dcgan
-from jaxgan.recipes.recipe import ImageRecipe, require_size
+from jaxgan.recipes.recipe import (
+    Count,
+    Counts,
+    ImageRecipe,
+    NonNegative,
+    Positive,
+    Share,
+    require_size,
+)
 from jaxgan.types import DataSpec
 
 
@@ -33,26 +41,22 @@ class MnistDcgan(ImageRecipe):
     name: ClassVar[str] = "mnist_dcgan"
     default_length: ClassVar = {"epochs": 25}
 
-    batch_size: int = 128  # real examples in one update
-    log_every: int = 50  # steps between two lines of metrics
-    sample_every: int = 1000  # steps between two pictures of samples
-    checkpoint_every: int = 500  # steps between two checkpoints
-    grid: tuple[int, int] = (5, 5)  # rows and columns of a picture of samples
-    latent_size: int = 100  # numbers in one latent, from N(0, 1)
-    generator_channels: tuple[int, int, int] = (
-        dcgan.Generator.channels
-    )  # of G before each convolution
-    discriminator_channels: tuple[int, ...] = (64, 128)  # of D's convolutions
-    slope: float = 0.2  # of D's leaky ReLU below zero
-    dropout: float = 0.3  # probability to drop a value in D
-    init_deviation: float = (
-        dcgan.Generator.init_deviation
-    )  # standard deviation of the convolutions' first kernels
-    momentum: float = 0.9  # of batch norm's running averages
-    epsilon: float = 1e-5  # of batch norm
-    learning_rate: float = 2e-4  # of Adam, both networks
-    beta1: float = 0.9  # of Adam
-    beta2: float = 0.999  # of Adam
+    batch_size: Count = 128  # real examples in one update
+    log_every: Count = 50  # steps between two lines of metrics
+    sample_every: Count = 1000  # steps between two pictures of samples
+    checkpoint_every: Count = 500  # steps between two checkpoints
+    grid: tuple[Count, Count] = (5, 5)  # rows and columns of a picture of samples
+    latent_size: Count = 100  # dimensions of a latent, from N(0, 1)
+    generator_channels: tuple[Count, Count, Count] = dcgan.Generator.channels  # of G's layers
+    discriminator_channels: Counts = dcgan.Discriminator.channels  # of D's convolutions
+    slope: NonNegative = dcgan.Discriminator.slope  # of D's leaky ReLU below zero
+    dropout: Share = dcgan.Discriminator.dropout  # probability that D drops a value
+    init_deviation: NonNegative = dcgan.Generator.init_deviation  # of the initial kernels
+    momentum: Share = dcgan.Generator.momentum  # of batch norm's running statistics
+    epsilon: NonNegative = dcgan.Generator.epsilon  # of batch norm
+    learning_rate: Positive = 2e-4  # of Adam, both networks
+    beta1: Share = 0.9  # of Adam
+    beta2: Share = 0.999  # of Adam
 
     def gan(self, spec: DataSpec) -> GAN:
         """Makes the GAN (see `Recipe.gan`)."""

@@ -14,7 +14,15 @@ from jaxgan.core.combinators import chain, on_part, repeat, share_key
 from jaxgan.core.gan import GAN
 from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.models import dcgan_bn
-from jaxgan.recipes.recipe import ImageRecipe, require_size
+from jaxgan.recipes.recipe import (
+    Count,
+    Counts,
+    ImageRecipe,
+    NonNegative,
+    Positive,
+    Share,
+    require_size,
+)
 from jaxgan.types import DataSpec
 
 # The source records G's loss with a constant 1 that changes no gradient.
@@ -47,29 +55,25 @@ class MnistDcganBn(ImageRecipe):
         "slow": {"steps": 10_000, "log_every": 400},
     }
 
-    batch_size: int = 128  # real examples in one update
-    log_every: int = 200  # steps between two lines of metrics; 25 lines in the default run
-    sample_every: int = 500  # steps between two pictures of samples
-    checkpoint_every: int = 500  # steps between two checkpoints
-    grid: tuple[int, int] = (6, 6)  # rows and columns of a picture of samples
-    discriminator_steps: int = 2  # of D in one iteration, each on its own batch
-    generator_steps: int = 2  # of G in one iteration, all on the same latents
-    latent_size: int = 100  # numbers in one latent, from U(-1, 1)
-    generator_width: int = 1024  # units of G's first dense layer
-    generator_channels: tuple[int, int] = (
-        dcgan_bn.Generator.channels
-    )  # of G at a quarter and at half of the size
-    discriminator_channels: tuple[int, ...] = (1, 64)  # of D's convolutions
-    discriminator_width: int = 1024  # units of D's hidden dense layer
-    slope: float = 0.2  # of D's leaky ReLU below zero
-    init_deviation: float = (
-        dcgan_bn.Generator.init_deviation
-    )  # standard deviation of the first kernels
-    norm_time: float = 5000.0  # time constant of batch norm's running averages, in examples
-    epsilon: float = 1e-5  # of batch norm
-    learning_rate: float = 2e-4  # of Adam, both networks
-    beta1: float = 0.5  # of Adam
-    beta2: float = 0.999  # of Adam
+    batch_size: Count = 128  # real examples in one update
+    log_every: Count = 200  # steps between two lines of metrics; 25 lines in the default run
+    sample_every: Count = 500  # steps between two pictures of samples
+    checkpoint_every: Count = 500  # steps between two checkpoints
+    grid: tuple[Count, Count] = (6, 6)  # rows and columns of a picture of samples
+    discriminator_steps: Count = 2  # of D in one iteration, each on its own batch
+    generator_steps: Count = 2  # of G in one iteration, all on the same latents
+    latent_size: Count = 100  # dimensions of a latent, from U(-1, 1)
+    generator_width: Count = dcgan_bn.Generator.width  # units of G's first dense layer
+    generator_channels: tuple[Count, Count] = dcgan_bn.Generator.channels  # at 1/4 and 1/2 size
+    discriminator_channels: Counts = dcgan_bn.Discriminator.channels  # of D's convolutions
+    discriminator_width: Count = dcgan_bn.Discriminator.width  # units of D's hidden dense layer
+    slope: NonNegative = dcgan_bn.Discriminator.slope  # of D's leaky ReLU below zero
+    init_deviation: NonNegative = dcgan_bn.Generator.init_deviation  # of the initial kernels
+    norm_time: Positive = 5000.0  # time constant of batch norm's running statistics, in examples
+    epsilon: NonNegative = dcgan_bn.Generator.epsilon  # of batch norm
+    learning_rate: Positive = 2e-4  # of Adam, both networks
+    beta1: Share = 0.5  # of Adam
+    beta2: Share = 0.999  # of Adam
 
     @property
     def examples_per_step(self) -> int:

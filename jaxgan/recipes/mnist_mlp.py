@@ -12,7 +12,7 @@ from jaxgan import latents, losses
 from jaxgan.core.gan import GAN
 from jaxgan.core.updates import Update, update_both
 from jaxgan.models import mlp
-from jaxgan.recipes.recipe import ImageRecipe
+from jaxgan.recipes.recipe import Count, Counts, ImageRecipe, NonNegative, Positive, Share
 from jaxgan.types import DataSpec
 
 
@@ -32,20 +32,20 @@ class MnistMlp(ImageRecipe):
     name: ClassVar[str] = "mnist_mlp"
     default_length: ClassVar = {"epochs": 20}
 
-    batch_size: int = 128  # real examples in one update
-    log_every: int = 117  # steps between two lines of metrics; a quarter of an epoch
-    sample_every: int = 468  # steps between two pictures of samples; an epoch of MNIST
-    checkpoint_every: int = 2340  # steps between two checkpoints; five epochs
-    grid: tuple[int, int] = (5, 5)  # rows and columns of a picture of samples
-    latent_size: int = 100  # numbers in one latent, from N(0, 1)
-    generator_widths: tuple[int, ...] = (128, 256, 512, 1024)  # hidden units of G
-    discriminator_widths: tuple[int, ...] = (512, 256)  # hidden units of D
-    slope: float = 0.2  # of D's leaky ReLU below zero
-    momentum: float = 0.9  # of batch norm's running averages
-    epsilon: float = 1e-5  # of batch norm
-    learning_rate: float = 2e-4  # of Adam, both networks
-    beta1: float = 0.5  # of Adam
-    beta2: float = 0.999  # of Adam
+    batch_size: Count = 128  # real examples in one update
+    log_every: Count = 117  # steps between two lines of metrics; a quarter of an epoch
+    sample_every: Count = 468  # steps between two pictures of samples; an epoch of MNIST
+    checkpoint_every: Count = 2340  # steps between two checkpoints; five epochs
+    grid: tuple[Count, Count] = (5, 5)  # rows and columns of a picture of samples
+    latent_size: Count = 100  # dimensions of a latent, from N(0, 1)
+    generator_widths: Counts = mlp.Generator.widths  # hidden units of G
+    discriminator_widths: Counts = mlp.Discriminator.widths  # hidden units of D
+    slope: NonNegative = mlp.Discriminator.slope  # of D's leaky ReLU below zero
+    momentum: Share = mlp.Generator.momentum  # of batch norm's running statistics
+    epsilon: NonNegative = mlp.Generator.epsilon  # of batch norm
+    learning_rate: Positive = 2e-4  # of Adam, both networks
+    beta1: Share = 0.5  # of Adam
+    beta2: Share = 0.999  # of Adam
 
     def gan(self, spec: DataSpec) -> GAN:
         """Makes the GAN (see `Recipe.gan`)."""

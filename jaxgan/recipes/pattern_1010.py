@@ -16,7 +16,7 @@ from jaxgan.core.gan import GAN
 from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.data import Drawn, Feed
 from jaxgan.models import sigmoid_mlp
-from jaxgan.recipes.recipe import Recipe
+from jaxgan.recipes.recipe import Count, Positive, Recipe
 from jaxgan.types import Batch, DataSpec, Images, Latents, PRNGKey
 from jaxgan.util.errors import UserError
 
@@ -67,13 +67,13 @@ class Pattern1010(Recipe):
     name: ClassVar[str] = "pattern_1010"
     default_length: ClassVar = {"steps": 10_000}
 
-    batch_size: int = 1  # real examples in one update
-    log_every: int = 5  # steps between two lines of metrics
-    sample_every: int = 1000  # steps between two records of the pattern
-    checkpoint_every: int = 10_000  # steps between two checkpoints
-    grid: tuple[int, int] = (1, 1)  # rows and columns of a picture of samples
-    width: int = 3  # hidden units of both networks
-    learning_rate: float = 0.01  # of SGD, both networks
+    batch_size: Count = 1  # real examples in one update
+    log_every: Count = 5  # steps between two lines of metrics
+    sample_every: Count = 1000  # steps between two records of the pattern
+    checkpoint_every: Count = 10_000  # steps between two checkpoints
+    grid: tuple[Count, Count] = (1, 1)  # rows and columns of a picture of samples
+    width: Count = sigmoid_mlp.Generator.width  # hidden units of both networks
+    learning_rate: Positive = 0.01  # of SGD, both networks
 
     def feed(self, seed: int, data_dir: str | None = None) -> Feed:
         """Makes the source of patterns (see `Recipe.feed`)."""

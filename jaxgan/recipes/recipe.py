@@ -1,68 +1,100 @@
-"""What a recipe is: the hyper-parameters of a system, and how its parts come from them."""
+"""What a recipe is: the hyperparameters of a system, and the parts that are made of them."""
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from functools import cache
+from inspect import get_annotations
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, get_origin, get_type_hints
 
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 from flax import linen as nn
+from msgspec import Meta
 
+import __main__
 from jaxgan.core.gan import GAN
 from jaxgan.core.networks import Network, in_dtype, in_microbatches, linen
 from jaxgan.core.updates import Update
 from jaxgan.data import Feed, load
 from jaxgan.metrics.modes import Coverage
 from jaxgan.types import Batch, DataSpec
-from jaxgan.util.checking import in_words, is_a
 from jaxgan.util.errors import UserError
+from jaxgan.util.parsing import convert, shown
 
-LARGEST = 2**31 - 1  # of whole numbers: the training steps are counted in int32
-DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}  # None: the parameters' own
+# Types of hyperparameters with a range. Of a plain `float`, every finite number is in range.
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]  # training steps are counted in int32
+Counts = Annotated[tuple[Count, ...], Meta(min_length=1)]  # such as the widths of layers
+Positive = Annotated[float, Meta(gt=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, lt=1)]  # such as a momentum or a probability
+
+DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}  # None: that of the parameters
 MOST_SAMPLES = 10_000  # in a picture
-ABOVE_ZERO = {"learning_rate", "norm_time"}  # hyper-parameters that must not be 0
-BELOW_ONE = {"beta1", "beta2", "momentum", "dropout"}  # those that are shares of something
+
+known: dict[str, type["Recipe"]] = {}  # every recipe that was defined so far, by its name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(ABC):
-    """A system: its hyper-parameters as fields, and the pieces that they make.
+    """A system: its hyperparameters as fields, and the parts that are made of them.
 
-    A subclass lives in a file of its own in this folder; nothing else needs to know of it.
+    A subclass with a `name` of its own is a recipe that `jaxgan train NAME` finds, wherever it is
+    defined (see `jaxgan.recipes`). Its fields may have any types that JSON can hold and the command
+    line can read: numbers, text, tuples of them, `Literal`, `float | None`; ranges are part of the
+    type, as in `Positive`.
     """
 
     name: ClassVar[str]
     default_length: ClassVar[Mapping[str, int]]  # {"steps": n} or {"epochs": n}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # other values of fields, by name
 
-    batch_size: int  # real examples in one update
-    steps: int | None = None  # length of the run in training steps
-    epochs: int | None = None  # length of the run in passes over the data
-    log_every: int  # steps between two lines of metrics
-    sample_every: int  # steps between two pictures of samples
-    checkpoint_every: int  # steps between two checkpoints
-    eval_every: int | None = None  # steps between two evaluations of samples; none if not given
-    eval_num: int = 2000  # samples in such an evaluation
+    batch_size: Count  # real examples in one update
+    steps: Count | None = None  # length of the run in training steps
+    epochs: Count | None = None  # length of the run in passes over the data
+    log_every: Count  # steps between two lines of metrics
+    sample_every: Count  # steps between two pictures of samples
+    checkpoint_every: Count  # steps between two checkpoints
+    eval_every: Count | None = None  # steps between two evaluations of samples; none if not given
+    eval_num: Count = 2000  # samples in such an evaluation
     best_by: str = "fid"  # the metric by which the best checkpoint is kept
-    grid: tuple[int, int]  # rows and columns of a picture of samples
-    dtype: str = "float32"  # that the networks compute in: float32 or bfloat16
-    microbatch: int | None = None  # examples of a batch to compute at a time, to save memory
+    grid: tuple[Count, Count]  # rows and columns of a picture of samples
+    dtype: Literal["float32", "bfloat16"] = "float32"  # that the networks compute in
+    microbatch: Count | None = None  # examples of a batch to compute at a time, to save memory
+
+    def __init_subclass__(cls, **options: Any):
+        """Makes a recipe with a name of its own known by it.
+
+        Raises:
+            UserError: if another recipe has that name.
+        """
+        super().__init_subclass__(**options)
+        if "name" not in vars(cls):
+            return
+        other = known.get(cls.name, cls)  # the same one if a cell or a module is run again
+        if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise UserError(
+                f"two recipes are called {cls.name!r}, one in {source_of(other)} and one in "
+                f"{source_of(cls)}: give one of them another name"
+            )
+        known[cls.name] = cls
 
     def __post_init__(self):
-        self.check_values(vars(self))
+        for name, value in self.check_values(vars(self)).items():
+            object.__setattr__(self, name, value)
         if math.prod(self.grid) > MOST_SAMPLES:
             raise UserError(f"grid must have at most {MOST_SAMPLES} places, not {self.grid}")
         if self.steps is not None and self.epochs is not None:
-            raise UserError("steps and epochs are two ways to say how long: give one of them")
+            raise UserError("steps and epochs both say how long to train: give one of them")
         if self.microbatch is not None and self.batch_size % self.microbatch:
             raise UserError(
                 f"microbatch must divide the batch size {self.batch_size}, not {self.microbatch}"
             )
-        if self.dtype not in DTYPES:
-            raise UserError(f"dtype must be {' or '.join(DTYPES)}, not {self.dtype}")
 
     def network(self, module: nn.Module) -> Network:
         """Makes a network that computes as `dtype` and `microbatch` say.
@@ -81,21 +113,26 @@ class Recipe(ABC):
         return network
 
     @classmethod
-    def check_values(cls, values: Mapping[str, Any]) -> None:
-        """Checks hyper-parameters, each by itself.
+    def check_values(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Checks and converts hyperparameters, each by itself.
 
         Args:
-            values: by name; names that are no hyper-parameters are passed over.
+            values: by name, as Python or JSON has them (lists for tuples). Other names are ignored.
+
+        Returns:
+            The hyperparameters among them, each of its field's type.
 
         Raises:
-            UserError: if a value is of a wrong type, or out of range.
+            UserError: if a value has the wrong type, or is out of range.
         """
-        for field in fields(cls):
-            if field.name in values:
-                _check_value(field.name, field.type, values[field.name])
+        return {
+            name: _converted(values[name], kind, name)
+            for name, kind in _kinds(cls).items()
+            if name in values
+        }
 
     def with_values(self, values: Mapping[str, Any]) -> "Recipe":
-        """Makes a recipe with other values, such as traced ones, that are not checked."""
+        """Makes a recipe with other values, which are not checked: they may be tracers."""
         other = copy(self)
         for name, value in values.items():
             object.__setattr__(other, name, value)
@@ -103,17 +140,17 @@ class Recipe(ABC):
 
     @property
     def examples_per_step(self) -> int:
-        """Real examples that one training step takes."""
+        """Number of real examples that one training step takes."""
         return self.batch_size
 
     def total_steps(self, examples: int | None) -> int:
         """Computes the length of the run.
 
         Args:
-            examples: number of examples in the data set, None where they are drawn.
+            examples: number of examples in the data set; None where they are drawn.
 
         Returns:
-            Training steps.
+            The number of training steps.
 
         Raises:
             UserError: if the length is in epochs and there is no data set.
@@ -155,7 +192,7 @@ class Recipe(ABC):
         """
 
     def coverage(self, samples: np.ndarray) -> Coverage | None:
-        """Counts which modes of the data samples are of.
+        """Measures which modes of the data the samples cover.
 
         Args:
             samples: uint8 images [N, H, W, C], or float32 vectors [N, D].
@@ -173,8 +210,8 @@ class Recipe(ABC):
             spec: what the examples look like.
 
         Returns:
-            What `GAN.inputs` takes from a batch: here "label" `[count]`, classes in turn, where the
-            data set has them; unconditional GANs do not look at it.
+            What `GAN.inputs` takes from a batch: here "label" `[count]`, each class in turn, where
+            the data set has labels; an unconditional GAN ignores it.
         """
         if spec.classes is None:
             return {}
@@ -188,7 +225,7 @@ class Recipe(ABC):
             gan: what `self.gan` made.
 
         Returns:
-            The update; `jaxgan.steps.make_step` makes a step of it.
+            The update, of which `jaxgan.make_step` makes a step.
         """
 
 
@@ -197,10 +234,10 @@ class ImageRecipe(Recipe):
     """A recipe that learns from a data set of images."""
 
     value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)  # of black and white
-    default_size: ClassVar[int] = 28  # of pictures that come in no size of their own
+    default_size: ClassVar[int] = 28  # height and width of images that differ in size
 
     data: str = "mnist"  # mnist, tfds:NAME or folder:PATH; @SPLIT may follow the first two
-    image_size: int | None = None  # resize pictures to this height and width
+    image_size: Count | None = None  # resize images to this height and width
 
     def feed(self, seed: int, data_dir: str | None = None) -> Feed:
         """Opens the data set (see `Recipe.feed`)."""
@@ -217,37 +254,61 @@ class ImageRecipe(Recipe):
         )
 
 
-def _check_value(name: str, kind: Any, value: Any) -> None:
-    """Checks a hyper-parameter's type; counts are at least 1, lists not empty, numbers finite."""
-    if not is_a(kind, value):
-        raise UserError(f"{name} must be {in_words(kind)}, not {value!r:.50}")
-    if isinstance(value, tuple):
-        if not value:
-            raise UserError(f"{name} must not be empty")
-        for item in value:
-            _check_value(name, int, item)
-    elif kind is float:
-        if not math.isfinite(value) or value < 0 or (value == 0 and name in ABOVE_ZERO):
-            raise UserError(f"{name} must be a positive number, not {value}")
-        if value >= 1 and name in BELOW_ONE:
-            raise UserError(f"{name} must be less than 1, not {value}")
-    elif is_a(int, value) and not 1 <= value <= LARGEST:
-        raise UserError(f"{name} must be at least 1 and at most {LARGEST}, not {value}")
+def source_of(kind: type[Recipe]) -> str:
+    """Returns where a recipe is defined: the name of a module, or the path of a file."""
+    if kind.__module__ == "__main__" and hasattr(__main__, "__file__"):  # a script's, not a shell's
+        return str(Path(__main__.__file__).resolve())
+    return kind.__module__
+
+
+@cache
+def _kinds(kind: type[Recipe]) -> dict[str, Any]:
+    """The types of a recipe's fields, with their ranges."""
+    hints = get_type_hints(kind, include_extras=True)
+    own = [hints[name] for name in get_annotations(kind)]
+    if "__dataclass_fields__" not in vars(kind) and any(
+        ClassVar not in (x, get_origin(x)) for x in own
+    ):
+        raise TypeError(f"{kind.__name__} has fields, so it must be a @dataclass")
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
+def _converted(value: Any, kind: Any, name: str) -> Any:
+    value = convert(value.item() if isinstance(value, np.generic) else value, kind, name)
+    try:
+        json.dumps(msgspec.to_builtins(value), allow_nan=False)  # as config.json will hold it
+    except ValueError:
+        raise UserError(f"{name} must be finite, not {shown(value)}") from None
+    return value
+
+
+def require_classes(spec: DataSpec) -> int:
+    """Returns the number of classes, for networks that are conditioned on labels.
+
+    Args:
+        spec: what the examples look like.
+
+    Raises:
+        UserError: if the data set has no labels.
+    """
+    if spec.classes is None:
+        raise UserError("these networks need labels, which this data set does not have")
+    return spec.classes
 
 
 def require_size(shape: tuple[int, ...], *, multiple: int, least: int) -> tuple[int, int, int]:
     """Checks that convolutional networks can make images of a shape.
 
     Args:
-        shape: of one image.
-        multiple: what height and width must be multiples of.
+        shape: the shape of one example.
+        multiple: height and width must be multiples of it.
         least: the smallest height and width.
 
     Returns:
         The shape (H, W, C).
 
     Raises:
-        UserError: if they cannot.
+        UserError: if it is not the shape of an image, or height or width do not fit.
     """
     if len(shape) != 3:
         raise UserError(f"these networks make images, not examples of shape {shape}")

@@ -14,8 +14,9 @@ from jaxgan.core.gan import GAN
 from jaxgan.core.networks import in_packs
 from jaxgan.data import Feed, Resident, Stacked
 from jaxgan.features import digits, extract
-from jaxgan.metrics.modes import Coverage, of_labels
+from jaxgan.metrics.modes import Coverage, coverage_of_labels
 from jaxgan.recipes.mnist_dcgan import MnistDcgan
+from jaxgan.recipes.recipe import Count, Share
 from jaxgan.types import DataSpec
 from jaxgan.util.errors import UserError
 
@@ -38,8 +39,8 @@ class StackedMnist(MnistDcgan):
 
     name: ClassVar[str] = "stacked_mnist"
 
-    packing: int = 1  # examples that D judges at once; 2 to 4 in PacGAN
-    beta1: float = 0.5  # of Adam
+    packing: Count = 1  # examples that D judges at once; 2 to 4 in PacGAN
+    beta1: Share = 0.5  # of Adam
 
     @property
     def examples_per_step(self) -> int:
@@ -70,4 +71,4 @@ class StackedMnist(MnistDcgan):
             labels = digits.CLASSES * labels + np.argmax(
                 network.logits(jnp.asarray(features)), axis=1
             )
-        return of_labels(labels, digits.CLASSES**CHANNELS)
+        return coverage_of_labels(labels, digits.CLASSES**CHANNELS)

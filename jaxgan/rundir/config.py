@@ -1,34 +1,23 @@
-"""config.json: what a run was made with.
-
-The recipe and every hyper-parameter, the seed, the length, versions and devices.
-"""
+"""config.json: what a run was made with, and what it takes to make its recipe again."""
 
 import datetime
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
+import shlex
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
+import msgspec
 from jax.sharding import Mesh
 
 from jaxgan.devices import environment
-from jaxgan.recipes import Recipe, find_recipe, recipes
+from jaxgan.recipes import ImageRecipe, Recipe, find_recipe, recipes, source_of
+from jaxgan.rundir.schema import Config, Device
 from jaxgan.rundir.sweep import Members, check_sweep
 from jaxgan.types import DataSpec
-from jaxgan.util.checking import unsound
 from jaxgan.util.errors import UserError
-from jaxgan.util.files import write_atomically
+from jaxgan.util.files import read_bytes, write_atomically
+from jaxgan.util.parsing import decode, shown
 
-_LENGTH = ("steps", "epochs")  # the hyper-parameters that a resumed run may change
-
-
-class Devices(NamedTuple):
-    """What a run was made on."""
-
-    per_process: int
-    processes: int
-    deterministic: bool
+_LENGTH = ("steps", "epochs")  # the hyperparameters that a resumed run may change
 
 
 def describe(
@@ -38,42 +27,53 @@ def describe(
     spec: DataSpec,
     mesh: Mesh,
     members: Members | None = None,
-) -> dict[str, Any]:
+) -> Config:
     """Puts together what config.json holds.
 
     Args:
         recipe: the recipe.
-        seed: of the run.
-        steps: length of the run.
+        seed: the seed of the run.
+        steps: the length of the run.
         spec: what the examples look like.
         mesh: the devices that the run uses.
-        members: of a population.
+        members: the members of a population.
 
     Returns:
-        A dictionary that JSON can hold.
+        The config.
+
+    Raises:
+        UserError: if the recipe cannot be found again by its name.
     """
-    return {
-        "recipe": recipe.name,
-        "description": (recipe.__doc__ or "").splitlines()[0],
-        "hyperparameters": asdict(recipe),
-        "seed": seed,
-        **({} if members is None else {"members": asdict(members)}),
-        "steps": steps,
-        "shape": spec.shape,
-        "classes": spec.classes,
-        "versions": environment.versions(),
-        "device": environment.devices(mesh),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
+    kind = type(recipe)
+    if "name" not in vars(kind):
+        raise UserError(
+            f"{kind.__name__} has no name of its own, by which its run would be loaded: add "
+            f'name: ClassVar[str] = "..." to the class'
+        )
+    return Config(
+        recipe=recipe.name,
+        source=source_of(kind),
+        description=(recipe.__doc__ or "").partition("\n")[0],
+        hyperparameters=asdict(recipe),
+        seed=seed,
+        members=members,
+        steps=steps,
+        shape=spec.shape,
+        classes=spec.classes,
+        versions=environment.versions(),
+        device=Device(**environment.devices(mesh)),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
 
 
-def write_config(run: Path, config: Mapping[str, Any]) -> None:
+def write_config(run: Path, config: Config) -> None:
     """Writes config.json, whole or not at all."""
-    write_atomically(run / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    text = msgspec.json.format(msgspec.json.encode(config), indent=2)
+    write_atomically(run / "config.json", text + b"\n")
 
 
-def read_config(run: Path) -> dict[str, Any]:
-    """Reads config.json.
+def parse_config(run: Path) -> Config:
+    """Reads config.json without a look at the recipe, which may not be known here.
 
     Args:
         run: the run directory.
@@ -82,90 +82,103 @@ def read_config(run: Path) -> dict[str, Any]:
         What `describe` made.
 
     Raises:
-        UserError: if `run` is no run directory, or the file is damaged.
+        UserError: if `run` is not a run directory, or the file is damaged.
     """
     path = run / "config.json"
     try:
-        config = json.loads(path.read_text("utf-8"))
+        data = read_bytes(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{run} is no run directory: it has no config.json") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: {error}") from None
-    if wrong := unsound(config):
-        raise UserError(f"{path} is damaged, or not of a run: it has no sound {', '.join(wrong)}")
-    kind = recipes().get(config["recipe"], Recipe)  # which may be one of another version
+        raise UserError(f"{run} is not a run directory: it has no config.json") from None
     try:
-        kind.check_values(_as_tuples(config["hyperparameters"]))
-        if (members := read_members(config)) is not None:
-            check_sweep(members.sweep, kind)
+        return decode(data, Config)
+    except UserError as error:
+        raise UserError(f"{path} is damaged, or not of a run: {error}") from None
+
+
+def read_config(run: Path) -> Config:
+    """Reads config.json, and checks it against the recipe.
+
+    Args:
+        run: the run directory.
+
+    Returns:
+        What `describe` made; `read_recipe` makes its recipe.
+
+    Raises:
+        UserError: if `run` is not a run directory or was made by an older version, its recipe is
+            not known, or the file is damaged.
+    """
+    config, path = parse_config(run), run / "config.json"
+    if config.source is None:
+        version = config.versions.get("jaxgan", "an unknown version")
+        raise UserError(
+            f"{run} was made by jaxgan {version}, whose checkpoints this version cannot read: "
+            "install that version to go on with it, or train anew with another --out"
+        )
+    if config.recipe not in recipes() and not config.source.startswith("jaxgan."):
+        file = "FILE" if config.source == "__main__" else shlex.quote(config.source)
+        raise UserError(
+            f"{run} was made by the recipe {shown(config.recipe)} of {config.source}: "
+            f"add --import {file}"
+        )
+    try:
+        _check(config)
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}") from None
     return config
 
 
-def read_devices(config: Mapping[str, Any]) -> Devices:
-    """Reads what a run was made on.
-
-    Args:
-        config: what `read_config` read.
-
-    Returns:
-        What is said there; one device where nothing is.
-    """
-    said = config.get("device") or {}
-    processes = max(1, said.get("processes") or 1)
-    count = max(1, (said.get("count") or 1) // processes)
-    return Devices(count, processes, bool(said.get("deterministic")))
-
-
-def read_members(config: Mapping[str, Any]) -> Members | None:
-    """Reads what the members of a population differ in.
-
-    Args:
-        config: what `read_config` read.
-
-    Returns:
-        The members; None if the run is of one GAN.
-    """
-    said = config.get("members")
-    if said is None:
-        return None
-    sweep = {name: tuple(map(float, values)) for name, values in said["sweep"].items()}
-    return Members(**said | {"sweep": sweep})
-
-
-def read_spec(config: Mapping[str, Any]) -> DataSpec:
-    """Reads what the examples of a run look like.
-
-    Args:
-        config: what `read_config` read.
-    """
-    return DataSpec(tuple(config["shape"]), config.get("classes"))
-
-
-def read_recipe(config: Mapping[str, Any]) -> Recipe:
+def read_recipe(config: Config) -> Recipe:
     """Makes the recipe of a run again.
 
     Args:
         config: what `read_config` read.
 
     Returns:
-        The recipe with the run's hyper-parameters.
+        The recipe, with the run's hyperparameters.
 
     Raises:
-        UserError: if there is no such recipe, or it has other hyper-parameters now.
+        UserError: if there is no such recipe, or it has other hyperparameters now.
     """
+    kind = find_recipe(config.recipe)
+    values = kind.check_values(config.hyperparameters)
     try:
-        return find_recipe(config["recipe"])(**_as_tuples(config["hyperparameters"]))
-    except TypeError as error:
+        return kind(**config.hyperparameters | values)
+    except TypeError as error:  # of a missing or an unknown hyperparameter
         raise UserError(
-            f"this run was made by another version of {config['recipe']}: {error}"
+            f"this run was made by another version of {config.recipe}: {error}"
         ) from None
 
 
-def _as_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Hyper-parameters as a recipe has them: JSON knows only lists."""
-    return {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
+def _check(config: Config) -> None:
+    """Checks a config against its recipe: values, sweeps, and the shape of examples."""
+    recipe = read_recipe(config)
+    if config.members is not None:
+        check_sweep(config.members.sweep, type(recipe))
+        for setting in config.members.settings:
+            replace(recipe, **setting)
+    if isinstance(recipe, ImageRecipe) and len(config.shape) != 3:
+        raise UserError(f"{recipe.name} learns images, not examples of shape {config.shape}")
+    recipe.gan(config.spec)
+
+
+def check_data(run: Path, config: Config, spec: DataSpec) -> None:
+    """Checks that the data is still what a run was trained on.
+
+    Args:
+        run: the run directory.
+        config: what `read_config` read.
+        spec: what the examples look like now.
+
+    Raises:
+        UserError: if their shape or the number of classes differs.
+    """
+    if spec != config.spec:
+        raise UserError(
+            f"{run} was trained on examples of shape {config.shape} with "
+            f"{config.classes or 'no'} classes, but the data has {spec.shape} with "
+            f"{spec.classes or 'no'}: either changed"
+        )
 
 
 def check_same(run: Path, recipe: Recipe, seed: int, members: Members | None = None) -> None:
@@ -181,21 +194,20 @@ def check_same(run: Path, recipe: Recipe, seed: int, members: Members | None = N
         UserError: if something else differs; it names what, with both values.
     """
     config = read_config(run)
-    before = {"recipe": config["recipe"], "seed": config["seed"]}
+    before = {"recipe": config.recipe, "seed": config.seed}
     after = {"recipe": recipe.name, "seed": seed}
-    for found, said in ((before, read_members(config)), (after, members)):
+    for found, said in ((before, config.members), (after, members)):
         if said is not None:
             found |= {"members": said.count, "sweep": dict(said.sweep)}
-            if members is None or members.at_once is not None:  # else it is as it was
+            if members is None or members.at_once is not None:  # else it stays as it was
                 found["at_once"] = said.at_once
     if before["recipe"] == after["recipe"]:
-        before |= config["hyperparameters"]
-        after |= json.loads(json.dumps(asdict(recipe)))  # as it was written: lists for tuples
-    names = [name for name in before | after if name not in _LENGTH]
+        before |= asdict(read_recipe(config))
+        after |= asdict(recipe)
     differing = [
-        f"{name} ({before.get(name)} there, {after.get(name)} here)"
-        for name in names
-        if before.get(name) != after.get(name)
+        f"{name} ({shown(before.get(name))} there, {shown(after.get(name))} here)"
+        for name in before | after
+        if name not in _LENGTH and before.get(name) != after.get(name)
     ]
     if differing:
         raise UserError(

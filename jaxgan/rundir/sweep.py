@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from itertools import product
+from typing import get_type_hints
 
 from jaxgan.util.errors import UserError
 
@@ -65,8 +66,9 @@ class Members:
 
 
 def numeric(kind: type) -> list[str]:
-    """Lists the hyper-parameters that can be swept: the real numbers."""
-    return [field.name for field in fields(kind) if field.type is float]
+    """Lists the hyperparameters that can be swept: the real numbers."""
+    types = get_type_hints(kind)
+    return [field.name for field in fields(kind) if types[field.name] is float]
 
 
 def check_sweep(sweep: Mapping[str, tuple[float, ...]], kind: type) -> None:

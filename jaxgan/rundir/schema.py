@@ -1,0 +1,112 @@
+"""What config.json, metrics.jsonl and evaluations.jsonl hold, as types that msgspec checks."""
+
+import math
+from typing import Annotated, Any, NotRequired, TypedDict
+
+from msgspec import Meta, Struct
+
+from jaxgan.recipes import Count
+from jaxgan.rundir.sweep import Members
+from jaxgan.types import DataSpec
+from jaxgan.util.errors import UserError
+from jaxgan.util.parsing import convert
+
+LARGEST = 2**27  # numbers in one example: half a gigabyte
+
+Seed = Annotated[int, Meta(ge=0, lt=2**32)]  # see jaxgan.keys
+Shape = Annotated[tuple[Count, ...], Meta(min_length=1, max_length=8)]
+
+
+class Device(Struct, frozen=True):
+    """What a run was trained on; what is not known has its default."""
+
+    platform: str | None = None
+    kind: str | None = None
+    count: Count = 1  # devices of all processes
+    processes: Count = 1
+    cores: Count | None = None
+    deterministic: bool = False
+    xla_flags: str = ""
+
+    @property
+    def per_process(self) -> int:
+        """Devices of each process."""
+        return max(1, self.count // self.processes)
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """config.json."""
+
+    recipe: str  # its name
+    source: str | None = None  # the module or file that defines it; not there before version 0.2
+    description: str | None = None
+    hyperparameters: dict[str, Any]
+    seed: Seed
+    members: Members | None = None  # None for one GAN
+    steps: Count | None = None  # length of the run
+    shape: Shape  # of one example
+    classes: Count | None = None  # None if the data has no labels
+    versions: dict[str, str] = {}
+    device: Device = Device()
+    created: str | None = None
+
+    def __post_init__(self):
+        if math.prod(self.shape) > LARGEST:
+            raise UserError(f"an example of shape {self.shape} is too large")
+
+    @property
+    def spec(self) -> DataSpec:
+        """What the examples look like."""
+        return DataSpec(self.shape, self.classes)
+
+
+class Evaluation(TypedDict):
+    """A line of evaluations.jsonl."""
+
+    step: Count
+    metrics: dict[str, float]
+    floors: dict[str, float]  # the metrics of real examples
+    protocol: str
+
+
+class _Head(TypedDict):
+    """What a line of metrics.jsonl holds besides metrics and a digest."""
+
+    step: Count
+    images_per_second: NotRequired[float]
+
+
+def check_record(line: Any, members: int | None = None) -> dict[str, Any]:
+    """Checks a line of metrics.jsonl: a step, metrics, and maybe a digest and the speed.
+
+    Args:
+        line: the line, from JSON.
+        members: the number of members of a population: metrics and digest are lists with an entry
+            for each, and a metric that was not finite is None. None for one GAN.
+
+    Returns:
+        The line.
+
+    Raises:
+        UserError: if it is something else.
+    """
+    metrics, digest = float, str
+    if members is not None:
+        length = Meta(min_length=members, max_length=members)
+        metrics = Annotated[list[float | None], length]
+        digest = Annotated[list[str], length]
+    convert(line, _Head, "line")
+    others = {name: x for name, x in line.items() if name not in _Head.__annotations__}
+    if "digest" in others:
+        convert(others.pop("digest"), digest, "digest")
+    convert(others, dict[str, metrics], "line")
+    return line
+
+
+def check_evaluation(line: Any) -> Evaluation:
+    """Checks a line of evaluations.jsonl.
+
+    Raises:
+        UserError: if it is something else.
+    """
+    return convert(line, Evaluation, "line")
