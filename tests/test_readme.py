@@ -54,5 +54,5 @@ def test_the_named_recipes_and_options_exist():
 
 
 def test_the_table_lists_every_recipe():
-    for name in recipes():
-        assert f"| `{name}` |" in README
+    for name, kind in recipes().items():
+        assert f"| `{name}` |" in README or not kind.__module__.startswith("jaxgan.")

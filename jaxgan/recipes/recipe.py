@@ -263,7 +263,9 @@ def source_of(kind: type[Recipe]) -> str:
 
 @cache
 def _kinds(kind: type[Recipe]) -> dict[str, Any]:
-    """The types of a recipe's fields, with their ranges."""
+    """The types of a recipe's fields, with their ranges; raises where its class is incomplete."""
+    if "name" not in vars(kind):
+        raise TypeError(f"{kind.__name__} needs a `name` of its own, to find its recipe by")
     hints = get_type_hints(kind, include_extras=True)
     own = [hints[name] for name in get_annotations(kind)]
     if "__dataclass_fields__" not in vars(kind) and any(

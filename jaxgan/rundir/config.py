@@ -40,19 +40,10 @@ def describe(
 
     Returns:
         The config.
-
-    Raises:
-        UserError: if the recipe cannot be found again by its name.
     """
-    kind = type(recipe)
-    if "name" not in vars(kind):
-        raise UserError(
-            f"{kind.__name__} has no name of its own, by which its run would be loaded: add "
-            f'name: ClassVar[str] = "..." to the class'
-        )
     return Config(
         recipe=recipe.name,
-        source=source_of(kind),
+        source=source_of(type(recipe)),
         description=(recipe.__doc__ or "").partition("\n")[0],
         hyperparameters=asdict(recipe),
         seed=seed,
@@ -162,23 +153,26 @@ def _check(config: Config) -> None:
     recipe.gan(config.spec)
 
 
-def check_data(run: Path, config: Config, spec: DataSpec) -> None:
+def check_data(run: Path, spec: DataSpec) -> None:
     """Checks that the data is still what a run was trained on.
 
     Args:
         run: the run directory.
-        config: what `read_config` read.
         spec: what the examples look like now.
 
     Raises:
         UserError: if their shape or the number of classes differs.
     """
-    if spec != config.spec:
+    before = read_config(run).spec
+    if spec != before:
         raise UserError(
-            f"{run} was trained on examples of shape {config.shape} with "
-            f"{config.classes or 'no'} classes, but the data has {spec.shape} with "
-            f"{spec.classes or 'no'}: either changed"
+            f"{run} was trained on {_in_words(before)}, but its data now has {_in_words(spec)}: "
+            "restore the data, or config.json if that was edited"
         )
+
+
+def _in_words(spec: DataSpec) -> str:
+    return f"examples of shape {spec.shape} in {spec.classes or 'no'} classes"
 
 
 def check_same(run: Path, recipe: Recipe, seed: int, members: Members | None = None) -> None:

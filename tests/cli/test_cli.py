@@ -15,8 +15,10 @@ from jaxgan.devices.mesh import make_mesh
 from jaxgan.recipes import recipes
 from jaxgan.recipes.mnist_dcgan_bn import MnistDcganBn
 from jaxgan.rundir.config import read_config
+from jaxgan.types import DataSpec
 
 ALL = sorted(recipes())
+SPEC = DataSpec((28, 28, 1), 10)  # of MNIST
 
 
 def assert_refused(done: Result, told: str) -> None:
@@ -221,7 +223,7 @@ def test_a_folder_of_pictures_is_learned_in_color(recipe, here, pictures):
     words = [word for word in TINY[recipe] if word != "mnist@train[:64]"]
     words.remove("--data")
     assert command("train", recipe, *words, *data, "--out", "rün dir").status == 0
-    assert read_config(here / "rün dir")["shape"] == [12, 12, 3]
+    assert read_config(here / "rün dir").shape == (12, 12, 3)
     with Image.open(here / "rün dir" / "final.png") as picture:
         assert picture.mode == "RGB"
 
@@ -246,7 +248,7 @@ def test_a_run_is_not_overwritten_without_being_asked(here, whole_run):
     assert_refused(command(*words), "run holds a run already: go on with --resume, choose another")
     assert contents(run) == before
     assert command(*words, "--overwrite").status == 0
-    assert read_config(run)["steps"] == 10
+    assert read_config(run).steps == 10
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["10"]
     assert not (run / "notes.txt").exists()
 
@@ -298,7 +300,7 @@ def test_a_resumed_run_takes_its_seed_and_hyperparameters_from_the_run(here, mon
     asked = []
     monkeypatch.setattr(training, "train", lambda *a, **options: asked.append((*a, options)))
     recipe = MnistDcganBn(epochs=7, slope=0.3, grid=(1, 2))
-    rundir.create(here / "run", rundir.describe(recipe, 5, 14, (28, 28, 1), make_mesh(1)))
+    rundir.create(here / "run", rundir.describe(recipe, 5, 14, SPEC, make_mesh(1)))
 
     def resumed(*more: str):
         done = command("train", "mnist_dcgan_bn", "--out", "run", "--resume", *more)
@@ -330,7 +332,7 @@ def test_a_preset_is_a_start_that_options_change(here, monkeypatch):
 
 def test_a_preset_that_changes_a_run_is_not_ignored_when_it_is_resumed(here):
     recipe = MnistDcganBn(log_every=7)
-    rundir.create(here / "run", rundir.describe(recipe, 0, 14, (28, 28, 1), make_mesh(1)))
+    rundir.create(here / "run", rundir.describe(recipe, 0, 14, SPEC, make_mesh(1)))
     words = ["train", "mnist_dcgan_bn", "--out", "run", "--resume", "--preset", "slow"]
     assert_refused(command(*words), r"log_every \(7 there, 400 here\)$")
 
