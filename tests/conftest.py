@@ -40,7 +40,7 @@ def here(tmp_path, monkeypatch, mnist_dir) -> Path:
 
     The report takes a third of the time of a short run.
     """
-    monkeypatch.setattr("jaxgan.training.loop.write_report", lambda run: run)
+    monkeypatch.setattr("jaxgan.training.observers.write_report", lambda run: run)
     path = tmp_path / "here"
     path.mkdir()
     monkeypatch.chdir(path)
@@ -62,7 +62,7 @@ def whole_run(tmp_path_factory, mnist_dir) -> Callable[[str], Path]:
             run = tmp_path_factory.mktemp("whole") / recipe
             words = [*TINY[recipe], "--steps", "40", "--out", str(run), "--data-dir", mnist_dir]
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("jaxgan.training.loop.write_report", write_report)
+                patch.setattr("jaxgan.training.observers.write_report", write_report)
                 done = command("train", recipe, *words)
             assert done.status == 0, done.err
             made[recipe] = run

@@ -2,58 +2,65 @@
 
 from jaxgan.rundir.checkpoints import Checkpoints
 from jaxgan.rundir.config import (
-    Devices,
+    check_data,
     check_same,
     describe,
     read_config,
-    read_devices,
-    read_members,
     read_recipe,
-    read_spec,
     write_config,
 )
 from jaxgan.rundir.directory import (
     BEST,
+    CHECKPOINTS,
     Sample,
     check_free,
     create,
     find_samples,
+    identify,
     locked,
-    rewind,
+    read_vectors,
     sample_path,
     write_evaluation,
+    write_vectors,
 )
 from jaxgan.rundir.loading import Trained, draw, load, load_all
 from jaxgan.rundir.log import EVALUATIONS, METRICS, read_evaluations, read_metrics
+from jaxgan.rundir.resuming import best_at, best_step, resume_step, rewind
+from jaxgan.rundir.schema import Config
 from jaxgan.rundir.sweep import Members
 
 __all__ = [
     "BEST",
+    "CHECKPOINTS",
     "EVALUATIONS",
     "METRICS",
     "Checkpoints",
-    "Devices",
+    "Config",
     "Members",
     "Sample",
     "Trained",
+    "best_at",
+    "best_step",
+    "check_data",
     "check_free",
     "check_same",
     "create",
     "describe",
     "draw",
     "find_samples",
+    "identify",
     "load",
     "load_all",
     "locked",
     "read_config",
-    "read_devices",
     "read_evaluations",
-    "read_members",
     "read_metrics",
     "read_recipe",
-    "read_spec",
+    "read_vectors",
+    "resume_step",
     "rewind",
     "sample_path",
     "write_config",
     "write_evaluation",
+    "write_vectors",
 ]

@@ -1,45 +1,79 @@
-"""Checkpoints of a GAN's state, by Orbax: the only file that knows it."""
+"""Checkpoints of a GAN's state, which Orbax writes and a digest seals.
+
+checkpoints/40/default   the state of step 40, as Orbax writes it
+checkpoints/40/sha256    the digest of those files
+checkpoints/50.partial   a checkpoint that is being written or deleted, or was when the run ended
+checkpoints/replaced/30  a damaged checkpoint, after step 30 was trained and saved again
+
+A folder gets the name of its step only once all of it is on the disk. Damage is a digest that
+differs, nothing else; an error of the file system is never taken for it.
+"""
 
 import hashlib
-import logging
 import os
 import re
 import shutil
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Sharding, SingleDeviceSharding
 
+from jaxgan.core.fingerprint import digest
 from jaxgan.core.state import GANState, steps_done
-from jaxgan.devices.mesh import fail_together, is_main_process
-from jaxgan.util.errors import CannotSave, UserError
+from jaxgan.devices.mesh import is_main_process, local_copy
+from jaxgan.util.errors import CannotSave, FileError, UserError
+from jaxgan.util.files import (
+    files_below,
+    naming,
+    open_regular,
+    read_bytes,
+    sync,
+    sync_tree,
+    write_atomically,
+)
 
-logger = logging.getLogger(__name__)
-
-STATE = "default"  # Orbax's name for the folder of a checkpoint that holds the state
+STATE = "default"  # the folder of a checkpoint that holds the state
 SEAL = "sha256"  # the file beside it that holds its digest
+PARTIAL = ".partial"  # the end of the name of a checkpoint that does not count
+REPLACED = "replaced"  # the folder of damaged checkpoints
+KEPT = 5  # checkpoints of a run
+BLOCK = 2**20  # bytes read at once
+
+Keep = Callable[[Sequence[int]], Collection[int]]  # all steps, oldest first -> those to be kept
+
+
+def newest(steps: Sequence[int]) -> Collection[int]:
+    """Chooses the newest `KEPT` steps."""
+    return steps[-KEPT:]
 
 
 class Checkpoints:
-    """The checkpoints of one run, by step. The newest few are kept.
+    """The checkpoints of one run, by step.
 
-    Saving happens in the background; `close` (or leaving the `with` block) waits for it. With each
-    state goes a digest of its files, so that damage is found before Orbax reads them.
+    Saving happens in the background; `wait`, `close` or leaving the `with` block waits for it.
+    Where several processes train together, the main process saves for all.
     """
 
     def __init__(
-        self, path: Path, like: GANState, sharding: Sharding | None = None, *, keep: int = 5
+        self,
+        path: Path,
+        like: GANState,
+        sharding: Sharding | None = None,
+        *,
+        keep: Keep = newest,
     ):
-        """Opens the checkpoints in a folder, which need not exist before the first is saved.
+        """Opens the checkpoints in a folder.
 
         Args:
-            path: the folder. Where several processes train together, all of them see it, and call
-                the methods of their `Checkpoints` together.
+            path: the folder, made with the first checkpoint; its parent exists.
             like: a state of the run's GAN, or its shapes (`jax.eval_shape`).
             sharding: where restored arrays go; None for this process's first device.
-            keep: how many of the newest to keep.
+            keep: which to keep whenever one was saved: `(steps) -> steps`. The others are deleted.
         """
         self._path = path
         where = sharding or SingleDeviceSharding(jax.local_devices()[0])
@@ -47,7 +81,10 @@ class Checkpoints:
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), like
         )
         self._keep = keep
-        self._opened: ocp.CheckpointManager | None = None
+        self._here: set[int] = set()  # steps that this object saved or restored
+        self._opened: ocp.StandardCheckpointer | None = None
+        self._thread = ThreadPoolExecutor(1, "checkpoints")
+        self._saving: Future | None = None
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -55,22 +92,23 @@ class Checkpoints:
     def __exit__(self, *_) -> None:
         self.close()
 
-    @property
-    def _manager(self) -> ocp.CheckpointManager:
-        if self._opened is None:
-            options = ocp.CheckpointManagerOptions(
-                max_to_keep=self._keep,
-                async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
-            )
-            self._opened = ocp.CheckpointManager(self._path.absolute(), options=options)
-        return self._opened
-
     def steps(self) -> list[int]:
-        """Lists the steps that were saved, oldest first."""
-        return sorted(self._manager.all_steps()) if self._path.is_dir() else []
+        """Lists the steps that were saved, oldest first.
+
+        Raises:
+            UserError: if the folder cannot be read.
+        """
+        with naming(self._path):
+            try:
+                names = os.listdir(self._path)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        return sorted(int(name) for name in names if re.fullmatch(r"0|[1-9][0-9]*", name))
 
     def save(self, state: GANState) -> None:
-        """Starts to save a state, unless the state of its step is saved already.
+        """Starts to save a state, unless it is saved already.
+
+        A damaged checkpoint of the same step is moved to `REPLACED`, never deleted.
 
         Args:
             state: the state; it may be donated as soon as this returns.
@@ -78,89 +116,212 @@ class Checkpoints:
         Raises:
             CannotSave: if this or the last checkpoint could not be written.
         """
-        step = steps_done(state)
-        if step in self.steps():
+        if not is_main_process():
+            return
+        self.wait()
+        step, state = steps_done(state), local_copy(state)
+        if self._here and not self._path.is_dir():
+            raise CannotSave(
+                f"{self._path} was moved or removed while the run trained, with all checkpoints: "
+                "put it back, then go on with --resume"
+            )
+        if step in self._here or self._holds(step, state):
             return
         try:
-            self._manager.save(step, args=ocp.args.StandardSave(state))
+            self._path.mkdir(exist_ok=True)
+            for left in self._path.glob(f"*{PARTIAL}"):
+                shutil.rmtree(left)
+            self._partial(step).mkdir()
+            self._orbax.save((self._partial(step) / STATE).absolute(), state)
         except Exception as error:  # Orbax raises what the file system and TensorStore raise
-            raise self._cannot_write(error) from error
+            raise self._cannot_save(error) from error
+        self._saving = self._thread.submit(self._finish, step)
 
-    def restore(self, step: int | None = None) -> GANState:
-        """Loads a state, if its files are as they were written.
-
-        Args:
-            step: the step; None for the newest sound one, with a warning for each damaged one that
-                is passed over.
-
-        Returns:
-            The state.
-
-        Raises:
-            UserError: if there is no such checkpoint, or none that is sound.
-        """
-        saved = self.steps()
-        if step is not None and step not in saved:
-            listed = ", ".join(map(str, saved)) or "none"
-            raise UserError(f"no checkpoint of step {step} in {self._path}; there are: {listed}")
-        for candidate in [step] if step is not None else reversed(saved):
-            try:
-                return self._load(candidate)
-            except Exception as error:  # damage shows in as many ways as there are bytes
-                reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-                logger.warning("checkpoint of step %d is damaged (%s)", candidate, reason)
-        raise UserError(f"no sound checkpoint in {self._path}: train anew, with --overwrite")
-
-    def delete_after(self, step: int) -> None:
-        """Deletes the checkpoints of later steps, which a run resumed at `step` makes anew."""
-        later = [saved for saved in self.steps() if saved > step]
-        with fail_together():
-            for saved in later if is_main_process() else []:
-                shutil.rmtree(self._path / str(saved))
-        self._manager.reload()
-
-    def close(self) -> None:
+    def wait(self) -> None:
         """Waits until everything is saved.
 
         Raises:
             CannotSave: if the last checkpoint could not be written.
         """
-        if self._opened is None:
+        saving, self._saving = self._saving, None
+        if saving is None:
             return
-        opened, self._opened = self._opened, None
         try:
-            try:
-                opened.wait_until_finished()
-            finally:
+            self._here.add(saving.result())
+        except Exception as error:  # as in `save`
+            raise self._cannot_save(error) from error
+
+    def close(self) -> None:
+        """Waits until everything is saved, and ends the threads.
+
+        Raises:
+            CannotSave: if the last checkpoint could not be written.
+        """
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
+            opened, self._opened = self._opened, None
+            if opened is not None:
                 opened.close()
-        except Exception as error:  # as in `save`, of the one or the other
-            raise self._cannot_write(error) from error
 
-    def _load(self, step: int) -> GANState:
+    def damage(self, step: int) -> str | None:
+        """Looks for damage: compares the digest of a checkpoint's files with the one beside them.
+
+        Args:
+            step: one of `steps()`.
+
+        Returns:
+            What is wrong, as in "checkpoints/40 is damaged: ..."; None for a sound checkpoint.
+
+        Raises:
+            UserError: if it cannot be read, which is no damage.
+        """
         folder = self._path / str(step)
-        if (folder / SEAL).read_text() != _digest_of_files(folder / STATE):
-            raise ValueError("its files are not as they were written")
-        # Orbax finds this out when it reads already, and leaves errors behind that no one catches.
-        with ocp.StandardCheckpointer() as reader:
-            stored: Any = reader.metadata((folder / STATE).absolute())
-        if _arrays(stored.item_metadata) != _arrays(self._like):
-            raise ValueError("it is of other networks than config.json describes")
-        restored: Any = self._manager.restore(step, args=ocp.args.StandardRestore(self._like))
-        return restored
+        try:
+            expected = read_bytes(folder / SEAL)
+        except (FileNotFoundError, NotADirectoryError):
+            return f"{folder} is damaged: it has no digest ({SEAL})"
+        try:
+            found = _digest_of_files(folder / STATE)
+        except (FileNotFoundError, NotADirectoryError):
+            return f"{folder} is damaged: files are missing"
+        if expected != found.encode():
+            return f"{folder} is damaged: its files differ from their digest ({SEAL})"
+        return None
 
-    def _seal(self) -> None:
-        """Writes the digest beside a state that is complete, before it gets its final name."""
-        for folder in self._path.glob("*.orbax-checkpoint-tmp"):
-            (folder / SEAL).write_text(_digest_of_files(folder / STATE))
+    def restore(self, step: int | None = None) -> GANState:
+        """Loads a state.
 
-    def _cannot_write(self, error: Exception) -> CannotSave:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        if code := re.search(r"os_error_code='(\d+)'", str(error)):  # at the end of much else
-            reason = os.strerror(int(code[1]))
+        Args:
+            step: the step; None for the newest.
+
+        Returns:
+            The state.
+
+        Raises:
+            UserError: if there is no such checkpoint, or it is damaged, or cannot be read.
+        """
+        saved = self.steps()
+        if not saved:
+            raise UserError(
+                f"{self._path} holds no checkpoint: nothing was saved yet "
+                "(train with --resume, which then begins at step 0)"
+            )
+        if step is None:
+            step = saved[-1]
+        if step not in saved:
+            listed = ", ".join(map(str, saved))
+            raise UserError(f"no checkpoint of step {step} in {self._path}; there are: {listed}")
+        if wrong := self.damage(step):
+            raise UserError(f"{wrong}; {self._other_than(step)}")
+        folder = self._path / str(step)
+        try:
+            state = self._read(folder / STATE)
+        except (UserError, MemoryError):
+            raise
+        except Exception as error:  # the files are as they were written: it is not their fault
+            if "RESOURCE_EXHAUSTED" in str(error):  # what JAX says of memory
+                raise
+            raise FileError(f"cannot read {folder}: {_reason(error)}") from error
+        self._here.add(step)
+        return state
+
+    def _read(self, folder: Path) -> GANState:
+        # Were Orbax to find this out as it reads, it would leave errors behind that no one catches.
+        stored: Any = self._orbax.metadata(folder.absolute()).item_metadata
+        if stored is not None and _arrays(stored) != _arrays(jax.eval_shape(_plain, self._like)):
+            raise UserError(
+                f"{folder.parent} is of other networks than config.json describes: "
+                "undo what was changed there"
+            )
+        return self._orbax.restore(folder.absolute(), self._like)
+
+    @property
+    def _orbax(self) -> ocp.StandardCheckpointer:
+        """Orbax, for this process alone: then no process ever waits for another."""
+        if self._opened is None:
+            index = jax.process_index()
+            alone = ocp.options.MultiprocessingOptions(
+                primary_host=index,
+                active_processes={index},
+                barrier_sync_key_prefix=f"process{index}",
+            )
+            self._opened = ocp.StandardCheckpointer(multiprocessing_options=alone)
+        return self._opened
+
+    def _partial(self, step: int) -> Path:
+        return self._path / f"{step}{PARTIAL}"
+
+    def _holds(self, step: int, state: GANState) -> bool:
+        """Whether this very state is saved already, as when a run repeats steps."""
+        if step not in self.steps() or self.damage(step):
+            return False
+        return np.array_equal(digest(self.restore(step)), digest(state))
+
+    def _finish(self, step: int) -> int:
+        """Waits for Orbax, seals the checkpoint, gives it its name, and deletes old ones."""
+        assert self._opened is not None
+        written, final = self._partial(step), self._path / str(step)
+        try:
+            self._opened.wait_until_finished()
+            write_atomically(written / SEAL, _digest_of_files(written / STATE).encode())
+            sync_tree(written)
+            if final.exists():
+                self._set_aside(final)
+            written.rename(final)
+        except BaseException:
+            shutil.rmtree(written, ignore_errors=True)  # which makes room on a full disk
+            raise
+        sync(self._path)
+        before = [saved for saved in self.steps() if saved <= step]
+        for old in set(before) - set(self._keep(before)):
+            (self._path / str(old)).rename(self._partial(old))  # so that half of it never counts
+            shutil.rmtree(self._partial(old))
+        return step
+
+    def _set_aside(self, folder: Path) -> None:
+        replaced = self._path / REPLACED
+        replaced.mkdir(exist_ok=True)
+        names = (f"{folder.name}{suffix}" for suffix in ("", *(f".{n}" for n in range(2, 1000))))
+        folder.rename(next(replaced / name for name in names if not (replaced / name).exists()))
+        sync(replaced)
+
+    def _other_than(self, step: int) -> str:
+        """Says which other checkpoint may be used."""
+        for other in reversed(self.steps()):
+            try:
+                if other != step and not self.damage(other):
+                    return f"the newest sound one is that of --step {other}"
+            except FileError:
+                continue
+        return "there is no sound one: restore it from a backup"
+
+    def _cannot_save(self, error: Exception) -> CannotSave:
         return CannotSave(
-            f"cannot write a checkpoint to {self._path} ({reason}): "
-            "mend that, then go on with --resume"
+            f"cannot write a checkpoint to {self._path}: {_reason(error)} "
+            "(mend that, then go on with --resume)"
         )
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, in short."""
+    if isinstance(error, FileError):
+        return error.reason
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if code := re.search(r"os_error_code='(\d+)'", str(error)):  # at the end of much else
+        return os.strerror(int(code[1]))
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _plain(tree: Any) -> Any:
+    """Typed keys as Orbax stores them."""
+    return jax.tree.map(
+        lambda x: jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+        else x,
+        tree,
+    )  # fmt: skip
 
 
 def _arrays(tree: Any) -> dict[str, Any]:
@@ -172,9 +333,11 @@ def _arrays(tree: Any) -> dict[str, Any]:
 
 
 def _digest_of_files(folder: Path) -> str:
+    """The digest of the names, sizes and contents of all files below a folder."""
     sha = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        data = path.read_bytes()
-        sha.update(f"{path.relative_to(folder)} {len(data)};".encode())
-        sha.update(data)
+    for path in files_below(folder):
+        with open_regular(path) as file:
+            sha.update(f"{path.relative_to(folder)} {os.fstat(file.fileno()).st_size};".encode())
+            while block := file.read(BLOCK):
+                sha.update(block)
     return sha.hexdigest()

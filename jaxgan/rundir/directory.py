@@ -1,32 +1,36 @@
-"""The run directory: what a run writes down about itself, and how it is found again.
+"""The run directory: the files of a run, and who may write them.
 
-config.json      the recipe, every hyper-parameter, seed, length, versions and device
-metrics.jsonl    one line per log point
-evaluations.jsonl  one line per evaluation, if there are any
-samples/         a picture (or an array, for vectors) of fixed latents per sample point
-checkpoints/     see jaxgan.checkpoint
-best/            the best checkpoint of those evaluated
-lock             held by the process that trains
+config.json        the recipe, every hyper-parameter, seed, length, versions and device
+metrics.jsonl      a line per log point
+evaluations.jsonl  a line per evaluation, if there are any
+samples/           a picture (or an array, for vectors) of fixed latents per sample point
+checkpoints/       states (see `jaxgan.rundir.checkpoints`)
+best/              the best of the states that were evaluated
+lock               held by the process that trains
 final.png, losses.png, progress.gif, pattern.png or points.png, report.html
 """
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from filelock import FileLock, Timeout
 
-from jaxgan.recipes import Recipe
-from jaxgan.rundir import log
-from jaxgan.rundir.config import read_config, write_config
+from jaxgan.rundir.checkpoints import PARTIAL
+from jaxgan.rundir.config import parse_config, write_config
+from jaxgan.rundir.schema import Config
 from jaxgan.util.errors import UserError
-from jaxgan.util.files import write_atomically
+from jaxgan.util.files import make_folder, naming, read_bytes, write_atomically
 
 BEST = "best"  # the folder of the best checkpoint
+CHECKPOINTS = "checkpoints"  # the folder of all others
 LOCK = "lock"  # the file that `locked` locks
 _LEFT = re.compile(rf"{LOCK}|\.config\.json\.\d+\.tmp")  # by a run that was killed as it began
 
@@ -48,17 +52,23 @@ def check_free(run: Path, *, overwrite: bool) -> None:
     Raises:
         UserError: if something is there that may not be deleted.
     """
-    if (run / "config.json").exists():
-        if not overwrite:
-            raise UserError(
-                f"{run} holds a run already: go on with --resume, choose another --out, or replace "
-                "it with --overwrite"
-            )
-        read_config(run)  # many a directory that is no run has a file of this name
-    elif run.exists() and not (
-        run.is_dir() and all(_LEFT.fullmatch(path.name) for path in run.iterdir())
-    ):
-        raise UserError(f"{run} exists and is no run directory: choose another --out")
+    with naming(run):
+        if (run / "config.json").exists():
+            if not overwrite:
+                raise UserError(
+                    f"{run} holds a run already: go on with --resume, choose another --out, or "
+                    "replace it with --overwrite"
+                )
+            parse_config(run)  # many a directory that is no run has a file of this name
+        elif run.exists() and not (run.is_dir() and all(map(_is_left, run.iterdir()))):
+            raise UserError(f"{run} exists and is no run directory: choose another --out")
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a file is what remains of a run that came to nothing."""
+    if path.name in (CHECKPOINTS, BEST) and path.is_dir():
+        return all(each.name.endswith(PARTIAL) for each in path.iterdir())
+    return bool(_LEFT.fullmatch(path.name))
 
 
 @contextmanager
@@ -73,32 +83,48 @@ def locked(run: Path) -> Iterator[None]:
     Raises:
         UserError: if another process trains in it.
     """
-    run.mkdir(parents=True, exist_ok=True)
+    make_folder(run)
     lock = FileLock(run / LOCK, blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        told = f"another process trains in {run}: wait for it, or choose another --out"
-        raise UserError(told) from None
+    with naming(run / LOCK, missing=True):
+        try:
+            lock.acquire()
+        except Timeout:
+            told = f"another process trains in {run}: wait for it, or choose another --out"
+            raise UserError(told) from None
+        except NotImplementedError:
+            told = f"{run} is on a file system without locks: choose an --out on another"
+            raise UserError(told) from None
     try:
         yield
     finally:
         lock.release()
 
 
-def create(run: Path, config: Mapping[str, Any]) -> None:
+def create(run: Path, config: Config) -> None:
     """Makes the directory of a new run, in place of one that is there (see `check_free`).
 
     Args:
         run: its path.
         config: what `describe` made.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    for path in run.iterdir():  # and not `run` itself, which may be a link or the working directory
-        if path.name not in (LOCK, "config.json"):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    make_folder(run)
+    with naming(run, missing=True):
+        for path in run.iterdir():  # not `run`, which may be a link or the working directory
+            if path.name not in (LOCK, "config.json"):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     write_config(run, config)  # until then it is the old run, or none, if it should be killed here
-    (run / "samples").mkdir()
+    make_folder(run / "samples")
+
+
+def identify(run: Path) -> tuple[int, int]:
+    """Returns what tells a directory from another one of the same path.
+
+    Raises:
+        UserError: if there is none.
+    """
+    with naming(run, missing=True):
+        found = os.stat(run)
+        return found.st_dev, found.st_ino
 
 
 def write_evaluation(run: Path, evaluation: Mapping[str, Any]) -> None:
@@ -112,35 +138,40 @@ def sample_path(run: Path, step: int, suffix: str) -> Path:
 
 
 def find_samples(run: Path, suffix: str) -> list[Sample]:
-    """Lists the stored samples of one kind, in the order of steps."""
-    paths = (run / "samples").glob(f"step_*.{suffix}")
-    found = ((re.fullmatch(r"step_(\d+)", path.stem), path) for path in paths)
-    return sorted(Sample(int(match[1]), path) for match, path in found if match)
+    """Lists the stored samples of one kind, in the order of steps.
 
-
-def rewind(run: Path, step: int, recipe: Recipe, members: int | None = None) -> None:
-    """Takes back what a run wrote that an uninterrupted one would not have written by now.
-
-    That is everything after the step it is resumed from, and what it wrote when it ended early.
-
-    Args:
-        run: the run directory.
-        step: that the run is resumed from.
-        recipe: of the run.
-        members: how many a population has.
+    Raises:
+        UserError: if their folder cannot be read.
     """
-    kept = [
-        line
-        for line in log.read_metrics(run, members)
-        if line["step"] <= step and line["step"] % recipe.log_every == 0
-    ]
-    log.replace(run / log.METRICS, kept)
-    if recipe.eval_every is not None:
-        every = recipe.eval_every
-        done = [line for line in log.read_evaluations(run) if line["step"] <= step]
-        log.replace(run / log.EVALUATIONS, [line for line in done if line["step"] % every == 0])
-    (run / "samples").mkdir(exist_ok=True)  # missing if it was killed just as it began
-    for suffix in ("png", "npy"):
-        for sample in find_samples(run, suffix):
-            if sample.step > step or sample.step % recipe.sample_every != 0:
-                sample.path.unlink()
+    folder = run / "samples"
+    with naming(folder):
+        try:
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            return []
+    found = ((re.fullmatch(rf"step_(\d+)\.{suffix}", name), name) for name in names)
+    return sorted(Sample(int(match[1]), folder / name) for match, name in found if match)
+
+
+def write_vectors(path: Path, vectors: np.ndarray) -> None:
+    """Writes samples that are vectors, float32 `[..., N, D]`."""
+    data = BytesIO()
+    np.save(data, vectors)
+    write_atomically(path, data.getvalue())
+
+
+def read_vectors(path: Path) -> np.ndarray:
+    """Reads what `write_vectors` wrote.
+
+    Raises:
+        UserError: if the file is damaged or cannot be read.
+    """
+    with naming(path, missing=True):
+        data = read_bytes(path)
+    try:
+        vectors = np.load(BytesIO(data), allow_pickle=False)
+        if vectors.ndim < 2 or not vectors.size or vectors.dtype.kind != "f":
+            raise ValueError(f"it holds {vectors.dtype} of the shape {vectors.shape}")
+    except (ValueError, EOFError, AttributeError, SyntaxError) as error:  # as NumPy tells damage
+        raise UserError(f"{path} is damaged: {str(error)[:100]}") from None
+    return vectors

@@ -15,10 +15,11 @@ from jaxgan.core.gan import GAN, init, sample
 from jaxgan.core.state import GANState
 from jaxgan.data import unscale
 from jaxgan.recipes import ImageRecipe, Recipe
-from jaxgan.rundir import directory
 from jaxgan.rundir.checkpoints import Checkpoints
-from jaxgan.rundir.config import read_config, read_members, read_recipe, read_spec
-from jaxgan.types import DataSpec, PRNGKey
+from jaxgan.rundir.config import read_config, read_recipe
+from jaxgan.rundir.directory import BEST, CHECKPOINTS
+from jaxgan.rundir.resuming import best_step
+from jaxgan.types import DataSpec, PRNGKey, PyTree
 from jaxgan.util.errors import UserError
 
 MOST = 1_000_000  # images drawn at once
@@ -42,7 +43,7 @@ def load(
 
     Args:
         run: the run directory.
-        step: of the checkpoint; None for the newest sound one.
+        step: of the checkpoint; None for the newest, or the best.
         member: which GAN of a population, from 0; None if the run is of one GAN.
         best: whether to look among the best checkpoints (see `jaxgan.rundir`) instead.
 
@@ -52,7 +53,7 @@ def load(
     Raises:
         UserError: if `run` is no run directory, or has no such checkpoint or member.
     """
-    members = read_members(read_config(run))
+    members = read_config(run).members
     if members is None and member is not None:
         raise UserError(f"{run} is of one GAN: leave out --member")
     if members is not None and (member is None or not 0 <= member < members.count):
@@ -67,7 +68,7 @@ def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[
 
     Args:
         run: the run directory.
-        step: of the checkpoint; None for the newest sound one.
+        step: of the checkpoint; None for the newest, or the best.
         best: whether to look among the best checkpoints (see `jaxgan.rundir`) instead.
 
     Returns:
@@ -77,15 +78,19 @@ def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[
         UserError: if `run` is no run directory, or has no such checkpoint.
     """
     config = read_config(run)
-    recipe, spec = read_recipe(config), read_spec(config)
-    members = read_members(config)
+    recipe, spec = read_recipe(config), config.spec
+    members = config.members
     gan = recipe.gan(spec)
     start = partial(init, gan, batch=_batch_like(recipe, spec), update=recipe.update(gan))
     like = jax.eval_shape(start, jax.random.key(0))
     if members is not None:
         count = members.count
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), like)
-    with Checkpoints(run / (directory.BEST if best else "checkpoints"), like) as checkpoints:
+    with Checkpoints(run / (BEST if best else CHECKPOINTS), like) as checkpoints:
+        if best and step is None:
+            step = best_step(run, checkpoints)
+            if step is None:
+                raise UserError(f"{run} has no best checkpoint: train it with --eval-every")
         restored = checkpoints.restore(step)
     if members is None:
         return [Trained(recipe, spec, gan, restored)]
@@ -122,16 +127,51 @@ def draw(
         Images, uint8 `[num, H, W, C]`, or vectors, float32 `[num, D]`.
 
     Raises:
-        UserError: if `num` is out of range, or the GAN diverged.
+        UserError: if `num` or a label is out of range, or the GAN diverged.
     """
-    if not 1 <= num <= MOST:
-        raise UserError(f"num must be from 1 to {MOST}, not {num}")
+    check_num(num)
     conditions = dict(trained.recipe.conditions(num, trained.spec))
     if labels is not None:
-        conditions["label"] = jnp.asarray(labels, jnp.int32)
+        conditions["label"] = _checked(labels, num, trained)
     samples = _sample(trained.gan, trained.state, key, num, conditions)
     if not jnp.isfinite(samples).all():
         raise UserError("this GAN diverged: its samples are not finite; choose another --step")
     if isinstance(trained.recipe, ImageRecipe):
         samples = unscale(samples, *trained.recipe.value_range)
     return np.asarray(samples)
+
+
+def check_num(num: int) -> None:
+    """Checks how many images are to be drawn.
+
+    Raises:
+        UserError: if it is not from 1 to `MOST`.
+    """
+    if not 1 <= num <= MOST:
+        raise UserError(f"num must be from 1 to {MOST}, not {num}")
+
+
+def is_conditional(trained: Trained) -> bool:
+    """Tells whether a GAN's samples depend on labels: whether `GAN.inputs` uses the label."""
+    batch = dict(trained.recipe.conditions(1, trained.spec))
+    if "label" not in batch:
+        return False
+
+    def inputs(label: jax.Array) -> PyTree:
+        return trained.gan.inputs(jax.random.key(0), 1, {**batch, "label": label})
+
+    program = jax.make_jaxpr(inputs)(batch["label"]).jaxpr
+    used = [*(x for equation in program.eqns for x in equation.invars), *program.outvars]
+    return any(x is program.invars[0] for x in used)
+
+
+def _checked(labels: Sequence[int], num: int, trained: Trained) -> jax.Array:
+    classes = trained.spec.classes
+    if classes is None:
+        raise UserError(f"the data of {trained.recipe.name} has no labels to choose from")
+    if len(labels) != num:
+        raise UserError(f"{len(labels)} labels do not fit {num} images: give one for each")
+    for label in labels:
+        if not 0 <= label < classes:
+            raise UserError(f"labels must be from 0 to {classes - 1}, not {label}")
+    return jnp.asarray(labels, jnp.int32)

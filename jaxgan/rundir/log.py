@@ -6,23 +6,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jaxgan.util.checking import is_evaluation, is_record
+from jaxgan.rundir.schema import check_evaluation, check_record
+from jaxgan.util import files
 from jaxgan.util.errors import UserError
-from jaxgan.util.files import write_atomically
 
 METRICS = "metrics.jsonl"
 EVALUATIONS = "evaluations.jsonl"
 
 
 def append(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Adds lines to a file."""
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(_text(lines))
+    """Adds lines to a file; they are on the disk when this returns."""
+    if lines:
+        files.append(path, _bytes(lines))
 
 
 def replace(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     """Writes a file anew, whole or not at all."""
-    write_atomically(path, _text(lines).encode())
+    files.write_atomically(path, _bytes(lines))
 
 
 def read_metrics(run: Path, members: int | None = None) -> list[dict[str, Any]]:
@@ -38,28 +38,32 @@ def read_metrics(run: Path, members: int | None = None) -> list[dict[str, Any]]:
     Raises:
         UserError: if a line before the last is damaged.
     """
-    return _read(run / METRICS, partial(is_record, members=members))
+    return _read(run / METRICS, partial(check_record, members=members))
 
 
 def read_evaluations(run: Path) -> list[dict[str, Any]]:
     """Reads evaluations.jsonl, as `read_metrics` does metrics.jsonl."""
-    return _read(run / EVALUATIONS, is_evaluation)
+    return _read(run / EVALUATIONS, check_evaluation)
 
 
-def _text(lines: Sequence[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(line) + "\n" for line in lines)
+def _bytes(lines: Sequence[Mapping[str, Any]]) -> bytes:
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
 
 
-def _read(path: Path, is_sound: Callable[[Any], bool]) -> list[dict[str, Any]]:
-    lines = path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
+def _read(path: Path, check: Callable[[Any], Any]) -> list[dict[str, Any]]:
+    try:
+        lines = files.read_bytes(path).decode("utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
     found: dict[int, dict[str, Any]] = {}
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line)
-            if not is_sound(record):
-                raise ValueError(line)
+            record = check(json.loads(line))
             found[record["step"]] = record
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError, UserError):
             if number < len(lines):
-                raise UserError(f"{path} is damaged: line {number} is no record") from None
+                raise UserError(
+                    f"{path} is damaged: line {number} is no record "
+                    "(remove that line; --resume then trains its step again)"
+                ) from None
     return [found[step] for step in sorted(found)]

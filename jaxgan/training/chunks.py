@@ -5,7 +5,7 @@ of the results.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -70,23 +70,24 @@ class Chunk(NamedTuple):
         return lines
 
 
-def train_in_chunks(
-    experiment: Experiment, state: GANState, periods: Sequence[int] = ()
-) -> Iterator[Chunk]:
-    """Trains from the state's step to the last.
+# (state, step, count) -> the state after so many more steps, and the metrics of each
+Advance = Callable[[GANState, int, int], tuple[GANState, dict[str, np.ndarray]]]
+
+
+def compile_steps(experiment: Experiment, state: GANState) -> Advance:
+    """Compiles the loop that trains.
 
     Args:
         experiment: what to train.
-        state: where to start, on the experiment's devices; it is donated.
-        periods: a chunk ends at each step that one of them divides.
+        state: where to start, on the experiment's devices; it stays as it is.
 
-    Yields:
-        Chunks of at most about `SECONDS`.
+    Returns:
+        A function `(state, step, count) -> state, history`. It does `count` steps from `step` on,
+        at most `experiment.longest`, and donates the state.
     """
-    mesh, total = experiment.mesh, experiment.total
+    mesh = experiment.mesh
     key = put(experiment.key, experiment.sharding)
-    arrays, last = put((experiment.arrays, np.int32(total)), replicated(mesh))
-    step = steps_done(state)
+    arrays, last = put((experiment.arrays, np.int32(experiment.total)), replicated(mesh))
 
     def rows(start: int, stop: int) -> PyTree:
         """The rows of some steps, padded to the longest chunk so that all share one compilation."""
@@ -97,11 +98,38 @@ def train_in_chunks(
         )
         return put_rows(padded, mesh)
 
-    # Ahead of time, so that the first rate measured is not that of the compiler.
-    example = rows(step, step + 1)
-    advance = experiment.over_devices(partial(_advance, experiment), example)
-    advance = compiled(advance.lower(state, key, example, arrays, last, np.int32(1)), mesh)
+    first = steps_done(state)
+    example = rows(first, first + 1)
+    loop = experiment.over_devices(partial(_advance, experiment), example)
+    loop = compiled(loop.lower(state, key, example, arrays, last, np.int32(1)), mesh)
 
+    def advance(state: GANState, step: int, count: int):
+        state, history = loop(state, key, rows(step, step + count), arrays, last, np.int32(count))
+        return state, {name: np.asarray(values)[:count] for name, values in history.items()}
+
+    return advance
+
+
+def train_in_chunks(experiment: Experiment, state: GANState) -> Iterator[Chunk]:
+    """Compiles the loop and trains from the state's step to the last; see `run_chunks`."""
+    return run_chunks(experiment, compile_steps(experiment, state), state)
+
+
+def run_chunks(
+    experiment: Experiment, advance: Advance, state: GANState, periods: Sequence[int] = ()
+) -> Iterator[Chunk]:
+    """Trains from the state's step to the last.
+
+    Args:
+        experiment: what to train.
+        advance: what `compile_steps` compiled.
+        state: where to start, on the experiment's devices; it is donated.
+        periods: a chunk ends at each step that one of them divides.
+
+    Yields:
+        Chunks of at most about `SECONDS`.
+    """
+    step, total = steps_done(state), experiment.total
     seconds_per_step = SECONDS  # not known yet: begin with a single step
     while step < total:
         ends = [step - step % period + period for period in periods]
@@ -110,10 +138,7 @@ def train_in_chunks(
         # All processes must do the same steps, however fast each of them is.
         count = -max_over_processes(-count)
         began = time.perf_counter()
-        state, history = advance(
-            state, key, rows(step, step + count), arrays, last, np.int32(count)
-        )
-        history = {name: np.asarray(values)[:count] for name, values in history.items()}
+        state, history = advance(state, step, count)
         seconds_per_step = (time.perf_counter() - began) / count
         points = np.arange(step + 1, step + count + 1)
         logged = _is_log_point(points, experiment.recipe.log_every, total)

@@ -1,20 +1,22 @@
-"""Trains a run: opens it, trains in chunks, and gives each chunk to the observers."""
+"""Trains a run: opens it, trains in chunks, and shows each chunk to the observers."""
 
 import logging
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from jaxgan import rundir
 from jaxgan.core.state import GANState, steps_done
 from jaxgan.devices.mesh import fail_together, is_main_process, max_over_processes
 from jaxgan.recipes import Recipe
-from jaxgan.rundir import BEST, Checkpoints, Members
-from jaxgan.training.chunks import train_in_chunks
+from jaxgan.rundir import BEST, CHECKPOINTS, Checkpoints, Members
+from jaxgan.training.chunks import Chunk, compile_steps, run_chunks
 from jaxgan.training.experiment import Experiment, set_up
 from jaxgan.training.monitor import Evaluation
 from jaxgan.training.observers import (
     Diverged,
+    InPlace,
     MetricsLog,
     Observer,
     ProgressBar,
@@ -23,7 +25,7 @@ from jaxgan.training.observers import (
     Saving,
 )
 from jaxgan.training.signals import Interruption
-from jaxgan.util.errors import UserError
+from jaxgan.util.errors import FileError, UserError
 
 __all__ = ["Diverged", "Interrupted", "train"]
 
@@ -74,100 +76,140 @@ def train(
         The trained state; of a population stacked, leaves `[M, ...]`.
 
     Raises:
-        UserError: if something that was asked for cannot be done; then nothing was written.
+        UserError: if something that was asked for cannot be done; then nothing was written. Or if
+            something cannot be written later; then what was saved before stays.
         Interrupted: after SIGINT or SIGTERM; then all is saved.
         Diverged: when a metric becomes NaN or infinite; then the last checkpoint before stays.
             (In a population the other members go on.)
     """
     if resume and overwrite:
         raise UserError("resume and overwrite exclude each other: give one of them")
-
-    def check() -> None:
-        if resume:
-            rundir.check_same(run, recipe, seed, members)
-        else:
-            rundir.check_free(run, overwrite=overwrite)
-
-    with fail_together():
-        if is_main_process():
-            check()
+    if resume:
+        check = partial(rundir.check_same, run, recipe, seed, members)
+    else:
+        check = partial(rundir.check_free, run, overwrite=overwrite)
+    _in_main_process(check)
     experiment = set_up(recipe, seed, members=members, data_dir=data_dir, devices=devices)
-    config = rundir.describe(
-        recipe, seed, experiment.total, experiment.spec, experiment.mesh, experiment.members
-    )
-    like = experiment.state_like()
+    if resume:
+        _in_main_process(partial(rundir.check_data, run, experiment.spec))
     with fail_together():
         evaluations = [Evaluation(experiment, data_dir)] if recipe.eval_every else []
 
-    with ExitStack() as until_done:
-        with fail_together():
-            if is_main_process():
-                until_done.enter_context(rundir.locked(run))
-                check()  # again, now that no other process can change what is there
-        with (
-            Checkpoints(run / "checkpoints", like, experiment.sharding) as checkpoints,
-            Checkpoints(run / BEST, like, experiment.sharding, keep=1) as best,
-        ):
-            state = _resume(run, experiment, checkpoints, best) if resume else None
-            if state is None:
-                state = experiment.draw_first()
-            if is_main_process():
-                rundir.write_config(run, config) if resume else rundir.create(run, config)
-            for evaluation in evaluations:
-                evaluation.keep_best_in(best)
-            standard = [MetricsLog(), Sampling(), *evaluations, Saving(checkpoints), ProgressBar()]
-            state = _observed(experiment, state, run, [*standard, *observers])
+    like = experiment.state_like()
+    checkpoints = Checkpoints(run / CHECKPOINTS, like, experiment.sharding)
+    best = Checkpoints(run / BEST, like, experiment.sharding, keep=rundir.best_at(checkpoints))
+    with _alone(run, check), checkpoints, best:
+        state = _resume(run, experiment, checkpoints, best) if resume else experiment.draw_first()
+        chunks = _compile(experiment, state)
+        _in_main_process(partial(_open, run, experiment, steps_done(state), resume))
+        for evaluation in evaluations:
+            evaluation.keep_best_in(best)
+        standard = [
+            *[InPlace(), MetricsLog(), Sampling(), *evaluations, Saving(checkpoints)],
+            *[ProgressBar(), Report()],
+        ]
+        return _observe(experiment, chunks, state, run, [*standard, *observers])
 
-        with Checkpoints(run / "checkpoints", like, experiment.sharding) as checkpoints:
-            state = checkpoints.restore(experiment.total)
-        report = Report()
-        report.start(experiment, run, state)
-        report.finish(state, experiment.total)
-    return state
+
+def _in_main_process(function: Callable[[], None]) -> None:
+    """Calls a function in the main process; if it fails there, all fail."""
+    with fail_together():
+        if is_main_process():
+            function()
+
+
+@contextmanager
+def _alone(run: Path, check: Callable[[], None]) -> Iterator[None]:
+    """Keeps other runs out of a directory, and checks again what is there."""
+    with ExitStack() as stack:
+        _in_main_process(lambda: stack.enter_context(rundir.locked(run)))
+        _in_main_process(check)
+        yield
 
 
 def _resume(
     run: Path, experiment: Experiment, checkpoints: Checkpoints, best: Checkpoints
-) -> GANState | None:
-    """Goes back to the newest sound checkpoint; None where a run ended before its first."""
-    total = experiment.total
-    state = checkpoints.restore() if checkpoints.steps() else None
-    step = 0 if state is None else steps_done(state)
-    if step > total:
-        raise UserError(f"{run} is at step {step} already, beyond the {total} that were asked for")
-    if state is not None:
-        checkpoints.delete_after(step)
-        best.delete_after(step)
-    if is_main_process():
-        rundir.rewind(run, step, experiment.recipe, experiment.count)
+) -> GANState:
+    """Loads the checkpoint that the main process chooses, or draws the first state again."""
+    step = 0
+    with fail_together():
+        if is_main_process():
+            done, total = max(checkpoints.steps(), default=0), experiment.total
+            if done > total:
+                raise UserError(
+                    f"{run} is at step {done} already, beyond the {total} that were asked for"
+                )
+            step = rundir.resume_step(run, experiment.recipe, checkpoints, best, experiment.count)
+    step = max_over_processes(step)
     logger.info("resuming from step %d", step)
-    return state
+    with fail_together():
+        return checkpoints.restore(step) if step else experiment.draw_first()
 
 
-def _observed(
-    experiment: Experiment, state: GANState, run: Path, observers: Sequence[Observer]
+Chunks = Callable[[Sequence[int]], Iterator[Chunk]]  # periods -> chunks that end at their multiples
+
+
+def _compile(experiment: Experiment, state: GANState) -> Chunks:
+    """Compiles what trains, if there is anything left to train."""
+    if steps_done(state) == experiment.total:
+        return lambda periods: iter(())
+    logger.info("compiling %s", experiment.recipe.name)
+    return partial(run_chunks, experiment, compile_steps(experiment, state), state)
+
+
+def _open(run: Path, experiment: Experiment, step: int, resume: bool) -> None:
+    """Writes config.json, in a directory that is as it was at a step."""
+    config = rundir.describe(
+        experiment.recipe,
+        experiment.seed,
+        experiment.total,
+        experiment.spec,
+        experiment.mesh,
+        experiment.members,
+    )
+    if resume:
+        rundir.write_config(run, config)
+        rundir.rewind(run, step, experiment.recipe, experiment.count)
+    else:
+        rundir.create(run, config)
+
+
+def _observe(
+    experiment: Experiment,
+    chunks: Chunks,
+    state: GANState,
+    run: Path,
+    observers: Sequence[Observer],
 ) -> GANState:
     """Trains from the state's step to the last, and shows each chunk to the observers."""
-    step = steps_done(state)
+    step, signal = steps_done(state), 0
     if step == experiment.total:
         logger.info("%s has all of its %d steps already", run, step)
-        return state
-    with Interruption() as interruption, ExitStack() as until_done:
-        logger.info("compiling %s", experiment.recipe.name)
+    with Interruption() as interruption, ExitStack() as until_done, _pointing_to_resume():
         for observer in observers:
             until_done.callback(observer.close)
-            observer.start(experiment, run, state)
-        signal = 0
-        periods = [observer.period for observer in observers if observer.period is not None]
-        for chunk in train_in_chunks(experiment, state, periods):
+            with fail_together():
+                observer.start(experiment, run, state)
+        for chunk in chunks([each.period for each in observers if each.period is not None]):
             state, step = chunk.state, chunk.step
             for observer in observers:
-                observer.see(chunk)
+                with fail_together():
+                    observer.see(chunk)
             signal = max_over_processes(interruption.signal or 0)
             if signal:
                 break
         for observer in observers:
-            observer.finish(state, step)
+            with fail_together():
+                observer.finish(state, step)
     if step < experiment.total:
         raise Interrupted(signal, step)
     return state
+
+
+@contextmanager
+def _pointing_to_resume() -> Iterator[None]:
+    """Lets errors of the file system, which end a run, say how it goes on."""
+    try:
+        yield
+    except FileError as error:
+        raise FileError(error.reason, "mend that, then go on with --resume") from error

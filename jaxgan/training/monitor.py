@@ -1,6 +1,7 @@
 """Evaluation of a run as it trains, and its best checkpoint."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 
 from jaxgan.core.state import GANState
 from jaxgan.data import unscale
-from jaxgan.devices.mesh import is_main_process, local_copy, max_over_processes
+from jaxgan.devices.mesh import is_main_process, local_copy
 from jaxgan.evaluation.evaluator import Evaluated, Evaluator
 from jaxgan.evaluation.registry import HIGHER
 from jaxgan.recipes import ImageRecipe
@@ -18,13 +19,13 @@ from jaxgan.rundir.checkpoints import Checkpoints
 from jaxgan.training.chunks import Chunk
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.observers import Observer
-from jaxgan.util.errors import UserError
+from jaxgan.util.errors import FileError, UserError
 
 logger = logging.getLogger(__name__)
 
 
 class Evaluation(Observer):
-    """Evaluates states as they train, writes evaluations.jsonl, and keeps the best state."""
+    """Evaluates states as they train; writes evaluations.jsonl and, when it is the best, best/."""
 
     def __init__(self, experiment: Experiment, data_dir: str | None):
         """Looks at the real examples; writes nothing yet.
@@ -61,22 +62,38 @@ class Evaluation(Observer):
         self._run = run
 
     def see(self, chunk: Chunk) -> None:
-        """Evaluates at evaluation points, the same in all processes.
+        """Evaluates at evaluation points, in the main process.
 
         A state whose samples cannot be measured leaves no line, and training goes on.
         """
-        if self.period is None or chunk.step % self.period:
+        if self.period is None or chunk.step % self.period or not is_main_process():
             return
-        better = False
-        if is_main_process():
-            try:
-                found = self._look(chunk.state)
-            except UserError as error:  # real examples were measured well, so it is the samples
-                logger.warning("step %d is not evaluated: %s", chunk.step, error)
-            else:
-                better = self._write(chunk.step, found)
-        if max_over_processes(int(better)):
+        try:
+            found = self._look(chunk.state)
+        except FileError:
+            raise
+        except UserError as error:  # real examples were measured well, so it is the samples
+            logger.warning("step %d is not evaluated: %s", chunk.step, error)
+            return
+        metrics = {result.metric: result.value for result, _ in found}
+        if self._is_best(metrics):
+            # Saved before the line is written, and both before the next checkpoint is: whichever
+            # checkpoint the run is resumed from, the best state until then is there.
             self._best.save(chunk.state)
+            self._best.wait()
+        line = {
+            "step": chunk.step,
+            "metrics": metrics,
+            "floors": self._evaluate.floors,
+            "protocol": self._evaluate.protocol(draws=1),
+        }
+        log.append(self._run / log.EVALUATIONS, [line])
+
+    def _is_best(self, metrics: Mapping[str, float]) -> bool:
+        """Whether no step before was as good."""
+        before = [each["metrics"][self._by] for each in log.read_evaluations(self._run)]
+        sign = -1 if self._by in HIGHER else 1
+        return all(sign * metrics[self._by] < sign * value for value in before)
 
     def _look(self, state: GANState) -> list[Evaluated]:
         samples = self._draw(local_copy(state))
@@ -86,17 +103,3 @@ class Evaluation(Observer):
         if isinstance(recipe, ImageRecipe):
             samples = unscale(samples, *recipe.value_range)
         return self._evaluate([np.asarray(samples)])
-
-    def _write(self, step: int, found: list[Evaluated]) -> bool:
-        """Writes a line; returns whether no step before was as good."""
-        metrics = {result.metric: result.value for result, _ in found}
-        before = [each["metrics"][self._by] for each in log.read_evaluations(self._run)]
-        line = {
-            "step": step,
-            "metrics": metrics,
-            "floors": self._evaluate.floors,
-            "protocol": self._evaluate.protocol(draws=1),
-        }
-        log.append(self._run / log.EVALUATIONS, [line])
-        sign = -1 if self._by in HIGHER else 1
-        return all(sign * metrics[self._by] < sign * value for value in before)

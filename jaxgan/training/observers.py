@@ -22,10 +22,11 @@ from jaxgan.data import unscale
 from jaxgan.devices.mesh import is_main_process, local_copy
 from jaxgan.recipes import ImageRecipe
 from jaxgan.report import pictures, write_report
-from jaxgan.rundir import METRICS, Checkpoints, log, sample_path
+from jaxgan.rundir import METRICS, Checkpoints, identify, log, sample_path, write_vectors
 from jaxgan.training.chunks import Chunk
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.progress import Progress
+from jaxgan.util.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,39 @@ class Observer:
         """Is called last, also where training ended in an error."""
 
 
+class InPlace(Observer):
+    """Ends a run whose directory was moved or removed, before anything is written at its path."""
+
+    def start(self, experiment: Experiment, run: Path, state: GANState) -> None:
+        """Looks at the directory."""
+        self._run, self._began = run, identify(run)
+
+    def see(self, chunk: Chunk) -> None:
+        """Looks again.
+
+        Raises:
+            UserError: if the directory is not there any more, or is another one.
+        """
+        if is_main_process():
+            self._check()
+
+    def finish(self, state: GANState, step: int) -> None:
+        """Looks a last time, as `see`."""
+        if is_main_process():
+            self._check()
+
+    def _check(self) -> None:
+        try:
+            moved = identify(self._run) != self._began
+        except UserError:
+            moved = True
+        if moved:
+            raise UserError(
+                f"{self._run} was moved or removed while it trained: the steps after its last "
+                "checkpoint are lost (put it back, then go on with --resume)"
+            )
+
+
 class MetricsLog(Observer):
     """Writes metrics.jsonl."""
 
@@ -111,7 +145,7 @@ class Sampling(Observer):
             picture = grid(self._experiment, samples)
             pictures.save_png(picture, sample_path(self._run, step, "png"))
         else:
-            np.save(sample_path(self._run, step, "npy"), samples)
+            write_vectors(sample_path(self._run, step, "npy"), samples)
 
 
 class Saving(Observer):
@@ -150,8 +184,9 @@ class Saving(Observer):
             self._save(chunk.state, chunk.step)
 
     def finish(self, state: GANState, step: int) -> None:
-        """Saves the last state."""
+        """Saves the last state, and waits until it is on the disk."""
         self._save(state, step)
+        self._checkpoints.wait()
 
     def _save(self, state: GANState, step: int) -> None:
         if self._solo and not self._all_finite(local_copy(state)):

@@ -81,6 +81,19 @@ def append(path: Path, data: bytes) -> None:
         sync(path.parent)
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it, unless they exist; they are on the disk on return.
+
+    Raises:
+        UserError: if that fails.
+    """
+    with naming(path, missing=True):
+        if not path.is_dir():
+            make_folder(path.parent)
+            path.mkdir(exist_ok=True)
+            sync(path.parent)
+
+
 def sync(path: Path) -> None:
     """Makes sure that a file's content, or a folder's list of names, is on the disk.
 

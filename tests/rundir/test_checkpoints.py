@@ -1,15 +1,18 @@
-import logging
+import errno
+import os
 import shutil
+import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 import pytest
-from runs import command, contents, copy, digest, process, result_of
+from runs import contents, copy, digest
 
 from jaxgan.core.state import GANState, TrainState
 from jaxgan.rundir.checkpoints import Checkpoints
-from jaxgan.util.errors import CannotSave, UserError
+from jaxgan.util.errors import CannotSave, FileError, UserError
 
 
 def state_of(step: int, scale: float = 1.0) -> GANState:
@@ -17,11 +20,11 @@ def state_of(step: int, scale: float = 1.0) -> GANState:
         kernel = scale * jax.random.normal(jax.random.key(seed + step), (40, 30))
         return TrainState({"dense": {"kernel": kernel}}, {"mean": jnp.ones(30)}, (jnp.int32(step),))
 
-    return GANState(jnp.int32(step), network(0), network(1), None)
+    return GANState(jnp.int32(step), network(0), network(1), {})
 
 
-def save(folder, *steps: int, keep: int = 5) -> None:
-    with Checkpoints(folder, state_of(0), keep=keep) as checkpoints:
+def save(folder, *steps: int, **options) -> None:
+    with Checkpoints(folder, state_of(0), **options) as checkpoints:
         for step in steps:
             checkpoints.save(state_of(step))
 
@@ -31,19 +34,35 @@ def restore(folder, step: int | None = None) -> GANState:
         return checkpoints.restore(step)
 
 
+def steps(folder) -> list[int]:
+    with Checkpoints(folder, state_of(0)) as checkpoints:
+        return checkpoints.steps()
+
+
 def files_of(folder):
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    """A folder with checkpoints of steps 1, 2 and 3; only to be read."""
+    folder = tmp_path_factory.mktemp("saved") / "checkpoints"
+    save(folder, 1, 2, 3)
+    return folder
+
+
 def test_a_state_comes_back_bit_for_bit(tmp_path):
-    odd = state_of(3).replace(average=TrainState({"x": jnp.array([jnp.nan, -0.0])}, {}, ()))
-    with Checkpoints(tmp_path / "a" / "b", odd) as checkpoints:
+    odd = state_of(3).with_extra(x=jnp.array([jnp.nan, -0.0]), key=jax.random.key(5))
+    with Checkpoints(tmp_path / "a", odd) as checkpoints:
         assert checkpoints.steps() == []
         checkpoints.save(odd)
-    with Checkpoints(tmp_path / "a" / "b", jax.eval_shape(lambda: odd)) as checkpoints:
+    with Checkpoints(tmp_path / "a", jax.eval_shape(lambda: odd)) as checkpoints:
         restored = checkpoints.restore()
     assert jax.tree.structure(restored) == jax.tree.structure(odd)
-    assert digest(restored) == digest(odd)
+    plain = [
+        state.with_extra(key=jax.random.key_data(state.extra["key"])) for state in (restored, odd)
+    ]
+    assert digest(plain[0]) == digest(plain[1])
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(restored))
 
 
@@ -57,50 +76,34 @@ def test_a_state_may_be_donated_as_soon_as_it_is_saved(tmp_path):
     assert digest(restore(tmp_path)) == expected
 
 
-def test_only_the_newest_are_kept(tmp_path):
-    save(tmp_path, 1, 2, 3, 4, 5, keep=2)
-    with Checkpoints(tmp_path, state_of(0)) as checkpoints:
-        assert checkpoints.steps() == [4, 5]
+def test_only_those_are_kept_that_are_to_be(tmp_path):
+    save(tmp_path / "newest", *range(1, 8))
+    assert steps(tmp_path / "newest") == [3, 4, 5, 6, 7]
+    save(tmp_path / "even", 1, 2, 3, 4, keep=lambda steps: [x for x in steps if x % 2 == 0])
+    assert steps(tmp_path / "even") == [2, 4]
+    assert [path.name for path in sorted((tmp_path / "even").iterdir())] == ["2", "4"]
 
 
-def test_a_step_is_saved_once(tmp_path):
-    save(tmp_path, 1)
-    with Checkpoints(tmp_path, state_of(0)) as checkpoints:
-        checkpoints.save(state_of(1, scale=2.0))
-    assert digest(restore(tmp_path)) == digest(state_of(1))
+def test_later_checkpoints_stay_when_an_earlier_one_is_saved(tmp_path):
+    save(tmp_path, 8, 9)
+    save(tmp_path, 1, 2, keep=lambda steps: steps[-1:])
+    assert steps(tmp_path) == [2, 8, 9]
 
 
-def test_the_newest_is_restored_or_the_one_that_is_asked_for(tmp_path):
-    save(tmp_path, 1, 3, 12)
-    assert int(restore(tmp_path).step) == 12
-    assert digest(restore(tmp_path, 3)) == digest(state_of(3))
-    with pytest.raises(UserError, match=r"no checkpoint of step 2 in .*; there are: 1, 3, 12"):
-        restore(tmp_path, 2)
-
-
-def test_later_checkpoints_are_deleted_and_can_be_made_anew(tmp_path):
-    save(tmp_path, 1, 2, 3)
-    with Checkpoints(tmp_path, state_of(0)) as checkpoints:
-        assert int(checkpoints.restore().step) == 3
-        checkpoints.delete_after(1)
-        assert checkpoints.steps() == [1]
-        checkpoints.save(state_of(2, scale=2.0))
-    assert digest(restore(tmp_path)) == digest(state_of(2, scale=2.0))
+def test_the_newest_is_restored_or_the_one_that_is_asked_for(saved):
+    assert int(restore(saved).step) == 3
+    assert digest(restore(saved, 1)) == digest(state_of(1))
+    with pytest.raises(UserError, match=r"no checkpoint of step 7 in .*; there are: 1, 2, 3"):
+        restore(saved, 7)
 
 
 def test_looking_for_checkpoints_makes_no_folder(tmp_path):
-    with Checkpoints(tmp_path / "none", state_of(0)) as checkpoints:
-        assert checkpoints.steps() == []
+    assert steps(tmp_path / "none") == []
+    for step in (None, 1):
+        told = f"{tmp_path}/none holds no checkpoint: nothing was saved yet .*--resume, which"
+        with pytest.raises(UserError, match=told):
+            restore(tmp_path / "none", step)
     assert not (tmp_path / "none").exists()
-    with pytest.raises(UserError, match="no sound checkpoint in"):
-        restore(tmp_path / "none")
-    with pytest.raises(UserError, match="no checkpoint of step 1 in .*; there are: none"):
-        restore(tmp_path / "none", 1)
-    assert not (tmp_path / "none").exists()
-
-
-def ours(caplog) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if record.name.startswith("jaxgan")]
 
 
 def flip(path):
@@ -113,113 +116,186 @@ def truncate(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-DAMAGES = {"flip": flip, "truncate": truncate, "remove": lambda path: path.unlink()}
+def add(path):
+    path.with_name(f"{path.name}2").touch()
+
+
+DAMAGES = {"flip": flip, "truncate": truncate, "remove": Path.unlink, "add": add}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_no_damaged_file_leads_to_a_wrong_state(damage, tmp_path, caplog):
-    save(tmp_path / "sound", 1, 2)
-    skipped = 0
-    for number, file in enumerate(files_of(tmp_path / "sound" / "2")):
-        folder = copy(tmp_path / "sound", tmp_path / str(number))
-        DAMAGES[damage](folder / file.relative_to(tmp_path / "sound"))
-        caplog.clear()
-        state = restore(folder)
-        step = int(state.step)
-        assert digest(state) == digest(state_of(step)), file
-        warned = ours(caplog)
-        if step == 1:
-            skipped += 1
-            assert len(warned) == 1
-            assert warned[0].getMessage().startswith("checkpoint of step 2 is damaged (")
-            assert warned[0].levelno == logging.WARNING
-    assert skipped >= 2  # arrays and digest at least; some files hold what no one needs
+def test_every_damaged_file_is_found_and_another_step_is_named(damage, saved, tmp_path):
+    files = files_of(saved / "3" / "default")
+    files += [saved / "3" / "sha256"] if damage != "add" else []
+    assert len(files) >= 8
+    for number, file in enumerate(files):
+        folder = copy(saved, tmp_path / str(number))
+        DAMAGES[damage](folder / file.relative_to(saved))
+        told = f"^{folder}/3 is damaged: .*; the newest sound one is that of --step 2$"
+        with pytest.raises(UserError, match=told):
+            restore(folder)
+        assert digest(restore(folder, 2)) == digest(state_of(2))
 
 
-def test_half_written_and_foreign_directories_are_passed_over(tmp_path, caplog):
-    save(tmp_path, 1)
-    shutil.copytree(tmp_path / "1", tmp_path / "3.orbax-checkpoint-tmp")
-    (tmp_path / "2").mkdir()
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "readme.txt").write_text("7")
-    assert digest(restore(tmp_path)) == digest(state_of(1))
-    assert [record.getMessage()[:32] for record in ours(caplog)] == [
-        "checkpoint of step 2 is damaged "
-    ]
-
-
-def test_when_all_are_damaged_it_says_so(tmp_path, caplog):
-    save(tmp_path, 1, 2)
-    for file in files_of(tmp_path):
+def test_when_all_are_damaged_it_says_so_and_nothing_is_changed(saved, tmp_path):
+    folder = copy(saved, tmp_path / "folder")
+    for file in files_of(folder):
         truncate(file)
-    with pytest.raises(UserError, match=f"no sound checkpoint in {tmp_path}"):
-        restore(tmp_path)
-    assert len(ours(caplog)) == 2
-    assert all("\n" not in record.getMessage() for record in ours(caplog))
+    before = contents(folder)
+    with pytest.raises(UserError, match="3 is damaged: .*; there is no sound one: restore it from"):
+        restore(folder)
+    assert contents(folder) == before
+
+
+def test_a_damaged_checkpoint_stays_until_its_step_is_saved_again_and_then_is_set_aside(
+    saved, tmp_path
+):
+    folder = copy(saved, tmp_path / "folder")
+    for again in ("3", "3.2"):
+        flip(folder / "3" / "default" / "manifest.ocdbt")
+        damaged = contents(folder / "3")
+        assert steps(folder) == [1, 2, 3]
+        save(folder, 3)
+        assert contents(folder / "replaced" / again) == damaged
+        assert digest(restore(folder)) == digest(state_of(3))
+        assert steps(folder) == [1, 2, 3]
+
+
+def test_the_same_state_is_saved_once_and_another_one_replaces_it(saved, tmp_path):
+    folder = copy(saved, tmp_path / "folder")
+    before = contents(folder)
+    save(folder, 3, 3)
+    assert contents(folder) == before
+    with Checkpoints(folder, state_of(0)) as checkpoints:
+        checkpoints.save(state_of(3, scale=2.0))
+    assert digest(restore(folder)) == digest(state_of(3, scale=2.0))
+    assert contents(folder / "replaced" / "3") == contents(saved / "3")
+
+
+def test_what_is_half_written_does_not_count_and_goes_with_the_next_checkpoint(saved, tmp_path):
+    folder = copy(saved, tmp_path / "folder")
+    shutil.copytree(folder / "3", folder / "4.partial")
+    (folder / "notes").mkdir()
+    (folder / "readme.txt").write_text("7")
+    assert digest(restore(folder)) == digest(state_of(3))
+    save(folder, 5)
+    assert {path.name for path in folder.iterdir()} == {"1", "2", "3", "5", "notes", "readme.txt"}
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES, errno.ENOMEM])
+@pytest.mark.parametrize("name", ["sha256", "manifest.ocdbt", "_METADATA"])
+def test_an_error_of_the_file_system_is_told_and_is_no_damage(
+    name, number, saved, tmp_path, monkeypatch
+):
+    folder = copy(saved, tmp_path / "folder")
+    before = contents(folder)
+    really = os.open
+
+    def fail(path, *arguments, **options):
+        if str(path).endswith(f"3/default/{name}") or str(path).endswith(f"3/{name}"):
+            raise OSError(number, os.strerror(number), str(path))
+        return really(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fail)
+        told = rf"^{folder}/3/.*{name}: {os.strerror(number)} \(mend that, then run again\)$"
+        with pytest.raises(FileError, match=told):
+            restore(folder)
+    assert contents(folder) == before
+    assert int(restore(folder).step) == 3
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes")]
+)
+def test_running_out_of_memory_is_passed_on(error, saved, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(ocp.StandardCheckpointer, "restore", fail)
+    with pytest.raises(type(error)):
+        restore(saved)
+
+
+def test_what_orbax_cannot_read_is_named_and_no_damage(saved, monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("NOT_FOUND: Error reading x [os_error_code='5']\nand much more")
+
+    monkeypatch.setattr(ocp.StandardCheckpointer, "restore", fail)
+    with pytest.raises(FileError, match=f"^cannot read {saved}/3: Input/output error"):
+        restore(saved)
+
+
+def test_other_networks_are_told_of(saved):
+    other = state_of(0).with_extra(more=jnp.zeros(3))
+    with pytest.raises(UserError, match=f"{saved}/3 is of other networks than config.json"):
+        with Checkpoints(saved, other) as checkpoints:
+            checkpoints.restore()
+
+
+def test_a_pipe_in_the_place_of_a_file_does_not_block(saved, tmp_path):
+    folder = copy(saved, tmp_path / "folder")
+    began = time.monotonic()
+    for file in files_of(folder / "3"):
+        file.rename(tmp_path / "file")
+        os.mkfifo(file)
+        with pytest.raises(UserError, match=f"{file} is not a regular file"):
+            restore(folder)
+        file.unlink()
+        (tmp_path / "file").rename(file)
+    assert time.monotonic() - began < 10
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
-    folder = tmp_path / "file" / "checkpoints"
-    told = f"cannot write a checkpoint to {folder} .*: mend that, then go on with --resume"
-    with pytest.raises(UserError, match=told), Checkpoints(folder, state_of(0)) as checkpoints:
+    for folder in (tmp_path / "file" / "checkpoints", tmp_path / "gone" / "checkpoints"):
+        told = rf"cannot write a checkpoint to {folder}: .* \(mend that, then go on with --resume"
+        with pytest.raises(CannotSave, match=told), Checkpoints(folder, state_of(0)) as checkpoints:
+            checkpoints.save(state_of(1))
+    assert not (tmp_path / "gone").exists()
+
+
+def test_a_folder_that_was_removed_is_missed_and_not_made_again(tmp_path):
+    folder = tmp_path / "folder"
+    with Checkpoints(folder, state_of(0)) as checkpoints:
         checkpoints.save(state_of(1))
+        checkpoints.wait()
+        folder.rename(tmp_path / "elsewhere")
+        with pytest.raises(CannotSave, match=f"{folder} was moved or removed.* put it back"):
+            checkpoints.save(state_of(2))
+    assert not folder.exists()
 
 
-@pytest.mark.parametrize("damage", [*DAMAGES, "half-written"])
-def test_a_run_goes_on_from_the_newest_sound_checkpoint(damage, here, whole_run, caplog):
-    run = copy(whole_run("mnist_mlp"), here / "run")
-    newest = run / "checkpoints" / "40"
-    if damage == "half-written":
-        newest.rename(newest.with_name("40.orbax-checkpoint-tmp"))
-    else:
-        for file in newest.rglob("d/*"):
-            DAMAGES[damage](file)
-    assert command("train", "mnist_mlp", "--out", "run", "--resume").status == 0
-    assert result_of(run) == result_of(whole_run("mnist_mlp"))
-    told = [record.getMessage() for record in caplog.records]
-    assert "resuming from step 30" in told
-    if damage != "half-written":
-        warning = told[told.index("resuming from step 30") - 1]
-        assert warning.startswith("checkpoint of step 40 is damaged (")
+@pytest.mark.parametrize("name", ["fsync", "rename", "mkdir"])
+def test_a_failure_in_the_background_is_told_and_the_last_checkpoint_stays(
+    name, tmp_path, monkeypatch
+):
+    save(tmp_path, 1)
 
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-def test_a_damaged_checkpoint_is_told_on_standard_error(here, whole_run):
-    run = copy(whole_run("pattern_1010"), here / "run")
-    for file in (run / "checkpoints" / "40").rglob("d/*"):
-        file.unlink()
-    done = process("sample", "run", cwd=here)
-    assert (done.status, done.out) == (0, "run/sample_step30_seed0.npz\n")
-    (line,) = done.err.splitlines()
-    assert line.startswith("checkpoint of step 40 is damaged (")
-
-
-def test_a_run_without_a_sound_checkpoint_is_refused_and_stays_as_it_is(here, whole_run):
-    run = copy(whole_run("mnist_mlp"), here / "run")
-    for file in (run / "checkpoints").rglob("d/*"):
-        file.unlink()
-    before = contents(run)
-    for words in (["train", "mnist_mlp", "--resume", "--out", "run"], ["sample", "run"]):
-        done = command(*words)
-        assert (done.status, done.err) == (
-            2,
-            "jaxgan: no sound checkpoint in run/checkpoints: train anew, with --overwrite\n",
-        )
-    assert contents(run) == before
-
-
-@pytest.mark.parametrize("failing", [("close",), ("wait_until_finished", "close")])
-def test_whatever_fails_at_the_end_is_told_in_one_way(tmp_path, failing, monkeypatch):
-    def fail(manager):
-        raise OSError(1, "not permitted", str(tmp_path))
-
-    close = ocp.CheckpointManager.close
     checkpoints = Checkpoints(tmp_path, state_of(0))
-    checkpoints.save(state_of(1))
-    for name in failing:
-        monkeypatch.setattr(ocp.CheckpointManager, name, fail)
-    manager = checkpoints._manager
-    with pytest.raises(CannotSave, match="cannot write a checkpoint to .*not permitted"):
-        checkpoints.close()
-    monkeypatch.undo()
-    close(manager)
+    with monkeypatch.context() as patch, pytest.raises(CannotSave, match="No space left on device"):
+        patch.setattr(os, name, fail)
+        checkpoints.save(state_of(2))
+        checkpoints.wait()
+    checkpoints.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+    assert digest(restore(tmp_path)) == digest(state_of(1))
+
+
+def test_all_of_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+
+    def note(number):
+        synced.append((Path(os.readlink(f"/proc/self/fd/{number}")), (tmp_path / "1").exists()))
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", note)
+    save(tmp_path, 1)
+    before = {path for path, named in synced if not named}
+    for path in [tmp_path / "1", *(tmp_path / "1").rglob("*")]:
+        assert Path(str(path).replace("/1", "/1.partial", 1)) in before, path
+    assert synced[-1] == (tmp_path, True)

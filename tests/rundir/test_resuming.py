@@ -1,0 +1,366 @@
+"""Runs that go on after they ended early, or after something happened to their files."""
+
+import errno
+import json
+import os
+import shutil
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import jax.numpy as jnp
+import pytest
+from runs import command, contents, copy, result_of
+from test_checkpoints import DAMAGES, files_of
+
+from jaxgan.core.updates import Update
+from jaxgan.evaluation.evaluator import Evaluated
+from jaxgan.metrics import Protocol, Result
+from jaxgan.recipes.pattern_1010 import Pattern1010
+from jaxgan.rundir import BEST, load, read_evaluations, read_metrics
+from jaxgan.training import Observer, train
+from jaxgan.util.errors import FileError, UserError
+
+RECIPE = Pattern1010(log_every=4, sample_every=10, checkpoint_every=10, steps=40)
+
+
+def warnings(caplog) -> list[str]:
+    found = [r for r in caplog.records if r.name.startswith("jaxgan") and r.levelname == "WARNING"]
+    return [record.getMessage() for record in found]
+
+
+def steps_of(run: Path, name: str = "checkpoints") -> list[int]:
+    return sorted(int(path.name) for path in (run / name).iterdir() if path.name.isdecimal())
+
+
+class At(Observer):
+    """Does something after a step."""
+
+    def __init__(self, step, action):
+        self.period = step
+        self._action = action
+
+    def see(self, chunk):
+        if chunk.step == self.period:
+            self._action()
+
+
+class Died(Exception):
+    """A run ended without a chance to save anything."""
+
+
+def die():
+    raise Died
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_run_goes_on_from_the_newest_sound_checkpoint(damage, here, whole_run, caplog):
+    run = copy(whole_run("pattern_1010"), here / "run")
+    for file in (run / "checkpoints" / "40").rglob("d/*"):
+        DAMAGES[damage](file)
+    damaged = contents(run / "checkpoints" / "40")
+    assert command("train", "pattern_1010", "--out", "run", "--resume").status == 0
+    assert result_of(run) == result_of(whole_run("pattern_1010"))
+    (warning,) = warnings(caplog)
+    assert warning.startswith("run/checkpoints/40 is damaged: ")
+    assert "resuming from step 30" in [record.getMessage() for record in caplog.records]
+    assert contents(run / "checkpoints" / "replaced" / "40") == damaged
+    assert steps_of(run) == [10, 20, 30, 40]
+
+
+def test_a_damaged_checkpoint_stays_until_something_newer_was_saved(here, whole_run):
+    run = copy(whole_run("pattern_1010"), here / "run")
+    DAMAGES["flip"](next((run / "checkpoints" / "40").rglob("d/*")))
+    before = contents(run / "checkpoints")
+    with pytest.raises(Died):
+        train(RECIPE, run, resume=True, observers=[At(39, die)])
+    assert contents(run / "checkpoints") == before
+    train(RECIPE, run, resume=True)
+    assert result_of(run) == result_of(whole_run("pattern_1010"))
+
+
+def test_samples_of_a_damaged_or_unreadable_checkpoint_are_refused(here, whole_run, monkeypatch):
+    run = copy(whole_run("pattern_1010"), here / "run")
+    really = os.open
+
+    def fail(path, *arguments, **options):
+        if "/40/default/" in str(path):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return really(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fail)
+        done = command("sample", "run")
+    assert (done.status, done.out) == (2, "")
+    assert "run/checkpoints/40/default/" in done.err and "Input/output error" in done.err
+
+    DAMAGES["flip"](next((run / "checkpoints" / "40").rglob("d/*")))
+    done = command("sample", "run")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("jaxgan: run/checkpoints/40 is damaged: ")
+    assert "--step 30" in done.err
+    assert command("sample", "run", "--step", "30").status == 0
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_an_error_of_the_file_system_ends_a_resume_and_costs_nothing(
+    number, here, whole_run, monkeypatch
+):
+    run = copy(whole_run("pattern_1010"), here / "run")
+    before = contents(run)
+    really = os.open
+
+    def fail(path, *arguments, **options):
+        if "/40/" in str(path):
+            raise OSError(number, os.strerror(number), str(path))
+        return really(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fail)
+        with pytest.raises(FileError, match=f"{run}/checkpoints/40/.*: {os.strerror(number)}"):
+            train(replace(RECIPE, steps=60), run, resume=True)
+    assert contents(run) == before
+
+
+def test_a_run_without_a_sound_checkpoint_names_each_cause_and_stays_as_it_is(here, whole_run):
+    run = copy(whole_run("pattern_1010"), here / "run")
+    for file in (run / "checkpoints").rglob("d/*"):
+        file.unlink()
+    before = contents(run)
+    done = command("train", "pattern_1010", "--resume", "--out", "run")
+    assert done.status == 2
+    for step in (10, 20, 30, 40):
+        assert f"run/checkpoints/{step} is damaged: " in done.err
+    assert "from a backup" in done.err and "overwrite" not in done.err
+    assert contents(run) == before
+
+
+def test_a_run_that_never_saved_says_so_and_starts_again(here, whole_run):
+    run = copy(whole_run("pattern_1010"), here / "run")
+    shutil.rmtree(run / "checkpoints")
+    done = command("sample", "run")
+    assert done.status == 2
+    assert "nothing was saved yet" in done.err and "--resume" in done.err
+    assert command("train", "pattern_1010", "--out", "run", "--resume").status == 0
+    assert result_of(run) == result_of(whole_run("pattern_1010"))
+
+
+def cut(path: Path, lines: int) -> None:
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:lines]))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "step"),
+    [
+        (lambda path: cut(path, 6), 20),  # up to step 24
+        (lambda path: cut(path, 4), 10),  # up to step 16
+        (lambda path: path.write_text(path.read_text()[:-30]), 30),  # within the line of step 40
+        (lambda path: path.unlink(), 0),
+    ],
+)
+def test_lines_that_are_missing_in_the_log_come_back(spoil, step, here, whole_run, caplog):
+    run = copy(whole_run("pattern_1010"), here / "run")
+    spoil(run / "metrics.jsonl")
+    before = contents(run / "checkpoints")
+    assert command("train", "pattern_1010", "--out", "run", "--resume").status == 0
+    (warning,) = warnings(caplog)
+    assert warning.startswith("the log of run lacks step ")
+    assert warning.endswith(f": the steps after {step} are trained again")
+    assert result_of(run) == result_of(whole_run("pattern_1010"))
+    assert contents(run / "checkpoints") == before  # which are the same states
+
+
+def test_a_run_whose_log_was_cut_may_die_again(here, whole_run):
+    run = copy(whole_run("pattern_1010"), here / "run")
+    cut(run / "metrics.jsonl", 4)
+    for step in (13, 27):
+        with pytest.raises(Died):
+            train(RECIPE, run, resume=True, observers=[At(step, die)])
+        assert steps_of(run) == [10, 20, 30, 40]
+    train(RECIPE, run, resume=True)
+    assert result_of(run) == result_of(whole_run("pattern_1010"))
+
+
+def test_pipes_in_the_place_of_files_do_not_block(here, whole_run):
+    for name in ("metrics.jsonl", "config.json", "checkpoints/40/sha256"):
+        run = copy(whole_run("pattern_1010"), here / name.replace("/", "-"))
+        (run / name).unlink()
+        os.mkfifo(run / name)
+        for words in (["train", "pattern_1010", "--resume", "--out", run], ["sample", run]):
+            if words[0] == "sample" and name == "metrics.jsonl":
+                continue  # which needs no metrics
+            done = command(*words)
+            assert done.status == 2
+            assert f"{run / name} is not a regular file" in done.err
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01", b"no array at all"])
+def test_damaged_samples_are_named_and_end_neither_report_nor_run(
+    content, here, whole_run, monkeypatch, caplog
+):
+    from jaxgan.report import write_report
+
+    run = copy(whole_run("pattern_1010"), here / "run")
+    path = run / "samples" / "step_000000020.npy"
+    path.write_bytes(content)
+    monkeypatch.setattr("jaxgan.training.observers.write_report", write_report)
+    assert command("train", "pattern_1010", "--resume", "--out", "run").status == 0
+    (warning,) = warnings(caplog)
+    assert f"run/{path.relative_to(run)} is damaged: " in warning
+
+
+def test_a_run_directory_that_is_renamed_is_missed_and_not_made_again(here):
+    run, moved = here / "run", here / "moved"
+    told = f"{run} was moved or removed while it trained: .* put it back, then go on with --resume"
+    with pytest.raises(UserError, match=told):
+        train(RECIPE, run, observers=[At(20, lambda: run.rename(moved))])
+    assert not run.exists()
+    train(RECIPE, moved, resume=True)
+    train(RECIPE, run)
+    assert result_of(moved) == result_of(run)
+
+
+def test_a_run_directory_that_is_removed_is_missed_and_a_new_run_may_go_there(here):
+    run = here / "run"
+    with pytest.raises(UserError, match=f"{run} was moved or removed while it trained"):
+        train(RECIPE, run, observers=[At(20, lambda: shutil.rmtree(run))])
+    train(RECIPE, run)
+
+
+def test_another_run_in_the_place_of_a_renamed_one_is_left_alone(here, whole_run):
+    run = here / "run"
+
+    def replace_it():
+        run.rename(here / "moved")
+        copy(whole_run("pattern_1010"), run)
+
+    with pytest.raises(UserError, match=f"{run} was moved or removed while it trained"):
+        train(RECIPE, run, observers=[At(20, replace_it)])
+    assert contents(run) == contents(whole_run("pattern_1010"))
+
+
+def test_checkpoints_that_are_removed_are_missed(here):
+    run = here / "run"
+    with pytest.raises(UserError, match=f"{run}/checkpoints was moved or removed"):
+        train(RECIPE, run, observers=[At(15, lambda: shutil.rmtree(run / "checkpoints"))])
+    train(RECIPE, run, resume=True)
+
+
+class Vector(Pattern1010):
+    """Has a metric that is no number."""
+
+    name: ClassVar[str] = "vector"
+
+    def update(self, gan):
+        inner = super().update(gan)
+
+        def apply(state, batch, key):
+            state, metrics = inner.apply(state, batch, key)
+            return state, metrics | {"loss_g": jnp.zeros(3)}
+
+        return Update(inner.init, apply)
+
+
+def test_a_metric_that_is_no_number_is_told_before_anything_is_written(here):
+    with pytest.raises(ValueError, match="loss_g"):
+        train(Vector(steps=4), here / "run")
+    assert [path.name for path in here.rglob("*")] in ([], ["run", "lock"])
+
+
+class Scores:
+    """Stands for an evaluator that is quick: scores with ups and downs, the same for a state."""
+
+    floors = {"fid": 0.0}
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __call__(self, draws):
+        value = zlib.crc32(draws[0].tobytes()) / 2**32
+        return [Evaluated(Result("fid", value, Protocol(1, 1, "", "", "", "", "", 0, {})), 0.0)]
+
+    def protocol(self, draws):
+        return "made up"
+
+
+def best_of(run: Path) -> int | None:
+    """The step that evaluations.jsonl tells to be the best."""
+    found = [(line["metrics"]["fid"], line["step"]) for line in read_evaluations(run)]
+    return min(found)[1] if found else None
+
+
+class Agrees(Observer):
+    """Checks, as training goes on, that best/ holds what evaluations.jsonl tells."""
+
+    def start(self, experiment, run, state):
+        self._run = run
+        self.see(None)
+
+    def see(self, chunk):
+        if (best := best_of(self._run)) is not None:
+            assert int(load(self._run, best=True).state.step) == best
+
+
+EVALUATED = Pattern1010(
+    log_every=2, sample_every=100, checkpoint_every=10, eval_every=2, eval_num=8, steps=50
+)
+
+
+@pytest.fixture
+def scores(monkeypatch):
+    monkeypatch.setattr("jaxgan.training.monitor.Evaluator", Scores)
+
+
+def test_best_agrees_with_the_evaluations_wherever_a_run_dies(here, scores):
+    whole, run = here / "whole", here / "run"
+    train(EVALUATED, whole)
+    values = [line["metrics"]["fid"] for line in read_evaluations(whole)]
+    records = [2 * k + 2 for k, x in enumerate(values) if x == min(values[: k + 1])]
+    assert len(records) >= 3
+    for step in sorted({*records, records[1] + 1, 47}):
+        with pytest.raises(Died):
+            resume = run.exists()
+            train(EVALUATED, run, resume=resume, observers=[Agrees(), At(step, die)])
+    train(EVALUATED, run, resume=True, observers=[Agrees()])
+    assert [line["step"] for line in read_evaluations(run)] == list(range(2, 51, 2))
+    assert best_of(run) == best_of(whole) == records[-1]
+    assert int(load(run, best=True).state.step) == records[-1]
+    assert len(steps_of(run, BEST)) <= len(steps_of(run)) + 1
+
+
+def test_best_is_there_also_after_damage_that_takes_a_run_far_back(here, scores):
+    run = here / "run"
+    train(EVALUATED, run)
+    for step in steps_of(run)[1:]:
+        shutil.rmtree(run / "checkpoints" / str(step) / "default")
+    train(EVALUATED, run, resume=True, observers=[Agrees()])
+    cut(run / "evaluations.jsonl", 0)
+    train(EVALUATED, run, resume=True, observers=[Agrees()])
+    assert best_of(run) == int(load(run, best=True).state.step)
+
+
+def test_a_run_without_evaluations_has_no_best(here, whole_run):
+    run = copy(whole_run("pattern_1010"), here / "run")
+    assert command("train", "pattern_1010", "--out", "run", "--resume").status == 0
+    assert not (run / BEST).exists()
+    done = command("sample", "run", "--best")
+    assert (done.status, done.err) == (
+        2,
+        "jaxgan: run has no best checkpoint: train it with --eval-every\n",
+    )
+
+
+def test_a_damaged_line_of_the_log_is_named_and_its_step_can_be_trained_again(here, whole_run):
+    run = copy(whole_run("pattern_1010"), here / "run")
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join([*lines[:3], "{\n", *lines[4:]]))
+    words = ["train", "pattern_1010", "--out", "run", "--resume"]
+    done = command(*words)
+    assert done.status == 2
+    assert "run/metrics.jsonl is damaged: line 4 is no record (remove that line" in done.err
+    (run / "metrics.jsonl").write_text("".join([*lines[:3], *lines[4:]]))
+    assert command(*words).status == 0
+    assert result_of(run) == result_of(whole_run("pattern_1010"))
+    assert [json.loads(line)["step"] for line in lines] == [x["step"] for x in read_metrics(run)]
+    assert len(files_of(run / "checkpoints")) > 0
