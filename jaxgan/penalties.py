@@ -2,7 +2,7 @@
 
 All of them measure how steep the discriminator is, `|| dD(x)/dx ||` by all numbers of one example
 (of one pack, where D judges packs), each at points of its own. Examples are arrays `[B, ...]` or
-trees of them. Where D returns a tree, penalize one of its outputs:
+trees of them; slopes are by what is floating in these, not by integers such as labels. Where D returns a tree, penalize one of its outputs:
 
     lambda critic, *others: r1(1.0)(lambda x: critic(x)["score"], *others)
 """
@@ -64,6 +64,8 @@ def gradient_penalty(weight: Scalar = 10.0) -> Penalty:
         shares = jax.vmap(jax.random.uniform)(keys[::size])  # the same within a pack
 
         def between(real: Array, fake: Array) -> Array:
+            if not jnp.issubdtype(real.dtype, jnp.floating):
+                return real
             own = jnp.repeat(shares.astype(real.dtype), size).reshape(-1, *[1] * (real.ndim - 1))
             return own * real + (1 - own) * fake
 
@@ -132,7 +134,6 @@ def _squared_slopes(critic: Critic, examples: PyTree) -> PerScore:
         scores = critic(examples)
         return scores.sum(), scores
 
-    slopes, scores = jax.grad(total, has_aux=True)(examples)
-    return jnp.stack([(x**2).reshape(len(scores), -1).sum(1) for x in jax.tree.leaves(slopes)]).sum(
-        0
-    )
+    slopes, scores = jax.grad(total, has_aux=True, allow_int=True)(examples)
+    floating = [x for x in jax.tree.leaves(slopes) if x.dtype != jax.dtypes.float0]
+    return jnp.stack([(x**2).reshape(len(scores), -1).sum(1) for x in floating]).sum(0)

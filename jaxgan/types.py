@@ -15,7 +15,7 @@ PRNGKey = Key[Array, ""]  # a typed key, as jax.random.key makes it
 
 Images = Float[Array, "B ..."]  # in the recipe's value range
 Latents = Float[Array, "B Z"]
-Scores = Float[Array, "B"]  # a logit, a probability or a critic value, as the loss expects
+Scores = Float[Array, "B"]  # unbounded: logits or critic values
 PerSample = Float[Array, "B"]
 Scalar = float | Float[Array, ""]  # also a traced one: of a schedule or a sweep
 

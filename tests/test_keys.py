@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxgan import axes
 from jaxgan.keys import from_seed, per_example, stream
 from jaxgan.util.errors import UserError
 
@@ -73,7 +74,8 @@ def test_each_example_of_a_batch_has_a_key_of_its_own_wherever_the_batch_ends():
 
 def test_devices_with_a_share_each_have_the_keys_of_the_whole_batch():
     def mine(_):
-        return jax.random.key_data(per_example(KEY, 3, "devices"))
+        with axes.spread(axis_name="devices"):
+            return jax.random.key_data(per_example(KEY, 3))
 
     shares = jax.pmap(mine, "devices", devices=jax.devices()[:2])(np.zeros(2))
     expected = jax.random.key_data(per_example(KEY, 6))

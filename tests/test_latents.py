@@ -8,19 +8,19 @@ from jaxgan import latents
 KEY = jax.random.key(3)
 
 
-@pytest.mark.parametrize("law", [latents.normal, latents.uniform])
-def test_latents_have_the_shape_asked_for_and_depend_on_the_key(law):
-    draw = law(5)
+@pytest.mark.parametrize("sampler", [latents.normal, latents.uniform])
+def test_latents_have_the_shape_asked_for_and_depend_on_the_key(sampler):
+    draw = sampler(5)
     first = draw(KEY, 7)
     assert first.shape == (7, 5) and first.dtype == jnp.float32
     np.testing.assert_array_equal(first, draw(KEY, 7))
     assert not np.allclose(first, draw(jax.random.key(4), 7))
 
 
-@pytest.mark.parametrize("law", [latents.normal, latents.uniform])
-def test_latents_are_float64_under_x64(law):
+@pytest.mark.parametrize("sampler", [latents.normal, latents.uniform])
+def test_latents_are_float64_under_x64(sampler):
     with jax.enable_x64(True):
-        assert law(2)(jax.random.key(3), 3).dtype == jnp.float64
+        assert sampler(2)(jax.random.key(3), 3).dtype == jnp.float64
 
 
 def moments(z) -> list[float]:
@@ -36,3 +36,9 @@ def test_uniform_latents_fill_minus_one_to_one():
     z = latents.uniform(100)(KEY, 2000)
     np.testing.assert_allclose(moments(z), [0, 1 / 3, 1 / 5], atol=0.01)
     assert -1 <= z.min() < -0.999 and 0.999 < z.max() <= 1
+
+
+@pytest.mark.parametrize("sampler", [latents.normal, latents.uniform])
+def test_samplers_take_a_batch_that_they_do_not_look_at(sampler):
+    with_labels = sampler(2)(KEY, 3, {"label": jnp.arange(3)})
+    np.testing.assert_array_equal(with_labels, sampler(2)(KEY, 3))

@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,12 +22,12 @@ ALL = SEPARABLE | {"relativistic": losses.relativistic}
 
 # score: (D's loss on it as a real, D's loss on it as a fake, G's loss on it as a fake)
 VALUES = {
-    "binary_cross_entropy": {
-        0.0: (100.0, 0.0, 100.0),
-        0.1: (2.302585092994046, 0.10536051565782628, 2.302585092994046),
-        0.5: (LOG2, LOG2, LOG2),
-        0.75: (0.2876820724517809, 1.3862943611198906, 0.2876820724517809),
-        1.0: (0.0, 100.0, 0.0),
+    "binary_cross_entropy": {  # of sigmoids 0, 0.1, 0.5, 0.75 and 1
+        -1e4: (100.0, 0.0, 100.0),
+        -2.1972245773362196: (2.302585092994046, 0.10536051565782628, 2.302585092994046),
+        0.0: (LOG2, LOG2, LOG2),
+        1.0986122886681098: (0.2876820724517809, 1.3862943611198906, 0.2876820724517809),
+        1e4: (0.0, 100.0, 0.0),
     },
     "non_saturating": {
         -1e4: (1e4, 0.0, 1e4),
@@ -122,16 +124,16 @@ def test_losses_are_per_sample(name, batch):
 
 def test_cross_entropy_of_an_impossible_probability_is_100_with_gradient_0():
     on_real, on_fake = parts(losses.binary_cross_entropy)
-    assert on_real(jnp.zeros(1)).tolist() == [100] and slope(on_real, [0.0]) == [0]
-    assert on_fake(jnp.ones(1)).tolist() == [100] and slope(on_fake, [1.0]) == [0]
-    tiny = [1.2e-38, 1e-30]  # logarithms of normal float32 numbers stay above the bound of -100
-    np.testing.assert_allclose(on_real(jnp.array(tiny)), -np.log(tiny), rtol=1e-6)
+    assert on_real(jnp.array([-1e4])).tolist() == [100] and slope(on_real, [-1e4]) == [0]
+    assert on_fake(jnp.array([1e4])).tolist() == [100] and slope(on_fake, [1e4]) == [0]
+    low = [-87.0, -69.0]  # logarithms of normal float32 numbers stay above the bound of -100
+    np.testing.assert_allclose(on_real(jnp.array(low)), -np.array(low), rtol=1e-6)
     with jax.enable_x64(True):  # where there are probabilities whose logarithm is below -100
-        assert on_real(jnp.array([1e-60])).tolist() == [100]
+        assert on_real(jnp.array([-138.0])).tolist() == [100]
 
 
 SLOPES = {  # d/ds of D's loss on reals and on fakes, by the chain rule on paper
-    "binary_cross_entropy": (lambda s: -1 / s, lambda s: 1 / (1 - s)),
+    "binary_cross_entropy": (lambda s: 1 / (1 + np.exp(-s)) - 1, lambda s: 1 / (1 + np.exp(-s))),
     "non_saturating": (lambda s: 1 / (1 + np.exp(-s)) - 1, lambda s: 1 / (1 + np.exp(-s))),
     "least_squares": (lambda s: 2 * (s - 1), lambda s: 2 * s),
     "hinge": (lambda s: -1.0 * (s < 1), lambda s: 1.0 * (s > -1)),
@@ -141,8 +143,7 @@ SLOPES = {  # d/ds of D's loss on reals and on fakes, by the chain rule on paper
 
 @pytest.mark.parametrize("name", SEPARABLE)
 def test_gradients_are_the_analytic_ones(name):
-    inside = [0.05, 0.3, 0.5, 0.95]
-    scores = np.array(inside if name == "binary_cross_entropy" else [-3.0, -0.4, *inside, 2.0])
+    scores = np.array([-3.0, -0.4, 0.05, 0.3, 0.5, 0.95, 2.0])
     on_real, on_fake = parts(SEPARABLE[name])
     for half, expected in zip((on_real, on_fake), SLOPES[name], strict=True):
         np.testing.assert_allclose(slope(half, scores), expected(scores), rtol=1e-5)
@@ -160,8 +161,8 @@ def test_the_relativistic_gradients_are_opposite_sigmoids():
     np.testing.assert_allclose(g, trust - 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["non_saturating", "relativistic", "hinge", "wasserstein"])
-def test_losses_of_logits_and_critics_are_finite_at_extremes(name):
+@pytest.mark.parametrize("name", ALL)
+def test_losses_are_finite_at_extremes(name):
     real, fake = jnp.array([1e4, 1e4, -1e4, -1e4]), jnp.array([1e4, -1e4, 1e4, -1e4])
     for loss in (ALL[name].discriminator, ALL[name].generator):
         value, pull = jax.vjp(loss, real, fake)
@@ -171,15 +172,28 @@ def test_losses_of_logits_and_critics_are_finite_at_extremes(name):
 
 @settings(derandomize=True, deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.floats(-15, 15), st.floats(-15, 15)), min_size=1, max_size=5))
-def test_logits_and_probabilities_tell_the_same_loss(pairs):
+def test_cross_entropy_by_way_of_probabilities_is_the_non_saturating_loss(pairs):
     with jax.enable_x64(True):
         real, fake = jnp.array(pairs).T
         ours, theirs = losses.non_saturating, losses.binary_cross_entropy
-        p, q = jax.nn.sigmoid(real), jax.nn.sigmoid(fake)
-        np.testing.assert_allclose(
-            ours.discriminator(real, fake), theirs.discriminator(p, q), rtol=1e-6
-        )
-        np.testing.assert_allclose(ours.generator(fake, None), theirs.generator(q, None), rtol=1e-6)
+        same = partial(np.testing.assert_allclose, rtol=1e-6)
+        same(ours.discriminator(real, fake), theirs.discriminator(real, fake))
+        same(ours.generator(fake, None), theirs.generator(fake, None))
+
+
+def test_a_loss_of_probabilities_becomes_one_of_logits():
+    scores, others = jnp.array([-2.0, 0.5]), jnp.array([1.0, 0.25])
+    p, q = jax.nn.sigmoid(scores), jax.nn.sigmoid(others)
+    for loss in (losses.least_squares, losses.relativistic):
+        found = losses.from_logits(loss)
+        np.testing.assert_array_equal(found.discriminator(scores, others), loss.discriminator(p, q))
+        np.testing.assert_array_equal(found.generator(scores, others), loss.generator(p, q))
+        for half, expected in ((found.real, loss.real), (found.fake, loss.fake)):
+            assert (half is None) == (expected is None)
+            if half is not None and expected is not None:
+                np.testing.assert_array_equal(half(scores), expected(p))
+    alone = losses.from_logits(losses.least_squares).generator(scores, None)
+    np.testing.assert_array_equal(alone, losses.least_squares.generator(p, None))
 
 
 def test_separable_builds_a_loss_of_its_three_parts():

@@ -19,6 +19,7 @@ from tiny_systems import FIELDS, SHAPES, make_recipe, to_float64
 
 from jaxgan.core.gan import init
 from jaxgan.core.steps import make_step, run_steps
+from jaxgan.types import DataSpec
 
 STEPS = 20
 BATCH = 8  # of one update: at least one example for each of 8 devices
@@ -29,7 +30,7 @@ SEED = 7
 def prepare(name: str):
     """The recipe's update, its first state and the real examples of all steps."""
     recipe = make_recipe(name, **FIELDS[name] | {"batch_size": BATCH})
-    gan = recipe.gan(SHAPES[name])
+    gan = recipe.gan(DataSpec(SHAPES[name]))
     shape = (STEPS, recipe.examples_per_step, *SHAPES[name])
     images = np.random.default_rng(0).uniform(-1, 1, shape)
     state = jax.jit(partial(init, gan, batch={"image": images[0]}))(jax.random.key(0))
@@ -51,7 +52,8 @@ def on_a_mesh(name: str, count: int):
     mesh = mesh_of(jax.devices()[:count])
     state = jax.device_put(state, NamedSharding(mesh, P()))
     batches = jax.device_put(batches, NamedSharding(mesh, P(None, AXIS)))
-    return jax.jit(partial(run_steps, make_step(update)))(state, batches, jax.random.key(SEED))
+    step = make_step(update, sharding=NamedSharding(mesh, P(AXIS)))
+    return jax.jit(partial(run_steps, step))(state, batches, jax.random.key(SEED))
 
 
 def by_pmap(name: str, count: int):

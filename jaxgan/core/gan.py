@@ -17,7 +17,7 @@ from jaxgan.keys import stream
 from jaxgan.latents import Inputs
 from jaxgan.losses import Loss
 from jaxgan.penalties import Penalty
-from jaxgan.types import Batch, Images, PerSample, PRNGKey, PyTree
+from jaxgan.types import Batch, PerSample, PRNGKey, PyTree
 
 if TYPE_CHECKING:
     from jaxgan.core.updates import Update
@@ -53,6 +53,9 @@ class GAN:
 
         GAN(..., inputs=lambda key, n, batch: (normal(key, n), batch["label"]),
             view=lambda example, batch, key, state: (example, batch["label"]))
+
+    A view that draws should draw by `jaxgan.keys.per_example(key, n)`, so that nothing depends on
+    how a batch is spread over devices.
 
     Where the wiring does not reach, `minimize` steps either player down any objective.
     """
@@ -122,7 +125,7 @@ def batch_size(batch: Batch) -> int:
     return jax.tree.leaves(batch)[0].shape[0]
 
 
-def generate(gan: GAN, state: GANState, inputs: PyTree, key: PRNGKey | None = None) -> Images:
+def generate(gan: GAN, state: GANState, inputs: PyTree, key: PRNGKey | None = None) -> PyTree:
     """Turns latents, or whatever else G sees, into images; differentiable by the inputs.
 
     Uses the moving average of G where an update keeps one (see `update_average`).
@@ -134,7 +137,7 @@ def generate(gan: GAN, state: GANState, inputs: PyTree, key: PRNGKey | None = No
         key: for a generator that draws as it samples; a fixed one by default.
 
     Returns:
-        Images `[B, ...]` in the range of the generator's outputs.
+        What G makes, such as images `[B, ...]` in the range of its outputs.
     """
     net = state.extra.get("average", state.generator)
     key = jax.random.key(0) if key is None else key
@@ -143,7 +146,7 @@ def generate(gan: GAN, state: GANState, inputs: PyTree, key: PRNGKey | None = No
 
 def sample(
     gan: GAN, state: GANState, key: PRNGKey, n: int, conditions: Mapping[str, Any] | None = None
-) -> Images:
+) -> PyTree:
     """Draws images. The first of them are the same whatever `n` is.
 
     Args:
@@ -155,17 +158,19 @@ def sample(
             `[n, ...]`.
 
     Returns:
-        Images `[n, ...]` in the range of the generator's outputs.
+        What G makes, such as images `[n, ...]` in the range of its outputs.
     """
     count = math.ceil(n / SAMPLE_BATCH)
     missing = count * SAMPLE_BATCH - n
 
     def split(x: Any) -> jax.Array:
         x = jnp.asarray(x)
+        if x.shape[:1] != (n,):
+            raise ValueError(f"conditions of the shape {x.shape} do not fit {n} samples")
         padded = jnp.concatenate([x, jnp.repeat(x[-1:], missing, 0)])
         return padded.reshape(count, SAMPLE_BATCH, *x.shape[1:])
 
-    def draw(args: tuple[PRNGKey, Batch]) -> Images:
+    def draw(args: tuple[PRNGKey, Batch]) -> PyTree:
         key, batch = args
         inputs = gan.inputs(key, SAMPLE_BATCH, batch)
         return generate(gan, state, inputs, stream(key, "generator"))

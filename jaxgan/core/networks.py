@@ -14,11 +14,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array, lax
 from jax.typing import DTypeLike
-from jaxtyping import Float
+from jaxtyping import Shaped
 
 from jaxgan import axes
 from jaxgan.keys import stream
-from jaxgan.types import Images, PRNGKey, PyTree
+from jaxgan.types import PRNGKey, PyTree
 
 
 class Network(NamedTuple):
@@ -214,7 +214,7 @@ def always_training(network: Network) -> Network:
     return Network(network.init, apply)
 
 
-def pack(images: Images, size: int) -> Float[Array, "P ..."]:
+def pack(images: Shaped[Array, "B ..."], size: int) -> Shaped[Array, "P ..."]:
     """Joins images that follow one another into packs, each one image of more channels.
 
     A discriminator that judges several examples at once sees when they are too much alike, and so
@@ -225,18 +225,21 @@ def pack(images: Images, size: int) -> Float[Array, "P ..."]:
     (2018), section 2.
 
     Args:
-        images: `[B, ..., C]`; vectors `[B, D]`.
+        images: `[B, ..., C]`; vectors `[B, D]`, labels `[B]`.
         size: of a pack.
 
     Returns:
-        `[B / size, ..., size * C]`; vectors `[B / size, size * D]`.
+        `[B / size, ..., size * C]`; vectors `[B / size, size * D]`, labels `[B / size, size]`.
 
     Raises:
         ValueError: if `size` does not divide B.
     """
     if len(images) % size:
         raise ValueError(f"packs of {size} do not divide a batch of {len(images)}")
-    packs = jnp.moveaxis(images.reshape(-1, size, *images.shape[1:]), 1, -2)
+    packs = images.reshape(-1, size, *images.shape[1:])
+    if images.ndim == 1:
+        return packs
+    packs = jnp.moveaxis(packs, 1, -2)
     return packs.reshape(*packs.shape[:-2], -1)
 
 

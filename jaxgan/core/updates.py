@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from jaxgan import axes
@@ -24,9 +25,13 @@ class Update(NamedTuple):
     """A pair of pure functions, as `optax.GradientTransformation` is.
 
     `init(state, batch, key) -> state` adds what the update keeps for itself to `state.extra`.
+    (`jaxgan.init` calls it twice, the first time with G in the place of D, which does not exist
+    yet: a `view` may need what an update keeps.)
 
     `apply(state, batch, key) -> state, metrics` makes the update. The key is that of the step, the
-    same on all devices. Metrics are scalars by name, the same on all devices.
+    same on all devices. State and metrics, which are scalars by name, must come out the same on all
+    devices of a mapped axis; what depends on a device's share of the batch is joined by
+    `jaxgan.axes`, as `minimize` does it.
     """
 
     init: Callable[[GANState, Batch, PRNGKey], GANState]
@@ -134,7 +139,7 @@ def update_discriminator(
         ValueError: if `on` is "real" or "fake" and the loss, a penalty or terms want both.
     """
     if on != "both" and (gan.penalty is not None or gan.discriminator_terms is not None):
-        raise ValueError(f"a penalty needs reals and fakes, not {on} examples alone")
+        raise ValueError(f"penalties and terms need reals and fakes, not {on} examples alone")
     if {"both": gan.loss.discriminator, "real": gan.loss.real, "fake": gan.loss.fake}[on] is None:
         raise ValueError(f"a loss that pairs reals with fakes has no part on {on} examples alone")
 
@@ -219,7 +224,11 @@ def update_both(gan: GAN) -> Update:
 def _draw_inputs(gan: GAN, batch: Batch, key: PRNGKey) -> PyTree:
     """Draws what G sees; on each of several devices, its share of what one device would draw."""
     n = batch_size(batch) * axes.device_count()
-    return axes.share(gan.inputs(stream(key, "latents"), n, axes.whole(batch)))
+    inputs = gan.inputs(stream(key, "latents"), n, axes.whole(batch))
+    for x in jax.tree.leaves(inputs):
+        if jnp.shape(x)[:1] != (n,):
+            raise ValueError(f"GAN.inputs gave the shape {jnp.shape(x)} for {n} examples")
+    return axes.share(inputs)
 
 
 def _make_fakes(

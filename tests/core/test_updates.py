@@ -320,7 +320,7 @@ def test_penalties_see_reals_and_fakes_and_a_key_for_each():
 
 @pytest.mark.parametrize("on", ["real", "fake"])
 def test_a_penalty_has_no_part_on_one_kind(on):
-    with pytest.raises(ValueError, match=f"penalty needs reals and fakes, not {on}"):
+    with pytest.raises(ValueError, match=f"need reals and fakes, not {on}"):
         update_discriminator(small_gan(penalty=penalties.r1(1.0)), on=on)
 
 

@@ -124,7 +124,13 @@ def test_both_players_pay_their_terms_and_see_the_whole_play():
     def discriminator_terms(play: Play):
         return (play.real_outputs - play.fake_outputs) ** 2
 
-    plain = small_gan(generator=linen(Plain(3)), discriminator=linen(Plain()))
+    sgd = optax.sgd(0.1)  # whose step is the gradient
+    plain = small_gan(
+        generator=linen(Plain(3)),
+        discriminator=linen(Plain()),
+        generator_optimizer=sgd,
+        discriminator_optimizer=sgd,
+    )
     gan = replace(plain, generator_terms=generator_terms, discriminator_terms=discriminator_terms)
     state = init(gan, KEY, BATCH)
     key = stream(KEY, "dropout_generator")

@@ -6,7 +6,7 @@ from jax.sharding import PartitionSpec as P
 from jaxgan.devices import mesh as parallel
 from jaxgan.util.errors import UserError
 
-# What several processes do is tested in tests/test_distributed.py.
+# What several processes do is tested in tests/devices/test_distributed.py.
 
 
 def test_a_mesh_takes_the_first_devices_or_all():
@@ -30,43 +30,30 @@ def test_rows_are_spread_and_the_rest_is_copied():
         [3, 4, 5],
         [15, 16, 17],
     ]
-    key, number = parallel.put((jax.random.key(1), np.float32(2)), mesh)
+    key, number = parallel.put((jax.random.key(1), np.float32(2)), parallel.replicated(mesh))
     assert len(key.devices()) == len(number.devices()) == 4
-    assert len(parallel.local(number).devices()) == 1
-
-
-def test_a_spread_function_works_on_shares_that_know_their_axis():
-    def function(state, key, rows, offset):
-        assert key.shape == ()
-        total = jax.lax.psum(rows["x"].sum(axis=1), parallel.AXIS)
-        return state + total, {"share": jax.lax.axis_size(parallel.AXIS) * rows["t"] + offset}
-
-    rows = {"x": np.arange(24.0).reshape(2, 12), "t": np.arange(2)}
-    for count in (1, 2, 4):
-        mesh = parallel.make_mesh(count)
-        spread = jax.jit(parallel.spread(function, mesh, parallel.BY_EXAMPLE, rows, arguments=1))
-        placed = parallel.put_rows(rows, mesh)
-        state, metrics = spread(np.zeros(2), jax.random.key(0), placed, 10)
-        assert state.tolist() == [66, 210]
-        assert metrics["share"].tolist() == [10, 10 + count]
+    assert len(parallel.local_copy(number).devices()) == 1
 
 
 def test_members_are_spread_with_their_keys_and_rows():
     def function(state, key, rows, offset):
         drawn = jax.vmap(jax.random.uniform)(key)
-        return state + drawn, {"sum": rows + state[None] + offset}
+        number = rows["x"] + rows["t"][:, None] + state[None] + offset
+        return state + drawn, {"number": number}
 
     state, keys = np.arange(4.0), jax.vmap(jax.random.key)(np.arange(4))
-    rows = np.arange(8.0).reshape(2, 4)
+    rows = {"x": np.arange(8.0).reshape(2, 4), "t": np.arange(2.0)}
     for count in (1, 2, 4):
         mesh = parallel.make_mesh(count)
-        spread = jax.jit(parallel.spread(function, mesh, parallel.BY_MEMBER, rows, arguments=1))
-        placed = parallel.put(keys, mesh, parallel.BY_MEMBER.state)
+        spread = jax.jit(parallel.map_members(function, mesh, rows, arguments=1))
+        placed = parallel.put(keys, parallel.by_leading_axis(mesh))
         moved, metrics = spread(state, placed, parallel.put_rows(rows, mesh), 10)
         np.testing.assert_array_equal(moved, state + jax.vmap(jax.random.uniform)(keys))
-        np.testing.assert_array_equal(metrics["sum"], rows + state + 10)
+        np.testing.assert_array_equal(
+            metrics["number"], rows["x"] + rows["t"][:, None] + state + 10
+        )
         assert len({shard.device for shard in moved.addressable_shards}) == count
-        assert parallel.local(moved).shape == (4,)
+        assert parallel.local_copy(moved).shape == (4,)
 
 
 def test_a_batch_is_shared_where_the_devices_divide_it():
@@ -76,9 +63,9 @@ def test_a_batch_is_shared_where_the_devices_divide_it():
 
 
 def test_one_process_agrees_with_itself():
-    assert parallel.leads()
-    assert parallel.highest(-3) == -3
-    with parallel.unanimous():
+    assert parallel.is_main_process()
+    assert parallel.max_over_processes(-3) == -3
+    with parallel.fail_together():
         pass
-    with pytest.raises(ZeroDivisionError), parallel.unanimous():
+    with pytest.raises(ZeroDivisionError), parallel.fail_together():
         raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""The networks of the systems: shapes of their parameters, and the laws that these start from."""
+"""The networks of the systems: the shapes of their parameters, and how these are initialized."""
 
 import math
 from typing import Any
@@ -10,6 +10,7 @@ import pytest
 from tiny_systems import NAMES, SHAPES, make_recipe
 
 from jaxgan.core.gan import init
+from jaxgan.types import DataSpec
 
 KEY = jax.random.key(0)
 
@@ -19,8 +20,8 @@ def paths(tree) -> dict[str, Any]:
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
-# Kernel shapes of G and D as the sources state them, each with the law it starts from: a number is
-# the deviation of a normal law, "glorot" and "fan-in" bound a uniform one. Then whether the layer
+# Kernel shapes of G and D as the sources state them, each with how it is initialized: a number is
+# the deviation of a normal one, "glorot" and "fan-in" bound a uniform one. Then whether the layer
 # has a bias, and the width of the batch norm that follows it.
 LAYERS: dict[str, tuple[list[tuple], list[tuple]]] = {
     "gaussians_ring8": (
@@ -115,12 +116,12 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return area * shape[-2], area * shape[-1]
 
 
-def check_law(kernel: np.ndarray, law):
-    if isinstance(law, float):
-        deviation = law
+def check_distribution(kernel: np.ndarray, kind):
+    if isinstance(kind, float):
+        deviation = kind
     else:
         inputs, outputs = fans(kernel.shape)
-        bound = math.sqrt(6 / (inputs + outputs)) if law == "glorot" else 1 / math.sqrt(inputs)
+        bound = math.sqrt(6 / (inputs + outputs)) if kind == "glorot" else 1 / math.sqrt(inputs)
         assert np.abs(kernel).max() <= bound * (1 + 1e-6)
         deviation = bound / math.sqrt(3)
         if kernel.size >= LARGE:
@@ -128,7 +129,7 @@ def check_law(kernel: np.ndarray, law):
     if kernel.size >= LARGE:
         np.testing.assert_allclose(kernel.std(), deviation, rtol=0.05)
         assert abs(kernel.mean()) < 5 * deviation / math.sqrt(kernel.size)
-        if isinstance(law, float):  # 4.6% of a normal law lie beyond two deviations
+        if isinstance(kind, float):  # 4.6% of a normal distribution lie beyond two deviations
             beyond = (np.abs(kernel) > 2 * deviation).mean()
             assert 0.03 < beyond < 0.06
 
@@ -136,7 +137,7 @@ def check_law(kernel: np.ndarray, law):
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_have_the_shapes_and_first_values_of_the_source(name):
     shape = SHAPES[name] if len(SHAPES[name]) == 1 else (28, 28, 1)
-    gan = make_recipe(name).gan(shape)
+    gan = make_recipe(name).gan(DataSpec(shape))
     state = jax.jit(lambda key: init(gan, key, {"image": jnp.zeros((1, *shape))}))(KEY)
     networks = zip((state.generator, state.discriminator), LAYERS[name], COUNTS[name], strict=True)
     for net, layers, count in networks:
@@ -146,13 +147,13 @@ def test_parameters_have_the_shapes_and_first_values_of_the_source(name):
         norms = [width for *_, width in layers if width is not None]
         assert sorted(v.shape for v in kernels.values()) == sorted(shape for shape, *_ in layers)
         left = dict(params)
-        for shape, law, has_bias, _ in layers:
+        for shape, kind, has_bias, _ in layers:
             layer = next(p for p, v in kernels.items() if v.shape == shape)
             kernel, bias = kernels.pop(layer), left.pop(f"{layer}/bias", None)
             left.pop(f"{layer}/kernel")
-            check_law(kernel, law)
+            check_distribution(kernel, kind)
             assert (bias is not None) == has_bias
-            if bias is not None and law == "fan-in":
+            if bias is not None and kind == "fan-in":
                 assert 0 < np.abs(bias).max() <= 1 / math.sqrt(shape[0])
             elif bias is not None:
                 assert (bias == 0).all()
@@ -160,7 +161,7 @@ def test_parameters_have_the_shapes_and_first_values_of_the_source(name):
             assert (left.pop(f"BatchNorm_{index}/scale") == np.ones(width)).all()
             assert (left.pop(f"BatchNorm_{index}/bias") == np.zeros(width)).all()
         assert not left
-        stats = paths(net.batch_stats)
+        stats = paths(net.collections.get("batch_stats", {}))
         assert {path: leaf.shape for path, leaf in stats.items()} == {
             f"BatchNorm_{index}/{name}": (width,)
             for index, width in enumerate(norms)

@@ -9,6 +9,7 @@ from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxgan import axes
 from jaxgan.nn.layers import (
     Conv,
     ConvTranspose,
@@ -118,8 +119,18 @@ def test_convolutions_start_with_the_kernel_they_are_told_and_no_bias():
         assert 0.99 * bound < np.abs(np.asarray(default)).max() <= bound
 
 
-def drop(x, key=KEY, train=True, axis_name=None, rate=0.3) -> Any:
-    return Dropout(rate).apply({}, x, train, axis_name, rngs={"dropout": key})
+def drop(x, key=KEY, train=True, rate=0.3) -> Any:
+    return Dropout(rate).apply({}, x, train, rngs={"dropout": key})
+
+
+def over_two_devices(function):
+    """Maps over two devices a function that knows that its batch is spread."""
+
+    def mapped(x):
+        with axes.spread(axis_name="devices"):
+            return function(x)
+
+    return jax.pmap(mapped, "devices", devices=TWO)
 
 
 def test_dropout_drops_at_its_rate_and_scales_the_rest():
@@ -152,7 +163,7 @@ def test_the_gradient_of_dropout_is_its_mask():
 def test_dropout_on_two_devices_is_dropout_on_one():
     x = jax.random.normal(KEY, (6, 5, 4))
     shares = x.reshape(2, 3, 5, 4)
-    mapped = jax.pmap(partial(drop, key=KEY, axis_name="devices"), "devices", devices=TWO)(shares)
+    mapped = over_two_devices(drop)(shares)
     np.testing.assert_array_equal(mapped.reshape(x.shape), drop(x))
 
 
@@ -160,7 +171,7 @@ X = np.random.default_rng(0).normal(3, 2, (8, 4)).astype(np.float32)
 
 
 def test_batch_norm_in_training_uses_the_batch_and_moves_the_averages():
-    layer = batch_norm(0.9, 1e-2, True, None)()
+    layer = batch_norm(0.9, 1e-2, True)()
     stats = {"mean": jnp.full(4, 10.0), "var": jnp.full(4, 5.0)}
     params = {"scale": jnp.full(4, 2.0), "bias": jnp.full(4, 1.0)}
     variables = {"params": params, "batch_stats": stats}
@@ -175,7 +186,7 @@ def test_batch_norm_in_training_uses_the_batch_and_moves_the_averages():
 
 
 def test_batch_norm_outside_training_uses_the_averages_and_leaves_them():
-    layer = batch_norm(0.9, 1e-2, False, None)()
+    layer = batch_norm(0.9, 1e-2, False)()
     variables = layer.init(KEY, X)
     stats = {"mean": jnp.full(4, 10.0), "var": jnp.full(4, 5.0)}
     variables = {"params": variables["params"], "batch_stats": stats}
@@ -185,21 +196,19 @@ def test_batch_norm_outside_training_uses_the_averages_and_leaves_them():
 
 
 def test_batch_norm_over_two_devices_is_batch_norm_over_all():
-    variables = batch_norm(0.9, 1e-5, True, None)().init(KEY, X)
+    variables = batch_norm(0.9, 1e-5, True)().init(KEY, X)
 
-    def normalize(x, axis_name):
-        layer = batch_norm(0.9, 1e-5, True, axis_name)()
+    def normalize(x):
+        layer = batch_norm(0.9, 1e-5, True)()
         return layer.apply(variables, x, mutable=["batch_stats"])
 
-    found = jax.pmap(partial(normalize, axis_name="devices"), "devices", devices=TWO)(
-        X.reshape(2, 4, 4)
-    )
-    outputs, moved = normalize(X, None)
+    found = over_two_devices(normalize)(X.reshape(2, 4, 4))
+    outputs, moved = normalize(X)
     np.testing.assert_allclose(found[0].reshape(8, 4), outputs, atol=1e-5)
     for device in (0, 1):
         own = jax.tree.map(lambda x, device=device: x[device], found[1])
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5), own, moved)
-    apart = normalize(X[:4], None)[0]
+    apart = normalize(X[:4])[0]
     assert not np.allclose(apart, outputs[:4], atol=1e-2)  # or this test could not fail
 
 

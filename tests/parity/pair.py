@@ -15,12 +15,13 @@ import torch
 from flax import linen
 from systems import SYSTEMS, Step, System, biases_before_norm, norms_of
 
-from jaxgan.core.gan import GAN, apply, generate, init
+from jaxgan.core.gan import GAN, generate, init
 from jaxgan.core.state import GANState, TrainState
 from jaxgan.core.steps import make_step
 from jaxgan.interop import from_torch_state_dict, layer_names, to_torch_state_dict
 from jaxgan.nn.layers import Dropout
 from jaxgan.recipes import Recipe, find_recipe
+from jaxgan.types import DataSpec
 
 # Examples in a batch: few, to be quick. All else is as in the systems. mnist_dcgan_bn needs more
 # than the others: each of its losses depends on statistics of so few numbers that rounding grows
@@ -78,7 +79,7 @@ class Pair:
         self.name = name
         self.recipe = small_recipe(name, batch or BATCH[name])
         self.image_shape = (4,) if name == "pattern_1010" else (28, 28, 1)
-        self.gan = self.recipe.gan(self.image_shape)
+        self.gan = self.recipe.gan(DataSpec(self.image_shape))
         self.dtype = dtype
         self.largest: dict[tuple[str, str], float] = defaultdict(float)  # by kind and name
         self.random = np.random.default_rng(seed)
@@ -87,7 +88,7 @@ class Pair:
         self.state: GANState = jax.tree.map(
             lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
         )
-        self.latent_shape = self.gan.latents(jax.random.key(0), 1).shape[1:]
+        self.latent_shape = self.gan.inputs(jax.random.key(0), 1, {}).shape[1:]
         self.iterate = jax.jit(self._iterate)
 
         self.system: System = SYSTEMS[name](getattr(torch, np.dtype(dtype).name))
@@ -114,8 +115,8 @@ class Pair:
         is being traced has to return.
         """
 
-        def latents(key, n):
-            recorded.latents.append(self.gan.latents(key, n))
+        def inputs(key, n, batch):
+            recorded.latents.append(self.gan.inputs(key, n, batch))
             return recorded.latents[-1]
 
         def optimizer(role: str, gradients: list[Any]):
@@ -130,7 +131,7 @@ class Pair:
 
         return replace(
             self.gan,
-            latents=latents,
+            inputs=inputs,
             discriminator_optimizer=optimizer("discriminator", recorded.gradients_d),
             generator_optimizer=optimizer("generator", recorded.gradients_g),
         )
@@ -155,8 +156,8 @@ class Pair:
         network, net = getattr(self.system, role), getattr(self.state, role)
         names = biases_before_norm(network)
         factors = {n: np.full_like(w, n not in names) for n, w in self.carried(role, net).items()}
-        module = getattr(self.gan, role)
-        tree = from_torch_state_dict(module, net, factors, **self.layout(role)).params
+        ours = getattr(self.gan, role)
+        tree = from_torch_state_dict(ours, net, factors, **self.layout(role)).params
         return jax.tree.map(lambda factor: factor.max().item(), tree)
 
     def carried(self, role: str, net: TrainState) -> dict[str, np.ndarray]:
@@ -252,7 +253,11 @@ class Pair:
         images = jnp.asarray(self.draw_images())
         net = self.state.discriminator
         samples = generate(self.gan, self.state, z)
-        scores, _ = apply(self.gan.discriminator, net.params, net.batch_stats, images, train=False)
+        scores, _ = self.gan.discriminator.apply(
+            net.params, net.collections, images, jax.random.key(0), False
+        )
+        if any(isinstance(layer, torch.nn.Sigmoid) for layer in self.system.discriminator[-2:]):
+            scores = jax.nn.sigmoid(scores)  # which jaxgan leaves to the loss
         generator = in_sampling(self.system.generator)
         discriminator = in_sampling(self.system.discriminator)
         if self.name == "mnist_conv":

@@ -191,7 +191,7 @@ def test_batch_norm(seed, batch, size, features, momentum, epsilon, train):
     shape, each = (batch, *size, features), (features,)
     x, scale, bias, mean, variance = draw(seed, shape, each, each, each, each)
     stats = {"mean": mean, "var": variance**2}
-    layer = batch_norm(momentum, epsilon, train, None)()
+    layer = batch_norm(momentum, epsilon, train)()
     to, back = (nchw, nhwc) if size else (Tensor.clone, Tensor.clone)
 
     def ours(x, scale, bias) -> Any:

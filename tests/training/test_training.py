@@ -12,6 +12,7 @@ from PIL import Image
 from runs import TINY, VECTORS, command, contents, copy, result_of
 
 from jaxgan.core.fingerprint import digest, hexadecimal
+from jaxgan.core.updates import Update
 from jaxgan.data import Stream, load
 from jaxgan.recipes import recipes
 from jaxgan.recipes.pattern_1010 import Pattern1010
@@ -19,8 +20,9 @@ from jaxgan.rundir.config import read_config
 from jaxgan.rundir.directory import find_samples
 from jaxgan.rundir.loading import load as load_run
 from jaxgan.rundir.log import read_metrics
-from jaxgan.training import chunks, loop
+from jaxgan.training import chunks
 from jaxgan.training.loop import Diverged, Interrupted, train
+from jaxgan.training.observers import Observer, ProgressBar
 
 ALL = sorted(TINY)
 KEYS = {
@@ -140,7 +142,7 @@ def test_options_of_the_compiler_are_known_to_it_or_done_without(monkeypatch):
         chunks.compiled(program, mesh)
 
 
-def test_the_length_of_stretches_does_not_change_a_bit(here, whole_run, monkeypatch):
+def test_the_length_of_chunks_does_not_change_a_bit(here, whole_run, monkeypatch):
     monkeypatch.setattr(chunks, "SECONDS", 1e-9)  # one step at a time
     assert command("train", "mnist_mlp", *TINY["mnist_mlp"], "--steps", "40").status == 0
     assert result_of(here / "runs" / "mnist_mlp-seed0") == result_of(whole_run("mnist_mlp"))
@@ -148,17 +150,14 @@ def test_the_length_of_stretches_does_not_change_a_bit(here, whole_run, monkeypa
 
 @pytest.mark.parametrize("step", [1, 17])
 def test_a_run_that_is_interrupted_goes_on_bit_for_bit(step, here, whole_run, monkeypatch):
-    update = loop.Progress.update
-
-    def interrupted(self, done, *arguments):
-        update(self, done, *arguments)
-        if done == step:
+    def interrupt(self, chunk):
+        if chunk.step == step:
             signal.raise_signal(signal.SIGTERM)
 
     recipe = recipes()["mnist_mlp"]
     words = [*TINY["mnist_mlp"], "--steps", "40", "--out", "a run"]
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Progress, "update", interrupted)
+        patch.setattr(ProgressBar, "see", interrupt)
         patch.setattr(chunks, "SECONDS", 1e-9)
         stopped = command("train", recipe.name, *words)
     assert stopped.status == 143
@@ -170,14 +169,11 @@ def test_a_run_that_is_interrupted_goes_on_bit_for_bit(step, here, whole_run, mo
 
 
 def test_an_interruption_in_the_last_step_ends_the_run_as_usual(here, monkeypatch):
-    update = loop.Progress.update
-
-    def interrupted(self, done, *arguments):
-        update(self, done, *arguments)
-        if done == 40:
+    def interrupt(self, chunk):
+        if chunk.step == 40:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(loop.Progress, "update", interrupted)
+    monkeypatch.setattr(ProgressBar, "see", interrupt)
     done = command("train", "pattern_1010", *TINY["pattern_1010"], "--steps", "40")
     assert done.status == 0
     assert int(load_run(here / "runs" / "pattern_1010-seed0").state.step) == 40
@@ -240,15 +236,15 @@ class Poisoned(Pattern1010):
     def update(self, gan):
         inner = super().update(gan)
 
-        def update(state, batch, key, axis_name=None):
+        def apply(state, batch, key):
             now = state.step + 1 == self.at
-            state, metrics = inner(state, batch, key, axis_name)
+            state, metrics = inner.apply(state, batch, key)
             spoil = partial(jax.tree.map, lambda x: x + jnp.where(now, self.parameter, 0.0))
             generator = state.generator.replace(params=spoil(state.generator.params))
             loss = metrics["loss_g"] + jnp.where(now, self.metric, 0.0)
             return state.replace(generator=generator), metrics | {"loss_g": loss}
 
-        return update
+        return Update(inner.init, apply)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -298,11 +294,11 @@ class Watched(Pattern1010):
     def update(self, gan):
         inner = super().update(gan)
 
-        def update(state, batch, key, axis_name=None):
-            state, metrics = inner(state, batch, key, axis_name)
+        def apply(state, batch, key):
+            state, metrics = inner.apply(state, batch, key)
             return state, metrics | {"real": batch["image"][0, 0]}
 
-        return update
+        return Update(inner.init, apply)
 
 
 def test_every_step_and_every_seed_has_real_examples_of_its_own(here):
@@ -310,6 +306,33 @@ def test_every_step_and_every_seed_has_real_examples_of_its_own(here):
     train(Watched(steps=6), here / "b", seed=1)
     found = [record["real"] for run in "ab" for record in read_metrics(here / run)]
     assert len(set(found)) == 12
+
+
+def test_observers_see_every_chunk_and_chunks_end_where_they_ask(here, whole_run):
+    class Watching(Observer):
+        period = 7
+
+        def start(self, experiment, run, state):
+            self.calls: list[Any] = [("start", int(state.step), run.name)]
+
+        def see(self, chunk):
+            self.calls.append(chunk.step)
+            assert chunk.step == int(chunk.state.step)
+            assert {"loss_g", "score_real"} <= chunk.last.keys()
+
+        def finish(self, state, step):
+            self.calls.append(("finish", step))
+
+        def close(self):
+            self.calls.append("close")
+
+    recipe = Pattern1010(log_every=4, sample_every=10, checkpoint_every=10, steps=40)
+    watching = Watching()
+    train(recipe, here / "run", observers=[watching])
+    first, *steps, finish, close = watching.calls
+    assert (first, finish, close) == (("start", 0, "run"), ("finish", 40), "close")
+    assert {7, 14, 21, 28, 35, 10, 20, 30, 40} <= set(steps) and steps == sorted(set(steps))
+    assert result_of(here / "run") == result_of(whole_run("pattern_1010"))
 
 
 def test_interrupted_names_signal_and_step():
