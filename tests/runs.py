@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,15 @@ def command(*arguments: str | Path) -> Result:
         finally:
             sys.unraisablehook = hook
     raise AssertionError("main returned")
+
+
+def assert_refused(done: Result, told: str) -> None:
+    """Asserts that a command ended with status 2 and one short line, which a pattern describes."""
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("jaxgan: ")
+    assert len(done.err.splitlines()) == 1, done.err
+    assert len(done.err) < 700, done.err
+    assert re.search(told, done.err), done.err
 
 
 def process(*arguments: str | Path, **options: Any) -> Result:

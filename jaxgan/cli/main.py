@@ -120,8 +120,9 @@ def _check_encoding(words: Sequence[str]) -> None:
 
 def _find(name: str) -> Command:
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1) or COMMANDS
-        raise UserError(f"there is no command {shown(name)}: did you mean {' or '.join(near)}?")
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose {', '.join(COMMANDS)}"
+        raise UserError(f"there is no command {shown(name)}: {hint}")
     return COMMANDS[name]
 
 

@@ -10,7 +10,7 @@ import shutil
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from itertools import chain
+from itertools import chain, cycle
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Generic, TypeVar, Union, cast, get_args
@@ -320,19 +320,19 @@ def _registry() -> ConstructorRegistry:
     def several(info: PrimitiveTypeInfo) -> Any:
         if info.type_origin is not tuple or UseAppendAction in info.markers:
             return None
-        kind, *others = get_args(info.type)
-        spec = _spec_of(kind, info)
-        if others != [...] or isinstance(spec, UnsupportedTypeAnnotationError) or spec.nargs != 1:
+        kinds = get_args(info.type)
+        is_open = kinds[-1] is ...
+        specs = [_spec_of(kind, info) for kind in kinds if kind is not ...]
+        if any(isinstance(x, UnsupportedTypeAnnotationError) or x.nargs != 1 for x in specs):
             return None
-        return replace(
-            spec,
-            nargs="*",
-            metavar=f"{spec.metavar} ...",
-            instance_from_str=lambda words: tuple(spec.instance_from_str([x]) for x in words),
-            is_instance=lambda value: (
-                isinstance(value, tuple) and all(map(spec.is_instance, value))
+        return PrimitiveConstructorSpec(
+            nargs="*" if is_open else len(specs),
+            metavar=" ".join(x.metavar for x in specs) + (" ..." if is_open else ""),
+            instance_from_str=lambda words: tuple(
+                spec.instance_from_str([word]) for spec, word in zip(cycle(specs), words)
             ),
-            str_from_instance=lambda value: [*chain(*map(spec.str_from_instance, value))],
+            is_instance=lambda value: isinstance(value, tuple),
+            str_from_instance=lambda value: [str(x) for x in value],
         )
 
     return registry

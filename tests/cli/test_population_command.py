@@ -57,7 +57,7 @@ def test_it_leaves_a_whole_directory(population):
         {"learning_rate": 0.002},
     ]
     page = (run / "report.html").read_text()
-    assert "What the members came to" in page
+    assert "Results of the members" in page
     assert page.count("learning_rate=0.001") > 2
 
 

@@ -1,0 +1,101 @@
+"""Help, as one reads it."""
+
+import dataclasses
+import re
+
+import pytest
+from runs import command
+
+from jaxgan.cli.main import COMMANDS
+from jaxgan.recipes import recipes
+
+ALL = sorted(recipes())
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def helped(*words: str) -> str:
+    done = command(*words)
+    assert (done.status, done.err) == (0, "")
+    assert max(map(len, done.out.splitlines())) < 110
+    return done.out
+
+
+@pytest.mark.parametrize("words", [[], ["-h"], ["--help"]])
+def test_help_names_every_command(words):
+    text = helped(*words)
+    assert all(f"  jaxgan {name}" in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["train", "population"])
+def test_help_of_train_names_every_recipe(command):
+    text = helped(command, "--help")
+    assert text.startswith(f"usage: jaxgan {command} RECIPE")
+    assert [line.split()[0] for line in text.splitlines()[2:-2]] == ALL
+
+
+@pytest.mark.parametrize("recipe", ALL)
+def test_help_of_a_recipe_lists_every_option(recipe, terminal):
+    text = helped("train", recipe, "--help")
+    names = [field.name for field in dataclasses.fields(recipes()[recipe])]
+    for name in [*names, "seed", "out", "resume", "overwrite", "preset", "data_dir", "import"]:
+        assert f"--{name.replace('_', '-')} " in text, name
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_help_of_a_recipe_is_in_groups_with_short_types_and_defaults(terminal):
+    text = helped("train", "mnist_mlp", "--help")
+    groups = re.findall(r"^ (\w+) options", text, re.MULTILINE)
+    assert groups == ["recipe", "run", "device", "process"]
+    text = " ".join(text.split())
+    for words in (
+        "--learning-rate FLOAT of Adam, both networks (default: 0.0002)",
+        "--generator-widths INT ... hidden units of G (default: 128 256 512 1024)",
+        "--grid INT INT rows and columns of a picture of samples (default: 5 5)",
+        "--dtype {float32,bfloat16} that the networks compute in (default: float32)",
+        "--data TEXT mnist, ",
+        "--out PATH run directory (default: runs/RECIPE-seedN)",
+        "--resume go on with the run in --out from its newest checkpoint --overwrite",
+        "--devices INT of this process (default: 1; all with --distributed)",
+    ):
+        assert words in text, words
+    assert "None" not in text
+
+
+def test_help_of_a_recipe_keeps_the_paragraphs_of_its_docstring(terminal):
+    text = helped("train", "mnist_mlp", "--help")
+    above, _, _ = text.partition("\n options")
+    paragraphs = [part.split()[0] for part in above.split("\n\n") if part.strip()]
+    assert paragraphs == ["usage:", "A", "Source:", "Command:", "Expect:"]
+
+
+@pytest.mark.parametrize("name", ["sample", "evaluate", "report", "verify", "recipes", "info"])
+def test_help_of_the_other_commands(name, terminal):
+    text = helped(name, "--help")
+    assert text.startswith(f"usage: jaxgan {name} ")
+    assert "None" not in text
+    assert (" RUN" in text.splitlines()[0]) == (name not in ("recipes", "info"))
+
+
+def test_help_of_features_is_that_of_its_only_command():
+    assert helped("features", "--help").startswith("usage: jaxgan features import-inception ")
+
+
+def test_the_version_is_printed():
+    assert re.fullmatch(r"jaxgan \d+\.\d+\.\S+\n", helped("--version"))
+
+
+def test_recipes_are_listed_with_a_line_each():
+    lines = command("recipes").out.splitlines()
+    assert [line.split()[0] for line in lines] == ALL
+    assert all(len(line) < 110 and line.endswith(".") for line in lines)
+
+
+def test_info_names_versions_and_devices():
+    text = command("info").out
+    for words in (r"python +3", r"jax +\d", r"flax +\d", r"cores +\d", r"device +cpu 0"):
+        assert re.search(words, text), words
