@@ -31,7 +31,7 @@ from jaxgan import data, interop
 from jaxgan.core.state import TrainState
 from jaxgan.devices import startup
 from jaxgan.features import extract
-from jaxgan.features.digits import SHAPE, WEIGHTS, DigitNetwork, of_network
+from jaxgan.features.digits import SHAPE, WEIGHTS, DigitNetwork, make_extractor
 from jaxgan.keys import from_seed, stream
 
 EPOCHS = 10
@@ -136,7 +136,7 @@ def distort(images, key):
 def accuracy(net: TrainState, spec: str) -> float:
     """The part of a data set's images that the network classifies right."""
     arrays = open_images(spec, 1, 0).arrays
-    extractor = of_network(net)
+    extractor = make_extractor(net)
     assert extractor.logits is not None
     logits = extractor.logits(jnp.asarray(extract(extractor, np.asarray(arrays["image"]))))
     return float((logits.argmax(-1) == arrays["label"]).mean())

@@ -1,7 +1,7 @@
 """Weights to and from PyTorch: state dicts of plain NCHW modules, and safetensors files.
 
-PyTorch itself is not needed here: a state dict is a mapping of names to arrays. To sample in
-PyTorch from what jaxgan trained, with any `torch.nn.Module` of the same layers:
+This needs no PyTorch: a state dict maps names to arrays. To sample in PyTorch from a trained
+generator, with any `torch.nn.Module` of the same layers:
 
     trained = jaxgan.rundir.load(Path("runs/mnist_mlp"))
     network = torch.nn.Sequential(torch.nn.Linear(100, 128), torch.nn.ReLU(), ...)
@@ -13,28 +13,28 @@ PyTorch from what jaxgan trained, with any `torch.nn.Module` of the same layers:
     )
     network.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
 
-and back, from a PyTorch network into a state:
+And from a PyTorch network into a state:
 
     generator = from_torch_state_dict(
         gan.generator, state.generator, network.state_dict(), shape=(100,)
     )
     state = state.replace(generator=generator)
 
-`save_safetensors` and `load_safetensors` keep such a state dict in a file.
+`save_safetensors` and `load_safetensors` write and read such state dicts.
 
-What differs between the two worlds, and is carried over exactly:
+Conversion is exact. What differs:
 
-- A dense kernel is `[in, out]` here, `[out, in]` there; a convolution's `[h, w, in, out]` here,
-  `[out, in, h, w]` there; a transposed one's `[h, w, out, in]` here, `[in, out, h, w]` there.
-- Where a feature map is flattened, its numbers follow each other by place and then by channel
-  here, by channel and then by place there. The dense layers on either side of a flattened map (a
-  reshape into one counts too), and the batch norms between, are reordered to fit.
+- Kernels: dense ones are `[in, out]` here and `[out, in]` there; convolutions `[h, w, in, out]` and
+  `[out, in, h, w]`; transposed convolutions `[h, w, out, in]` and `[in, out, h, w]`.
+- A flattened feature map is ordered by position, then channel here; by channel, then position
+  there. Dense layers before a reshape into a map and after its flattening are reordered, and so are
+  the batch norms between.
 
-The running variance is carried over as it is. When training goes on, PyTorch's follows the unbiased
-variance of the batch, n / (n - 1) times the one that Flax's follows.
+The running variance is copied. If training continues, PyTorch's tracks the unbiased variance of the
+batch, n / (n - 1) times the one that Flax's tracks.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -52,7 +52,7 @@ from jaxgan.core.networks import Network
 from jaxgan.core.state import TrainState
 from jaxgan.nn.layers import Conv, ConvTranspose
 from jaxgan.util.errors import UserError
-from jaxgan.util.files import write_atomically
+from jaxgan.util.files import read_bytes, write_atomically
 
 StateDict = dict[str, np.ndarray]
 
@@ -64,7 +64,8 @@ _NAMES = {
     ("batch_stats", "mean"): "running_mean",
     ("batch_stats", "var"): "running_var",
 }
-_IGNORED = "num_batches_tracked"  # PyTorch counts batches, for a kind of average not used here
+_IGNORED = "num_batches_tracked"  # a count that PyTorch uses for cumulative averages only
+_NAMED = 3  # names that an error message lists
 
 
 def to_torch_state_dict(
@@ -74,22 +75,22 @@ def to_torch_state_dict(
     shape: tuple[int, ...],
     layers: Iterable[str] | None = None,
 ) -> StateDict:
-    """Turns a network's parameters and running averages into a PyTorch state dict.
+    """Converts a network's parameters and running averages to a PyTorch state dict.
 
     Args:
-        network: the generator or the discriminator: Linen layers in a chain, dense, convolutions
-            and batch norms, with anything without parameters in between.
-        net: its part of the state, or the moving average of it.
-        shape: of one input: `(Z,)` of a latent, `(H, W, C)` of an image (here, not in PyTorch).
-        layers: names of the PyTorch module's layers that have parameters, in the order in which
-            they are applied (see `layer_names`); the names in Flax if None.
+        network: the generator or the discriminator: a chain of Linen layers (dense, convolutions,
+            batch norms) with anything without parameters in between.
+        net: its part of the state, or a moving average.
+        shape: of one input in Flax: `(Z,)` for latents, `(H, W, C)` for images.
+        layers: names of the PyTorch module's layers with parameters, in the order of application
+            (see `layer_names`); None for the names in Flax.
 
     Returns:
         Arrays by name: `weight` and `bias` of every layer, `running_mean` and `running_var` of
-        batch norms. `torch.nn.Module.load_state_dict` takes them, made tensors.
+        batch norms. As tensors, they suit `torch.nn.Module.load_state_dict`.
 
     Raises:
-        UserError: if the module has other layers, or `net` or `layers` do not fit it.
+        UserError: if the network has other layers, or `net` or `layers` do not match it.
     """
     variables = flatten_dict(_variables(net))
     weights = _weights(network, shape, layers)
@@ -112,27 +113,29 @@ def from_torch_state_dict(
     shape: tuple[int, ...],
     layers: Iterable[str] | None = None,
 ) -> TrainState:
-    """Puts the weights of a PyTorch network into a network's part of a state.
+    """Loads the weights of a PyTorch network into a network's part of a state.
 
     Args:
-        module: the generator or the discriminator (see `to_torch_state_dict`).
+        network: the generator or the discriminator (see `to_torch_state_dict`).
         net: its part of a state.
-        state_dict: arrays by name, or tensors in the memory of the CPU.
-        shape: of one input: `(Z,)` of a latent, `(H, W, C)` of an image (here, not in PyTorch).
-        layers: names of the layers in `state_dict`, in the order in which they are applied (see
-            `layer_names`); the names in Flax if None.
+        state_dict: arrays, or tensors on the CPU, by name.
+        shape: of one input in Flax: `(Z,)` for latents, `(H, W, C)` for images.
+        layers: names of the layers in `state_dict`, in the order of application (see
+            `layer_names`); None for the names in Flax.
 
     Returns:
-        `net` with other parameters and running averages, of the types that they had; the state of
-        the optimizer stays.
+        `net` with new parameters and running averages of unchanged types, and its old optimizer
+        state.
 
     Raises:
-        UserError: if a name is missing or unexpected, a shape is another, or a value is no array.
+        UserError: if a name is missing or unexpected, a shape is wrong, or a value is no array.
     """
     leaves: dict[tuple[str, ...], Any] = flatten_dict(_variables(net))
     dtypes = {path: leaf.dtype for path, leaf in leaves.items()}
     weights = _weights(network, shape, layers)
     _require_names({w.path for w in weights.values()}, dtypes, "the network's state")
+    if not all(isinstance(name, str) for name in state_dict):
+        raise UserError("the state dict has keys that are no text")
     given = [name for name in state_dict if name.rpartition(".")[2] != _IGNORED]
     _require_names(weights, given, "the state dict")
     variables = {}
@@ -143,21 +146,21 @@ def from_torch_state_dict(
         for axis, groups in enumerate(weight.groups):
             array = _regroup(array, axis, array.shape[axis] // groups)
         variables[weight.path] = jnp.asarray(array, dtypes[weight.path])
-    carried = unflatten_dict(variables)
-    # An empty collection leaves nothing in the flat form.
-    return net.replace(params=carried.pop("params", {}), collections={**net.collections, **carried})
+    loaded = unflatten_dict(variables)
+    # Empty collections are missing from the flat form.
+    return net.replace(params=loaded.pop("params", {}), collections={**net.collections, **loaded})
 
 
 def layer_names(state_dict: Iterable[str]) -> list[str]:
     """Lists the layers with parameters of a PyTorch network.
 
     Args:
-        state_dict: what the network's `state_dict()` gives. Not one that comes from a safetensors
-            file, which sorts its arrays by name.
+        state_dict: the network's `state_dict()`; not one from a safetensors file, which sorts its
+            arrays by name.
 
     Returns:
-        The names of the layers, "0" for "0.weight" and "0.bias", in the order in which the network
-        defines them. In a `torch.nn.Sequential` they are applied in that order.
+        The names, such as "0" for "0.weight" and "0.bias", in the order of definition, which in a
+        `torch.nn.Sequential` is the order of application.
     """
     return list(dict.fromkeys(name.rpartition(".")[0] for name in state_dict))
 
@@ -166,18 +169,19 @@ def save_safetensors(path: Path, state_dict: Mapping[str, Any]) -> None:
     """Writes a state dict to a safetensors file.
 
     Args:
-        path: of the file; an existing one is replaced, as a whole or not at all.
-        state_dict: arrays by name, or tensors in the memory of the CPU.
+        path: of the file; an existing one is replaced, entirely or not at all.
+        state_dict: arrays, or tensors on the CPU, by name.
 
     Raises:
         UserError: if a value is no array of numbers, or the file cannot be written.
     """
-    # The writer takes the bytes as they lie in memory, whatever the strides say.
+    # The library writes the bytes in memory order and ignores strides.
     arrays = {name: np.asarray(_array(name, x), order="C") for name, x in state_dict.items()}
     try:
-        write_atomically(path, safetensors.numpy.save(arrays))
-    except (OSError, safetensors.SafetensorError) as error:
+        data = safetensors.numpy.save(arrays)
+    except safetensors.SafetensorError as error:
         raise UserError(f"cannot write {path}: {_one_line(error)}") from error
+    write_atomically(path, data)
 
 
 def load_safetensors(path: Path) -> StateDict:
@@ -190,12 +194,14 @@ def load_safetensors(path: Path) -> StateDict:
         Arrays by name.
 
     Raises:
-        UserError: if the file cannot be read or is no sound safetensors file, or holds numbers of a
-            type that NumPy lacks.
+        UserError: if the file is missing, cannot be read, is no valid safetensors file, or holds
+            numbers of a type that NumPy lacks.
     """
     try:
-        views = safetensors.numpy.load(path.read_bytes())
-    except (OSError, safetensors.SafetensorError) as error:
+        views = safetensors.numpy.load(read_bytes(path))
+    except FileNotFoundError as error:
+        raise UserError(f"cannot read {path}: there is no such file") from error
+    except safetensors.SafetensorError as error:
         raise UserError(f"cannot read {path}: {_one_line(error)}") from error
     except KeyError as error:
         raise UserError(f"cannot read {path}: NumPy has no numbers of type {error}") from error
@@ -207,7 +213,7 @@ def _variables(net: TrainState) -> dict[str, Any]:
 
 
 class _Layer(NamedTuple):
-    """A layer with parameters, as seen when its network was applied."""
+    """A layer with parameters, as recorded when its network was applied."""
 
     is_norm: bool
     inputs: tuple[int, ...]  # shape
@@ -215,12 +221,12 @@ class _Layer(NamedTuple):
 
 
 class _Weight(NamedTuple):
-    """How one array is carried over."""
+    """How one array is converted."""
 
-    path: tuple[str, ...]  # in Flax, from the collection on
+    path: tuple[str, ...]  # in Flax, starting with the collection
     shape: tuple[int, ...]  # in Flax
-    groups: tuple[int, ...]  # of each axis: channels of the feature map that lies along it, or 1
-    axes: tuple[int, ...]  # the permutation that makes the array in PyTorch
+    groups: tuple[int, ...]  # of each axis: channels of the flattened map along it, or 1
+    axes: tuple[int, ...]  # the permutation to PyTorch's order
 
 
 def _weights(
@@ -232,7 +238,7 @@ def _weights(
     if len(names) != len(by_layer) or len(set(names)) != len(names):
         raise UserError(
             f"the network has {len(by_layer)} layers with parameters, and layers must name each of "
-            f"them, not: {', '.join(names)}"
+            f"them once, not {_list(names)}"
         )
     return {
         f"{name}.{_NAMES[weight.path[0], weight.path[-1]]}": weight
@@ -270,7 +276,7 @@ def _weights_by_layer(
     for path, leaf in leaves.items():
         layer = path[1:-1]
         if layer not in layers:
-            raise UserError(f"cannot carry over {'/'.join(path)}: no layer that is known here")
+            raise UserError(f"cannot convert {'/'.join(path)}, which is of no supported layer")
         weight = {
             1: _Weight(path, leaf.shape, groups[layer][1:], (0,)),
             2: _Weight(path, leaf.shape, groups[layer], (1, 0)),
@@ -283,7 +289,7 @@ def _weights_by_layer(
 def _groups(
     inputs: tuple[int, ...], layers: Collection[_Layer], outputs: tuple[int, ...]
 ) -> list[tuple[int, int]]:
-    """Finds which layers take or give a flattened feature map.
+    """Finds the layers whose inputs or outputs are a flattened feature map.
 
     Args:
         inputs: the network's input shape.
@@ -291,19 +297,19 @@ def _groups(
         outputs: its output shape.
 
     Returns:
-        For each layer, the channels of the map that its inputs, and its outputs, are or become
-        when they are flattened; 1 where they are not.
+        For each layer, the channels of the map before its inputs were flattened, and after its
+        outputs are reshaped; 1 if they are not.
     """
     given = [inputs, *(layer.outputs for layer in layers)]
     taken = [*(layer.inputs for layer in layers), outputs]
     groups = [1] * len(given)
     for place, (before, after) in enumerate(zip(given, taken, strict=True)):
         if len(before) > 2 >= len(after):
-            # No multiple of its channels is not this map: several were joined and averaged.
+            # Otherwise it is not this map flattened, but several joined and averaged.
             groups[place] = before[-1] if after[-1] % before[-1] == 0 else 1
         elif len(after) > 2 >= len(before):
             groups[place] = after[-1]
-    # A batch norm gives its numbers in the order in which it takes them.
+    # A batch norm keeps the order.
     norms = [place for place, layer in enumerate(layers) if layer.is_norm]
     for place in norms:
         groups[place + 1] = max(groups[place], groups[place + 1])
@@ -313,11 +319,7 @@ def _groups(
 
 
 def _regroup(array: np.ndarray, axis: int, groups: int) -> np.ndarray:
-    """Reorders an axis of `n * groups` numbers, group after group, to place after place.
-
-    With `n` for `groups` it does the opposite. With one number per group it does nothing, as it
-    should for a convolution's channels.
-    """
+    """Transposes an axis of n * groups numbers, seen as [n, groups]; n for `groups` inverts it."""
     shape = array.shape
     split = array.reshape(*shape[:axis], -1, groups, *shape[axis + 1 :])
     return split.swapaxes(axis, axis + 1).reshape(shape)
@@ -337,8 +339,15 @@ def _require_names(expected: Iterable, given: Iterable, what: str) -> None:
     expected, given = set(expected), set(given)
     for kind, names in (("lacks", expected - given), ("has unexpected", given - expected)):
         if names:
-            listed = ", ".join(sorted(x if isinstance(x, str) else "/".join(x) for x in names))
-            raise UserError(f"{what} {kind} {listed}")
+            words = sorted(x if isinstance(x, str) else "/".join(x) for x in names)
+            raise UserError(f"{what} {kind} {_list(words)}")
+
+
+def _list(names: Sequence[str]) -> str:
+    """Lists a few names, shortened and printable, and the number of the others."""
+    shown = ("".join(c if c.isprintable() else "?" for c in name[:80]) for name in names[:_NAMED])
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(shown) + more
 
 
 def _require_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:

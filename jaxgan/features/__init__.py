@@ -1,4 +1,4 @@
-"""Feature extractors: what maps images to the vectors that metrics compare.
+"""Feature extractors, which map images to the vectors that metrics compare.
 
 extractor = digits.load()  # or inception.load(), or an Extractor of any function
 features = extract(extractor, images)

@@ -1,6 +1,6 @@
-"""A small classifier of MNIST that comes with the package, as a feature extractor.
+"""A small MNIST classifier that comes with the package, as a feature extractor.
 
-`experiments/train_digit_network.py` trained it and tells how well it does.
+It was trained by `experiments/train_digit_network.py`, which reports its accuracy.
 """
 
 from functools import cache
@@ -11,13 +11,14 @@ from flax import linen as nn
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
+from jaxgan.core.networks import linen
 from jaxgan.core.state import TrainState
 from jaxgan.features.extractor import (
     Extractor,
-    features_of,
     hash_weights,
     load_network,
-    logits_of,
+    make_features,
+    make_logits,
 )
 from jaxgan.interop import load_safetensors
 from jaxgan.nn.layers import Conv, batch_norm, max_pool
@@ -33,18 +34,18 @@ WEIGHTS = Path(__file__).with_name("digits.safetensors")
 class DigitNetwork(nn.Module):
     """Three convolutions and a dense layer, each with batch norm, then a dense layer of logits."""
 
-    channels: tuple[int, ...] = (32, 64, 128)  # of the convolutions; each is pooled
+    channels: tuple[int, ...] = (32, 64, 128)  # of the convolutions, each followed by pooling
 
     def setup(self):
-        """Declares the layer that the features pass last."""
+        """Declares the layer from features to logits."""
         self.head = nn.Dense(CLASSES)
 
     @nn.compact
     def features(self, images: Images, train: bool = False) -> Float[Array, "B 128"]:
-        """Maps images `[B, 28, 28, 1]` in [0, 1] to features `[B, 128]`, none below 0."""
+        """Maps images `[B, 28, 28, 1]` in [0, 1] to nonnegative features `[B, 128]`."""
         if images.shape[1:] != SHAPE:
             raise UserError(
-                f"the digit network looks at images of {SHAPE}, not of {images.shape[1:]}"
+                f"the digit network takes images of shape {SHAPE}, not {images.shape[1:]}"
             )
         norm = batch_norm(0.99, 1e-5, train)
         x = images
@@ -60,27 +61,27 @@ class DigitNetwork(nn.Module):
 
 @cache
 def load() -> Extractor:
-    """Makes an extractor of the weights that come with the package.
+    """Returns the extractor with the weights that come with the package.
 
     Returns:
         The extractor: 128 features, and a logit for each digit.
     """
-    return of_network(load_network(DigitNetwork(), load_safetensors(WEIGHTS), SHAPE))
+    return make_extractor(load_network(linen(DigitNetwork()), load_safetensors(WEIGHTS), SHAPE))
 
 
 def per_channel(channels: int) -> Extractor:
-    """Makes an extractor that looks at each channel of a picture as at a digit.
+    """Returns an extractor that treats each channel of an image as a digit.
 
     Args:
-        channels: of the pictures.
+        channels: number of channels.
 
     Returns:
         The extractor: 128 features for each channel.
     """
     one = load()
 
-    def features(look: Partial, images: Images) -> Array:
-        parts = [look(images[..., channel : channel + 1]) for channel in range(channels)]
+    def features(extract: Partial, images: Images) -> Array:
+        parts = [extract(images[..., channel : channel + 1]) for channel in range(channels)]
         return jnp.concatenate(parts, axis=1)
 
     return Extractor(
@@ -91,8 +92,8 @@ def per_channel(channels: int) -> Extractor:
     )
 
 
-def of_network(net: TrainState) -> Extractor:
-    """Makes an extractor of a trained digit network.
+def make_extractor(net: TrainState) -> Extractor:
+    """Makes an extractor from a trained digit network.
 
     Args:
         net: its parameters and running averages.
@@ -104,6 +105,6 @@ def of_network(net: TrainState) -> Extractor:
         name="digit network",
         resizing="none",
         weights_hash=hash_weights(net),
-        features=features_of(DigitNetwork(), net),
-        logits=logits_of(net.params["head"]["kernel"], net.params["head"]["bias"]),
+        features=make_features(DigitNetwork(), net),
+        logits=make_logits(net.params["head"]["kernel"], net.params["head"]["bias"]),
     )

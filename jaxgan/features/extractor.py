@@ -1,4 +1,4 @@
-"""What a feature extractor is, and how one is run over many images."""
+"""Feature extractors, and how to run one over many images."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from flax.traverse_util import flatten_dict
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, Float32, UInt8
 
-from jaxgan.core.networks import linen
+from jaxgan.core.networks import Network
 from jaxgan.core.state import TrainState
 from jaxgan.data.scaling import scale
 from jaxgan.interop import from_torch_state_dict
@@ -26,18 +26,18 @@ Logits = Float[Array, "B K"]
 
 @dataclass(frozen=True)
 class Extractor:
-    """A pure function from images to features, and what tells it from all others.
+    """A pure function from images to features, and what identifies it.
 
-    Any such function can be made one: `Extractor("pixels", "as they are", None, flatten)`. One that
-    holds large arrays should be a `jax.tree_util.Partial` with these among its arguments, which
-    keeps them out of the compiled program.
+    Any such function will do: `Extractor("pixels", "none", None, flatten)`. A function with large
+    arrays should be a `jax.tree_util.Partial` with the arrays among its arguments, which keeps them
+    out of the compiled program.
     """
 
     name: str
-    resizing: str  # of images before they are looked at, in words
-    weights_hash: str | None  # see `hash_weights`; None for a function without weights
+    resizing: str  # of the images, in words
+    weights_hash: str | None  # see `hash_weights`; None if it has no weights
     features: Callable[[Images], Features]  # of images [B, H, W, C] in [0, 1]
-    logits: Callable[[Features], Logits] | None = None  # of the classes, where it knows any
+    logits: Callable[[Features], Logits] | None = None  # of a classifier
 
 
 def extract(
@@ -48,18 +48,18 @@ def extract(
     Args:
         extractor: the extractor.
         images: uint8 [N, H, W, C], at least one.
-        batch_size: how many of them to look at at a time.
+        batch_size: images at a time.
 
     Returns:
         The features, float32 [N, D].
 
     Raises:
-        UserError: if there are no such images, or the extractor does not take their shape.
+        UserError: if these are no uint8 images, or the extractor does not take their shape.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or not len(images) or batch_size < 1:
         raise UserError(
-            f"features are of uint8 images [N, H, W, C], one or more at a time, not of "
-            f"{images.dtype} {list(images.shape)}, {batch_size} at a time: see jaxgan.data.unscale"
+            f"features need uint8 images [N, H, W, C], 1 or more at a time, not {images.dtype} "
+            f"{list(images.shape)}, {batch_size} at a time; see jaxgan.data.unscale"
         )
     function = extractor.features
     if not isinstance(function, Partial):
@@ -79,31 +79,30 @@ def _extract(function: Partial, images: UInt8[Array, "B H W C"]) -> Features:
 
 
 def load_network(
-    module: nn.Module, state_dict: Mapping[str, Any], shape: tuple[int, int, int]
+    network: Network, state_dict: Mapping[str, Any], shape: tuple[int, int, int]
 ) -> TrainState:
-    """Makes a trained network of its weights in PyTorch's form.
+    """Loads a trained network from a PyTorch state dict.
 
     Args:
-        module: the network, called as `module(images, train=False)`.
+        network: maps images to logits.
         state_dict: arrays by name.
         shape: of one image, (H, W, C).
 
     Returns:
-        Its parameters and running averages, float32, without an optimizer's state.
+        Parameters and running averages, float32, without an optimizer state.
 
     Raises:
-        UserError: if a name is missing or unexpected, or a shape is another.
+        UserError: if a name is missing or unexpected, or a shape is wrong.
     """
     image = np.zeros((1, *shape), np.float32)
-    blank: Any = jax.eval_shape(module.init, jax.random.key(0), image)
-    net = TrainState(blank["params"], {"batch_stats": blank["batch_stats"]}, ())
-    return from_torch_state_dict(linen(module), net, state_dict, shape=shape)
+    blank = TrainState(*jax.eval_shape(network.init, jax.random.key(0), image), opt_state=())
+    return from_torch_state_dict(network, blank, state_dict, shape=shape)
 
 
-def features_of(module: nn.Module, net: TrainState) -> Partial:
+def make_features(module: nn.Module, net: TrainState) -> Partial:
     """Makes the function from images to features of a trained network.
 
-    It computes in full float32 also where JAX would round factors, on GPUs and TPUs.
+    It computes in full float32, also on GPUs and TPUs, where JAX uses less by default.
 
     Args:
         module: a network with a method `features`.
@@ -120,12 +119,12 @@ def features_of(module: nn.Module, net: TrainState) -> Partial:
     return Partial(features, {"params": net.params, **net.collections})
 
 
-def logits_of(kernel: Float[Array, "D K"], bias: Float[Array, "K"]) -> Partial:
-    """Makes the function from features to logits of a last, dense layer; see `features_of`.
+def make_logits(kernel: Float[Array, "D K"], bias: Float[Array, "K"]) -> Partial:
+    """Makes the function from features to logits, a dense layer; see `make_features`.
 
     Args:
-        kernel: of the layer.
-        bias: of the layer.
+        kernel: the layer's kernel.
+        bias: the layer's bias.
 
     Returns:
         A function of features `[B, D]`, with the weights as its leaves.
@@ -138,7 +137,7 @@ def _dense(kernel: Array, bias: Array, features: Features) -> Logits:
 
 
 def hash_weights(net: TrainState) -> str:
-    """Computes the SHA-256 of weights: of names, shapes and numbers, whatever file they were in.
+    """Computes the SHA-256 of the names, shapes and values of weights, whatever their file format.
 
     Args:
         net: the network's parameters and running averages.

@@ -1,8 +1,8 @@
 """InceptionV3 as the Frechet Inception distance uses it: TensorFlow's graph of 2015-12-05.
 
-It differs from the network of the paper, and of torchvision, in this: its average pooling leaves
-the padding out of the average, its last block pools by the maximum, it has 1,008 classes, and it
-resizes images in a way of its own. The layers have the names of the widely used port to PyTorch.
+It differs from the paper's network, and from torchvision's: average pooling excludes the padding,
+the last block uses max pooling, there are 1,008 classes, and images are resized as in TensorFlow 1.
+The layers are named as in the widely used PyTorch port.
 
 Sources: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision" (2015); Heusel
 et al., "GANs Trained by a Two Time-Scale Update Rule" (2017), for the graph.
@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from jaxgan.util.errors import UserError
 
-SIZE = 299  # height and width of what the network sees
+SIZE = 299  # height and width of the network's input
 SHAPE = (SIZE, SIZE, 3)
 CLASSES = 1008
 
@@ -26,10 +26,10 @@ Maps = Float[Array, "B _ _ _"]  # [B, H, W, C]
 
 
 class Inception(nn.Module):
-    """The network, for inference only: batch norm always uses the running averages."""
+    """The network, for inference only: batch norm always uses running averages."""
 
     def setup(self):
-        """Declares the layer that the features pass last."""
+        """Declares the layer from features to logits."""
         self.fc = nn.Dense(CLASSES)
 
     @nn.compact
@@ -56,12 +56,12 @@ class Inception(nn.Module):
 
     def __call__(self, images: Maps, train: Literal[False] = False) -> Float[Array, "B 1008"]:
         """Maps images as above to logits `[B, 1008]`."""
-        del train  # all networks are called with it
+        del train  # part of every network's signature
         return self.fc(self.features(images))
 
 
 def prepare(images: Maps) -> Float[Array, "B 299 299 3"]:
-    """Resizes images and maps their values as the graph does.
+    """Resizes and scales images as the graph does.
 
     Args:
         images: `[B, H, W, C]` in [0, 1]; C is 3, or 1 for gray, which becomes three equal channels.
@@ -70,11 +70,11 @@ def prepare(images: Maps) -> Float[Array, "B 299 299 3"]:
         `[B, 299, 299, 3]` in [-1, 127/128].
 
     Raises:
-        UserError: if C is another.
+        UserError: if C is neither 1 nor 3.
     """
     channels = images.shape[-1]
     if channels not in (1, 3):
-        raise UserError(f"Inception looks at images of 1 or 3 channels, not of {channels}")
+        raise UserError(f"Inception takes images of 1 or 3 channels, not {channels}")
     pixels = (resize(images * 255) - 128) / 128
     return jnp.broadcast_to(pixels, (*pixels.shape[:-1], 3))
 
@@ -82,8 +82,8 @@ def prepare(images: Maps) -> Float[Array, "B 299 299 3"]:
 def resize(images: Maps) -> Maps:
     """Resizes images to 299x299 as `tf.image.resize_bilinear` of TensorFlow 1 does by default.
 
-    Output pixel i is taken at `i * H / 299`, not at `(i + 1/2) * H / 299 - 1/2` as newer libraries
-    do, between its two neighbours alone, also where the image shrinks.
+    Output pixel i is sampled at `i * H / 299`, not at `(i + 1/2) * H / 299 - 1/2` as in newer
+    libraries, and interpolates its two neighbours, without antialiasing when shrinking.
 
     Args:
         images: `[B, H, W, C]`.
@@ -96,7 +96,7 @@ def resize(images: Maps) -> Maps:
 
 def _interpolate(images: Maps, axis: int) -> Maps:
     length = images.shape[axis]
-    # In float32, as in TensorFlow: which neighbours are taken may hang on its rounding.
+    # In float32, as in TensorFlow: rounding may decide which the neighbours are.
     places = np.arange(SIZE, dtype=np.float32) * np.float32(length / SIZE)
     before = places.astype(int)
     after = np.minimum(before + 1, length - 1)
@@ -125,14 +125,14 @@ class ConvUnit(nn.Module):
 
 
 def _chain(x: Maps, name: str, *units: tuple) -> Maps:
-    """Applies the units `name_1`, `name_2`, ... one after the other."""
+    """Applies the units `name_1`, `name_2`, ... in sequence."""
     for number, settings in enumerate(units, 1):
         x = ConvUnit(*settings, name=f"{name}_{number}")(x)
     return x
 
 
 def _average(x: Maps) -> Maps:
-    """The average of each place and its neighbours, of those that there are."""
+    """Averages each pixel and its neighbours, without the padding."""
     return nn.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)
 
 
@@ -149,7 +149,7 @@ def _join(*branches: Maps) -> Maps:
 
 
 class BlockA(nn.Module):
-    """Branches of 1x1, 5x5, and twice 3x3, and of average pooling."""
+    """Branches: 1x1, 5x5, two 3x3, and average pooling."""
 
     pool_features: int
 
@@ -165,7 +165,7 @@ class BlockA(nn.Module):
 
 
 class BlockB(nn.Module):
-    """Branches of 3x3, of twice 3x3, and of max pooling, all of stride 2."""
+    """Branches: 3x3, two 3x3, and max pooling, each of stride 2."""
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
@@ -178,9 +178,9 @@ class BlockB(nn.Module):
 
 
 class BlockC(nn.Module):
-    """Branches of 1x1, of 7x7 and twice 7x7 in factors, and of average pooling."""
+    """Branches: 1x1, a factored 7x7, two factored 7x7, and average pooling."""
 
-    narrow: int  # features within the branches
+    narrow: int  # channels within the branches
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
@@ -196,7 +196,7 @@ class BlockC(nn.Module):
 
 
 class BlockD(nn.Module):
-    """Branches of 3x3, of 7x7 in factors and then 3x3, and of max pooling, all of stride 2."""
+    """Branches: 3x3, a factored 7x7 with a 3x3, and max pooling, each of stride 2."""
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
@@ -210,7 +210,7 @@ class BlockD(nn.Module):
 
 
 class BlockE(nn.Module):
-    """Branches of 1x1, of 3x3 and twice 3x3, each split in two, and of pooling."""
+    """Branches: 1x1, 3x3, two 3x3, with the last 3x3 of each split in two, and pooling."""
 
     pool: Callable[[Maps], Maps]
 

@@ -1,33 +1,42 @@
-"""The report of a run: one HTML page that needs no other file, and the pictures it is made of."""
+"""The report of a run: one self-contained HTML page, and the pictures it is made of."""
 
 import json
+import logging
 import math
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from io import BytesIO
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple
+from statistics import median, mode
+from typing import Any, NamedTuple, TypeVar
 
 import jinja2
 import numpy as np
+from PIL import Image
 
 from jaxgan.report import summary
 from jaxgan.report.pictures import animate, evenly
-from jaxgan.rundir.config import read_config, read_members
-from jaxgan.rundir.directory import Sample, find_samples
+from jaxgan.rundir.config import parse_config
+from jaxgan.rundir.directory import Sample, find_samples, read_vectors
 from jaxgan.rundir.log import read_evaluations, read_metrics
+from jaxgan.rundir.schema import Config
 from jaxgan.rundir.sweep import Members
-from jaxgan.util.files import write_atomically
+from jaxgan.util.errors import UserError
+from jaxgan.util.files import read_bytes, write_atomically
 
-MAX_GRIDS = 24  # in the page
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+MAX_GRIDS = 24  # on the page
 MAX_COLUMNS = 64  # members in a heat map
-MAX_CLOUDS = 6  # scatter plots of points
-GRIDS_BYTES = 4_000_000  # of grids in the page, before base64 adds a third
+MAX_CLOUDS = 6  # scatter plots
+GRIDS_BYTES = 4_000_000  # of grids on the page, before base64 adds a third
 
 
 class Picture(NamedTuple):
-    """A picture of the page, as data: URIs for a light and, where it differs, a dark background."""
+    """A picture on the page, as data: URIs for a light and, if it differs, a dark background."""
 
     alt: str
     light: str
@@ -35,30 +44,29 @@ class Picture(NamedTuple):
 
 
 def write_report(run: Path) -> Path:
-    """Write a run's losses.png, progress.gif, pattern.png or points.png, and report.html.
+    """Writes a run's report.html, losses.png, and progress.gif, pattern.png or points.png.
 
-    Of a population also summary.txt and summary.json.
-
-    A run that has no metrics or no samples yet gets a page that says so.
+    For a population, also writes summary.txt and summary.json. Samples that cannot be read are left
+    out, with a warning.
 
     Args:
-        run: a directory with config.json and maybe metrics.jsonl, final.png and, in samples/,
-            step_*.png (images) or step_*.npy (vectors, float32 [n, D]: points in the
-            plane are all drawn, of longer vectors the first).
+        run: a directory with config.json and, if there are any yet, metrics.jsonl, final.png and
+            samples/step_*.png (grids of images) or samples/step_*.npy (vectors, float32 [n, D]:
+            all points in the plane are drawn, but only the first of longer vectors).
 
     Returns:
         The path of report.html.
 
     Raises:
-        UserError: the directory is no run directory, or one of its files is damaged.
+        UserError: if the directory is no run directory, or its config or log is damaged.
     """
     from jaxgan.report import plots  # imports matplotlib, which takes longer than all the rest
 
-    config = read_config(run)
-    members = read_members(config)
+    config = parse_config(run)
+    members = config.members
     metrics = read_metrics(run, None if members is None else members.count)
-    vectors = find_samples(run, "npy")
-    grids = [] if vectors else find_samples(run, "png")
+    vectors = _same_shape(_read(find_samples(run, "npy"), partial(_read_vectors, config=config)))
+    grids = [] if vectors else [grid for grid, _ in _read(find_samples(run, "png"), _check_picture)]
 
     panels = plots.panels(metrics) if members is None else _panels_of(metrics, members)
     if panels:
@@ -76,7 +84,7 @@ def write_report(run: Path) -> Path:
     evaluations = read_evaluations(run)
     page = _page(
         config=config,
-        facts=_facts(config, metrics, vectors or grids),
+        facts=_facts(config, metrics, [sample for sample, _ in vectors] or grids),
         summary=None if groups is None else summary.table(groups),
         members=None if groups is None or members is None else _members(config, metrics, members),
         curves=[_adaptive(plots.describe(p), partial(plots.curves, [p])) for p in panels],
@@ -95,24 +103,64 @@ def write_report(run: Path) -> Path:
     return path
 
 
-def _vectors(run: Path, samples: Sequence[Sample], members: Members | None) -> tuple[str, Picture]:
-    """What a run of vectors shows in place of images, with a title; written to a file too.
+def _read(samples: Sequence[Sample], read: Callable[[Path], T]) -> list[tuple[Sample, T]]:
+    """Reads samples, and leaves out those that cannot be read."""
+    found = []
+    for sample in samples:
+        try:
+            found.append((sample, read(sample.path)))
+        except UserError as error:
+            logger.warning("the report leaves out a sample: %s", error)
+    return found
 
-    One GAN's samples over time; of a population the last samples, member by member.
+
+def _read_vectors(path: Path, config: Config) -> np.ndarray:
+    vectors = read_vectors(path)
+    if (
+        vectors.ndim != (2 if config.members is None else 3)
+        or vectors.shape[-1] != config.shape[-1]
+    ):
+        raise UserError(f"{path} is damaged: its shape is {vectors.shape}")
+    return vectors
+
+
+def _same_shape(samples: Sequence[tuple[Sample, np.ndarray]]) -> list[tuple[Sample, np.ndarray]]:
+    """Leaves out samples of another shape than most."""
+    usual = mode(vectors.shape for _, vectors in samples) if samples else ()
+    for sample, vectors in samples:
+        if vectors.shape != usual:
+            logger.warning("the report leaves out %s, whose shape is another", sample.path)
+    return [(sample, vectors) for sample, vectors in samples if vectors.shape == usual]
+
+
+def _check_picture(path: Path) -> None:
+    try:
+        with Image.open(BytesIO(read_bytes(path)), formats=["PNG"]) as picture:
+            picture.load()
+    except UserError:
+        raise
+    except Exception as error:  # Pillow's decoders raise errors of all kinds
+        raise UserError(f"{path} is damaged") from error
+
+
+def _vectors(
+    run: Path, samples: Sequence[tuple[Sample, np.ndarray]], members: Members | None
+) -> tuple[str, Picture]:
+    """Shows vectors, with a title, and writes the picture to a file too.
+
+    One GAN's samples over time; the last samples of a population, member by member.
     """
     from jaxgan.report import plots
 
-    def load(sample: Sample) -> np.ndarray:
-        return np.load(sample.path, allow_pickle=False)
-
-    are_points = load(samples[-1]).shape[-1] == 2
+    latest = samples[-1][1]
+    are_points = latest.shape[-1] == 2
     if members is not None:
-        history = load(samples[-1])[: MAX_CLOUDS if are_points else MAX_COLUMNS]
+        history = latest[: MAX_CLOUDS if are_points else MAX_COLUMNS]
         places, over, title = np.arange(len(history)), "member", "The members’ last samples"
     else:
-        samples = evenly(samples, MAX_CLOUDS) if are_points else samples
-        history = np.stack([load(sample) for sample in samples])
-        places, over = np.array([sample.step for sample in samples]), "step"
+        shown = evenly(samples, MAX_CLOUDS) if are_points else samples
+        history = np.stack([vectors for _, vectors in shown])
+        places, over = np.array([sample.step for sample, _ in shown]), "step"
         title = "How the points move" if are_points else "How the pattern evolves"
     if are_points:
         draw, name, kind = plots.scatter, "points.png", "Scatter plots"
@@ -140,12 +188,12 @@ def _page(**content: Any) -> str:
 
 
 def _plain(value: object) -> str:
-    """A setting as a reader would type it."""
+    """Formats a setting as a user would type it."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _panels_of(metrics: Sequence[Mapping[str, Any]], members: Members) -> list[Any]:
-    """The curves of a population, setting by setting."""
+    """Arranges the curves of a population, setting by setting."""
     from jaxgan.report import plots
 
     panels = []
@@ -161,11 +209,11 @@ def _panels_of(metrics: Sequence[Mapping[str, Any]], members: Members) -> list[A
 
 
 def _members(
-    config: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], members: Members
+    config: Config, metrics: Sequence[Mapping[str, Any]], members: Members
 ) -> tuple[list[str], list[list[str]]]:
-    """A table of a population's members: heads and rows."""
-    values = summary.values_of(metrics)
-    seeds = members.seeds(config["seed"])
+    """Tabulates the members of a population: heads and rows."""
+    values = summary.final_values(metrics)
+    seeds = members.seeds(config.seed)
     heads = ["member", "seed", *members.sweep, *values]
     rows = [
         [str(k), str(seeds[k])]
@@ -177,44 +225,41 @@ def _members(
 
 
 def _facts(
-    config: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], samples: Sequence[Sample]
+    config: Config, metrics: Sequence[Mapping[str, Any]], samples: Sequence[Sample]
 ) -> dict[str, str]:
-    """What one wants to know of a run at a glance, by name."""
-    device = config.get("device", {})
-    names = dict.fromkeys(str(device[key]) for key in ("platform", "kind") if device.get(key))
-    count, cores = device.get("count", 1), device.get("cores")
-    parts = [*names]
-    if count > 1:
-        parts.append(f"{count} devices")
-    if cores:
-        parts.append(f"{cores} cores")
+    """Lists the main facts about a run, by name."""
+    device = config.device
+    parts = [*dict.fromkeys(name for name in (device.platform, device.kind) if name)]
+    if device.count > 1:
+        parts.append(f"{device.count} devices")
+    if device.cores:
+        parts.append(f"{device.cores} cores")
     done = max(
         [record["step"] for record in metrics[-1:]] + [sample.step for sample in samples[-1:]],
         default=0,
     )
-    planned = config.get("steps")
     rates = [record.get("images_per_second") for record in metrics]
     rates = [rate for rate in rates if rate is not None and math.isfinite(rate)]
     facts = {
-        "Steps": f"{done:,} of {planned:,}" if planned else f"{done:,}",
-        "Data": config.get("hyperparameters", {}).get("data"),
-        "Seed": config.get("seed"),
-        "Members": (config.get("members") or {}).get("count"),
+        "Steps": f"{done:,} of {config.steps:,}" if config.steps else f"{done:,}",
+        "Data": config.hyperparameters.get("data"),
+        "Seed": config.seed,
+        "Members": config.members.count if config.members else None,
         "Device": ", ".join(parts),
         "Speed": f"{_rounded(median(rates)):,} examples/s" if rates else None,
-        "Started": str(config.get("created", "")).replace("T", " "),
+        "Started": (config.created or "").replace("T", " "),
     }
     return {name: str(fact) for name, fact in facts.items() if fact not in (None, "")}
 
 
 def _rounded(rate: float) -> int | float:
-    """Three significant digits."""
+    """Rounds to three significant digits."""
     rounded = float(f"{rate:.3g}")
     return int(rounded) if rounded >= 100 else rounded
 
 
 def _not_finite(metrics: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
-    """The names of metrics that were ever NaN or infinite, each with the first such step."""
+    """Lists the metrics that were ever NaN or infinite, each with the first such step."""
     first: dict[str, int] = {}
     for record in metrics:
         for name, value in record.items():
@@ -225,17 +270,17 @@ def _not_finite(metrics: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
 
 
 def _affordable(grids: Sequence[Sample]) -> list[Sample]:
-    """As many grids as keep the page light, evenly picked, always the first and the last."""
+    """Picks as many grids as keep the page small, evenly, with the first and the last."""
     largest = max((sample.path.stat().st_size for sample in grids), default=1)
     return evenly(grids, min(MAX_GRIDS, max(2, GRIDS_BYTES // largest)))
 
 
 def _file(alt: str, path: Path) -> Picture | None:
-    return Picture(alt, _uri(path.read_bytes())) if path.exists() else None
+    return Picture(alt, _uri(read_bytes(path))) if path.exists() else None
 
 
 def _adaptive(alt: str, draw: Callable[..., Any]) -> Picture:
-    """A figure, as draw(dark=...) returns it, for a light and for a dark background."""
+    """Renders the figure of `draw(dark=...)` for a light and for a dark background."""
     from jaxgan.report.plots import png
 
     light, dark = (_uri(png(draw(dark=dark), transparent=True)) for dark in (False, True))

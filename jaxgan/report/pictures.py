@@ -16,17 +16,17 @@ from jaxgan.util.errors import UserError
 from jaxgan.util.files import read_bytes, write_atomically
 
 GAP = 2  # pixels between tiles
-NEUTRAL = 112  # the gray of gaps and empty cells: visible beside black and beside white
-TARGET = 560  # pixels that the longer side of a grid is scaled towards
+NEUTRAL = 112  # gray of gaps and empty cells, which shows next to black and to white
+TARGET = 560  # approximate pixels of a grid's longer side
 MAX_FRAMES = 100
 LAST_FRAME_MS = 2000
-GRAYS = 32  # gray levels of an animation; more double the file and look the same
+GRAYS = 32  # gray levels of an animation; more would double the file and look the same
 
 T = TypeVar("T")
 
 
 def grid(images: UInt8[np.ndarray, "N H W C"], rows: int, cols: int) -> Image.Image:
-    """Tile images row by row, each pixel enlarged to a square of whole pixels.
+    """Tiles images row by row, each pixel enlarged to a square of pixels.
 
     Args:
         images: uint8 [N, H, W, C] in 0..255; C is 1 (gray) or 3 (RGB), N at most rows * cols.
@@ -34,10 +34,10 @@ def grid(images: UInt8[np.ndarray, "N H W C"], rows: int, cols: int) -> Image.Im
         cols: tiles from left to right.
 
     Returns:
-        A picture of mode L or RGB. Cells without an image stay neutral gray.
+        A picture of mode L or RGB. Cells without an image are gray.
 
     Raises:
-        ValueError: there are more images than cells, or C is neither 1 nor 3.
+        ValueError: if there are more images than cells, or C is neither 1 nor 3.
     """
     n, height, width, channels = images.shape
     if n > rows * cols:
@@ -55,7 +55,7 @@ def grid(images: UInt8[np.ndarray, "N H W C"], rows: int, cols: int) -> Image.Im
 
 
 def picture(image: UInt8[np.ndarray, "H W C"]) -> Image.Image:
-    """Turn one image into a picture of mode L or RGB, a pixel a pixel.
+    """Converts one image to a picture of mode L or RGB and of the same size.
 
     Args:
         image: uint8 [H, W, C] in 0..255; C is 1 (gray) or 3 (RGB).
@@ -64,14 +64,14 @@ def picture(image: UInt8[np.ndarray, "H W C"]) -> Image.Image:
 
 
 def evenly(items: Sequence[T], limit: int) -> list[T]:
-    """Pick at most `limit` (at least 2) items, evenly spaced, the first and the last among them."""
+    """Picks at most `limit` (at least 2) items, evenly spaced, with the first and the last."""
     if len(items) <= limit:
         return list(items)
     return [items[round(i * (len(items) - 1) / (limit - 1))] for i in range(limit)]
 
 
 def save_png(image: Image.Image, path: Path) -> None:
-    """Write a picture as PNG, whole or not at all."""
+    """Writes a picture as PNG, entirely or not at all."""
     data = BytesIO()
     image.save(data, "PNG")
     write_atomically(path, data.getvalue())
@@ -91,12 +91,12 @@ def save_grid(images: Float[Array | np.ndarray, "N H W C"], path: Path, columns:
 
 
 def animate(frames: Sequence[Path | Image.Image], path: Path, captions: Sequence[str] = ()) -> None:
-    """Write pictures of one size as a looping GIF of some 6 to 9 seconds that rests on the last.
+    """Writes pictures of one size as a looping GIF of 6 to 9 seconds that pauses on the last.
 
     Args:
-        frames: at least one picture or file of a picture; of more than 100, 100 are shown.
-        path: where the GIF goes; it is written whole or not at all.
-        captions: a line of text below each frame, or nothing for no captions.
+        frames: at least one picture, or file of one; of more than 100, 100 are shown.
+        path: of the GIF, which is written entirely or not at all.
+        captions: a line of text below each frame; empty for no captions.
     """
     shown = evenly(list(zip(frames, captions or [""] * len(frames), strict=True)), MAX_FRAMES)
     pictures = [_frame(frame, caption) for frame, caption in shown]
@@ -114,7 +114,7 @@ def animate(frames: Sequence[Path | Image.Image], path: Path, captions: Sequence
 
 
 def _frame(frame: Path | Image.Image, caption: str) -> Image.Image:
-    """One frame of a GIF: few colors, the caption below."""
+    """Makes a frame of a GIF: few colors, with the caption below."""
     picture = _open(frame) if isinstance(frame, Path) else frame
     picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
     if caption:
@@ -152,21 +152,20 @@ def _captioned(picture: Image.Image, caption: str) -> Image.Image:
 
 
 def save_samples(samples: np.ndarray, out: Path, columns: int | None = None) -> None:
-    """Writes samples in the format that a path's ending names.
+    """Writes samples in the format of a path's suffix.
 
     Args:
-        samples: what `jaxgan.rundir.draw` drew.
-        out: a .png (one picture, a grid), a .npz (the array `samples`), or a folder, for a PNG per
-            image.
-        columns: of the grid; None for one as square as can be.
+        samples: what `jaxgan.rundir.draw` returned.
+        out: a .png (a grid), a .npz (the array `samples`), or a folder (a PNG per image).
+        columns: of the grid; None for a grid as square as possible.
 
     Raises:
-        UserError: if the samples do not suit the format, or the format is none of these.
+        UserError: if the samples do not suit the format, or there is no such format.
     """
     if out.suffix not in (".png", ".npz", ""):
         raise UserError(f"cannot write {out}: give a .png, a .npz or a folder")
     if samples.ndim == 2 and out.suffix != ".npz":
-        raise UserError(f"these samples are vectors, no images: give a .npz instead of {out}")
+        raise UserError(f"these samples are vectors, not images: give a .npz instead of {out}")
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".npz":
         np.savez(out, samples=samples)

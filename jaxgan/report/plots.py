@@ -1,6 +1,6 @@
-"""Plots of a run: how its losses went, how a pattern evolved, how points moved.
+"""Plots of a run: curves of its losses, the evolution of a pattern, the motion of points.
 
-Importing this module imports matplotlib, which takes a while: import it where a plot is drawn.
+Importing this module imports matplotlib, which takes a while, so import it where a plot is drawn.
 """
 
 import math
@@ -16,7 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 NETS = {"d": "discriminator", "g": "generator"}
-COLORS = {  # each stands out from white and from black, and from its neighbor to any eye
+COLORS = {  # distinct on white, on black, and for the color-blind
     "discriminator": "#2f7fd6",
     "generator": "#dd6b20",
     "real": "#159a80",
@@ -26,18 +26,18 @@ COLORS = {  # each stands out from white and from black, and from its neighbor t
 }
 OTHER_COLOR = "#808080"
 INK, DARK_INK = "#3a3936", "#c9c7c1"
-WIDTH = 5.6  # inches, so that 10 pt text is still legible on a telephone
-MANY = 120  # points from which on a curve is smoothed
-FEW = 30  # points up to which each one gets a mark
-MAX_CELLS = 100  # cells of a heat map up to which each one shows its value
+WIDTH = 5.6  # inches, so that 10 pt text is legible on a phone
+MANY = 120  # least points of a curve that is smoothed
+FEW = 30  # most points of a curve that has a marker for each
+MAX_CELLS = 100  # most cells of a heat map that shows each value
 LABELS_LENGTH = 66  # characters that fit below a heat map
 
 
 class Series(NamedTuple):
     """One curve: steps int [T], values float [T] with NaN where a value was not finite.
 
-    Of a population, the values are the mean of the finite ones, and `spread` is their standard
-    deviation, float [T].
+    For a population, values are means over the members with finite ones, and `spread` is their
+    standard deviation, float [T].
     """
 
     steps: Int[np.ndarray, "T"]
@@ -46,7 +46,7 @@ class Series(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Curves that share their axes, by label; `bounds` are those of the y axis, None to fit it."""
+    """Curves that share axes, by label; with `bounds` of the y axis, or None."""
 
     title: str
     series: dict[str, Series]
@@ -54,17 +54,17 @@ class Panel(NamedTuple):
 
 
 def panels(metrics: Sequence[Mapping[str, Any]]) -> list[Panel]:
-    """Arrange the losses and the discriminator's mean outputs of a run in panels.
+    """Arranges the losses and the discriminator's mean outputs of a run in panels.
 
-    Where each net has one loss, both share a panel; where a net has several (on real, on fake),
-    each net gets its own.
+    If each network has one loss, they share a panel; if one has several (on reals, on fakes), each
+    network has a panel of its own.
 
     Args:
-        metrics: records with a "step" and any of loss_d..., loss_g..., score_real, score_fake; of a
-            population, with a list of each.
+        metrics: records with a "step" and any of loss_d..., loss_g..., score_real, score_fake;
+            lists of them for a population.
 
     Returns:
-        The panels that the records have values for, maybe none.
+        The panels that have any values.
     """
     nets: dict[str, list[str]] = {}
     for key in dict.fromkeys(key for record in metrics for key in record):
@@ -89,13 +89,13 @@ def panels(metrics: Sequence[Mapping[str, Any]]) -> list[Panel]:
 
 
 def evaluations(lines: Sequence[Mapping[str, Any]]) -> list[Panel]:
-    """Arrange evaluations in panels, one for each metric, beside what it says of real examples.
+    """Arranges evaluations in panels, one for each metric, with its value for real examples.
 
     Args:
         lines: records with a "step", and "metrics" and "floors" by name.
 
     Returns:
-        The panels, none without lines.
+        The panels; none without records.
     """
     return [
         Panel(
@@ -110,7 +110,7 @@ def evaluations(lines: Sequence[Mapping[str, Any]]) -> list[Panel]:
 
 
 def describe(panel: Panel) -> str:
-    """Say in words what a panel shows, for those who do not see it."""
+    """Describes a panel in words, for those who cannot see it."""
     last = [
         f"{label} {series.values[-1]:.3g} at step {series.steps[-1]:,}"
         for label, series in panel.series.items()
@@ -119,11 +119,11 @@ def describe(panel: Panel) -> str:
 
 
 def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
-    """Draw panels below each other; a long curve is drawn faint, with its moving average on top.
+    """Draws panels below each other; a long curve is drawn faint, with its moving average on top.
 
     Args:
         shown: at least one panel.
-        dark: whether the background will be dark.
+        dark: whether the background is dark.
     """
     ink = DARK_INK if dark else INK
     figure = Figure((WIDTH, 2.9 * len(shown)), layout=_layout())
@@ -157,13 +157,13 @@ def heat_map(
     over: str = "step",
     dark: bool = False,
 ) -> Figure:
-    """Draw how a pattern evolves: a column per step, a row per entry.
+    """Draws the evolution of a pattern: a column per step, a row per entry.
 
     Args:
         patterns: float [T, D] in 0..1, T at least 1.
-        steps: int [T], the steps at which the patterns were taken.
+        steps: int [T], the steps of the patterns.
         over: what `steps` counts.
-        dark: whether the background will be dark.
+        dark: whether the background is dark.
     """
     ink = DARK_INK if dark else INK
     count, size = patterns.shape
@@ -202,13 +202,13 @@ def scatter(
     over: str = "step",
     dark: bool = False,
 ) -> Figure:
-    """Draw how points move: a panel per step, all of one scale.
+    """Draws the motion of points: a panel per step, all of one scale.
 
     Args:
         points: float [T, N, 2], T at least 1.
-        steps: int [T], the steps at which the points were taken.
+        steps: int [T], the steps of the points.
         over: what `steps` counts.
-        dark: whether the background will be dark.
+        dark: whether the background is dark.
     """
     ink = DARK_INK if dark else INK
     columns = min(len(points), 3)
@@ -230,7 +230,7 @@ def scatter(
 
 
 def png(figure: Figure, *, transparent: bool = False) -> bytes:
-    """Render a figure as a PNG sharp enough for a dense screen."""
+    """Renders a figure as a PNG for a high-density screen."""
     data = BytesIO()
     figure.savefig(data, format="png", dpi=200, transparent=transparent)
     return data.getvalue()
@@ -241,7 +241,7 @@ def _layout() -> ConstrainedLayoutEngine:
 
 
 def _label(key: str) -> str:
-    """`loss_d` is the discriminator's, `loss_d_real` and `score_real` are about real."""
+    """Labels a metric: `loss_d` is "discriminator", `loss_d_real` and `score_real` are "real"."""
     kind, *rest = key.split("_")
     if kind == "loss":
         rest = rest[1:] or [NETS.get(rest[0], rest[0])]
@@ -283,7 +283,7 @@ def _draw(axes: Axes, label: str, series: Series) -> None:
 
 
 def _moving_average(values: np.ndarray, width: int) -> np.ndarray:
-    """The mean of the finite values around each point; NaN where they are too few to smooth."""
+    """Averages the finite values around each point; NaN if there are too few."""
     finite = np.isfinite(values)
     window = np.ones(width)
     totals = np.convolve(np.where(finite, values, 0.0), window, "same")

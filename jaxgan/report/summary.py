@@ -1,4 +1,4 @@
-"""What came of a population: each metric's mean over the members, and how sure it is."""
+"""The results of a population: each metric's mean over the members, with an interval."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,16 @@ from jaxgan.metrics.intervals import LEVEL, t_interval
 from jaxgan.rundir.sweep import Members
 from jaxgan.util import tables
 
-TAIL = 0.1  # share of the log points, the last ones, that a member's value is the mean of
+TAIL = 0.1  # fraction of the log points, from the end, whose mean is a member's value
 NO_METRICS = ("step", "digest", "images_per_second")
 
 
 class Spread(NamedTuple):
-    """A number that several members have."""
+    """A metric over several members."""
 
     mean: float
-    deviation: float  # of the members, NaN of one
-    low: float  # confidence interval of the mean, NaN of one
+    deviation: float  # standard deviation of the members; NaN for one member
+    low: float  # ends of the confidence interval of the mean; NaN for one member
     high: float
 
 
@@ -29,7 +29,7 @@ class Group(NamedTuple):
 
     setting: dict[str, float]  # swept hyper-parameters; empty without a sweep
     members: int
-    diverged: int  # of them, those with a value that is not finite; they are left out
+    diverged: int  # members with a value that is not finite, which are left out
     metrics: dict[str, Spread]
 
 
@@ -37,10 +37,10 @@ def spread(values: Float[np.ndarray, "N"]) -> Spread:
     """Computes mean, deviation and confidence interval.
 
     Args:
-        values: one or more finite numbers, independent of each other.
+        values: one or more independent finite numbers.
 
     Returns:
-        The interval is Student's, for the mean of numbers that are normal or many.
+        The spread, with Student's interval, which assumes that the values are normal or many.
     """
     mean = float(np.mean(values))
     if len(values) == 1:
@@ -50,14 +50,14 @@ def spread(values: Float[np.ndarray, "N"]) -> Spread:
     return Spread(mean, deviation, ends.low, ends.high)
 
 
-def values_of(metrics: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """Computes what each member came to: the mean of the last tenth of its log points.
+def final_values(metrics: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Computes each member's final values: means over the last tenth of the log points.
 
     Args:
         metrics: records of a population, at least one.
 
     Returns:
-        float64 `[M]` by name of the metric, NaN where one of the points was not finite.
+        float64 `[M]` by metric, NaN for members with a value that is not finite.
     """
     tail = metrics[-math.ceil(TAIL * len(metrics)) :]
     names = [name for name in tail[-1] if name not in NO_METRICS]
@@ -65,24 +65,24 @@ def values_of(metrics: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 
 
 def summarize(metrics: Sequence[Mapping[str, Any]], members: Members) -> list[Group]:
-    """Summarizes what a population came to as it trained, setting by setting.
+    """Summarizes the training of a population, setting by setting.
 
     Args:
         metrics: its records, at least one.
-        members: what they differ in.
+        members: the population's sweep.
 
     Returns:
         A group for each setting.
     """
-    return group(values_of(metrics), members)
+    return group(final_values(metrics), members)
 
 
 def group(values: Mapping[str, np.ndarray], members: Members) -> list[Group]:
-    """Summarizes numbers of a population's members, setting by setting.
+    """Summarizes values of a population's members, setting by setting.
 
     Args:
         values: by name, float64 `[M]`; not finite for members that diverged.
-        members: what they differ in.
+        members: the population's sweep.
 
     Returns:
         A group for each setting.
@@ -98,7 +98,7 @@ def group(values: Mapping[str, np.ndarray], members: Members) -> list[Group]:
 
 
 def setting_in_words(setting: Mapping[str, float]) -> str:
-    """Writes a setting as a reader would type it."""
+    """Formats a setting as a user would type it."""
     return ", ".join(f"{name}={value:g}" for name, value in setting.items())
 
 
@@ -108,11 +108,11 @@ def table(
     """Arranges a summary as a table.
 
     Args:
-        groups: what `summarize` gave.
-        floors: what each metric is of real examples, for a column more.
+        groups: what `summarize` returned.
+        floors: each metric's value for real examples, for one more column.
 
     Returns:
-        The heads of the columns, and the rows: a line for each setting and metric.
+        The heads of the columns, and a row for each setting and metric.
     """
     swept = any(group.setting for group in groups)
     heads = [
@@ -149,12 +149,12 @@ def table(
 
 
 def as_text(groups: Sequence[Group]) -> str:
-    """Writes a summary as a table of text."""
+    """Formats a summary as a table of text."""
     return tables.as_text(*table(groups))
 
 
 def groups_as_json(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """Puts groups together as JSON can hold them: what is not finite becomes None."""
+    """Converts groups to what JSON can hold; values that are not finite become None."""
     return [
         {
             "setting": group.setting,
@@ -170,11 +170,11 @@ def groups_as_json(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 
 def as_json(groups: Sequence[Group], metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Puts a summary together as JSON can hold it: what is not finite becomes None."""
+    """Converts a summary to what JSON can hold; values that are not finite become None."""
     return {
         "step": metrics[-1]["step"],
         "groups": groups_as_json(groups),
-        "members": {name: list(map(_plain, x)) for name, x in values_of(metrics).items()},
+        "members": {name: list(map(_plain, x)) for name, x in final_values(metrics).items()},
     }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxgan import data
+from jaxgan.core.networks import linen
 from jaxgan.features import digits, extract
 from jaxgan.util.errors import UserError
 
@@ -57,7 +58,7 @@ def test_the_weights_are_a_small_file_loaded_once():
 
 @pytest.mark.parametrize("shape", [(1, 32, 32, 1), (1, 28, 28, 3)])
 def test_images_of_another_shape_are_refused(shape):
-    with pytest.raises(UserError, match=r"looks at images of \(28, 28, 1\), not of"):
+    with pytest.raises(UserError, match=r"takes images of shape \(28, 28, 1\), not"):
         extract(digits.load(), np.zeros(shape, np.uint8))
 
 
@@ -91,6 +92,8 @@ def test_the_training_script_learns_and_writes_its_weights(
     accuracy = float(capsys.readouterr().out.split()[-1].rstrip("%"))
     assert accuracy > 90
     trained = digits.load_network(
-        digits.DigitNetwork(), digits.load_safetensors(tmp_path / "w.safetensors"), digits.SHAPE
+        linen(digits.DigitNetwork()),
+        digits.load_safetensors(tmp_path / "w.safetensors"),
+        digits.SHAPE,
     )
-    assert digits.of_network(trained).weights_hash != digits.load().weights_hash
+    assert digits.make_extractor(trained).weights_hash != digits.load().weights_hash

@@ -8,9 +8,10 @@ from flax import linen as nn
 from jax.core import Tracer
 from jax.tree_util import Partial
 
+from jaxgan.core.networks import linen
 from jaxgan.core.state import TrainState
 from jaxgan.features import Extractor, extract
-from jaxgan.features.extractor import features_of, hash_weights, load_network, logits_of
+from jaxgan.features.extractor import hash_weights, load_network, make_features, make_logits
 from jaxgan.interop import to_torch_state_dict
 from jaxgan.util.errors import UserError
 
@@ -30,10 +31,13 @@ class Tiny(nn.Module):
         return self.last(self.features(images, train))
 
 
+NETWORK = linen(Tiny())
+
+
 @pytest.fixture(scope="module")
 def net() -> TrainState:
     variables: Any = Tiny().init(jax.random.key(0), jnp.zeros((1, 2, 3, 1)))
-    return TrainState(variables["params"], variables["batch_stats"], ())
+    return TrainState(variables["params"], {"batch_stats": variables["batch_stats"]}, ())
 
 
 def flatten(images):
@@ -53,8 +57,8 @@ def test_any_function_can_be_an_extractor_and_padding_leaves_no_trace(batch_size
     [(IMAGES / 255, 3), (IMAGES[0], 3), (IMAGES[:0], 3), (IMAGES, 0)],
     ids=["floats", "one image", "none", "none at a time"],
 )
-def test_what_are_no_images_is_told(images, batch_size):
-    with pytest.raises(UserError, match="features are of uint8 images"):
+def test_what_are_no_images_is_refused(images, batch_size):
+    with pytest.raises(UserError, match="features need uint8 images"):
         extract(Extractor("pixels", "as they are", None, flatten), images, batch_size)
 
 
@@ -87,36 +91,40 @@ def test_arrays_of_a_partial_are_no_constants_of_the_program():
 
 
 def test_a_network_gives_its_features_and_logits(net):
-    variables: Any = {"params": net.params, "batch_stats": net.batch_stats}
+    variables: Any = {"params": net.params, **net.collections}
     images = jnp.asarray(IMAGES, jnp.float32) / 255
     last = net.params["last"]
-    features = features_of(Tiny(), net)(images)
+    features = make_features(Tiny(), net)(images)
     assert features.shape == (7, 5)
     expected: Any = Tiny().apply(variables, images)
-    logits = logits_of(last["kernel"], last["bias"] + 1)(features)
+    logits = make_logits(last["kernel"], last["bias"] + 1)(features)
     np.testing.assert_allclose(logits, expected + 1, rtol=1e-5, atol=1e-6)
 
 
 def test_networks_compute_in_full_precision(net):
-    program = jax.jit(features_of(Tiny(), net)).lower(jnp.zeros((1, 2, 3, 1))).as_text()
-    assert "HIGHEST" in program and "DEFAULT" not in program
     last = net.params["last"]
-    program = jax.jit(logits_of(last["kernel"], last["bias"])).lower(jnp.zeros((1, 5))).as_text()
-    assert "HIGHEST" in program and "DEFAULT" not in program
+    with jax.default_matmul_precision("bfloat16"):
+        for function, shape in (
+            (make_features(Tiny(), net), (1, 2, 3, 1)),
+            (make_logits(last["kernel"], last["bias"]), (1, 5)),
+        ):
+            program = jax.make_jaxpr(function)(jnp.zeros(shape))
+            (product,) = [eqn for eqn in program.eqns if eqn.primitive.name == "dot_general"]
+            assert set(product.params["precision"]) == {jax.lax.Precision.HIGHEST}
 
 
 def test_the_hash_is_of_the_numbers_and_their_places(net):
-    state_dict = to_torch_state_dict(Tiny(), net, shape=(2, 3, 1))
+    state_dict = to_torch_state_dict(NETWORK, net, shape=(2, 3, 1))
     turned = {name: state_dict[name] for name in reversed(state_dict)}
-    loaded = load_network(Tiny(), turned, (2, 3, 1))
+    loaded = load_network(NETWORK, turned, (2, 3, 1))
     assert hash_weights(loaded) == hash_weights(net)
     assert len(hash_weights(net)) == 64
     hashes = {hash_weights(net)}
-    stats = net.batch_stats["BatchNorm_0"]
+    stats = net.collections["batch_stats"]["BatchNorm_0"]
     swapped = {"BatchNorm_0": {"mean": stats["var"], "var": stats["mean"]}}
-    hashes.add(hash_weights(net.replace(batch_stats=swapped)))
+    hashes.add(hash_weights(net.replace(collections={"batch_stats": swapped})))
     state_dict["last.bias"][1] = np.nextafter(state_dict["last.bias"][1], np.float32(1))
-    hashes.add(hash_weights(load_network(Tiny(), state_dict, (2, 3, 1))))
+    hashes.add(hash_weights(load_network(NETWORK, state_dict, (2, 3, 1))))
     assert len(hashes) == 3
     numbers = np.arange(6, dtype=np.float32)
     trees = {"a": numbers}, {"b": numbers}, {"a": numbers.reshape(2, 3)}
@@ -124,8 +132,8 @@ def test_the_hash_is_of_the_numbers_and_their_places(net):
 
 
 def test_weights_of_another_network_are_refused(net):
-    state_dict = to_torch_state_dict(Tiny(), net, shape=(2, 3, 1))
+    state_dict = to_torch_state_dict(NETWORK, net, shape=(2, 3, 1))
     with pytest.raises(UserError, match="lacks last.bias"):
-        load_network(Tiny(), {n: x for n, x in state_dict.items() if n != "last.bias"}, (2, 3, 1))
+        load_network(NETWORK, {n: x for n, x in state_dict.items() if n != "last.bias"}, (2, 3, 1))
     with pytest.raises(UserError, match="Dense_0.weight has the shape"):
-        load_network(Tiny(), state_dict, (3, 3, 1))
+        load_network(NETWORK, state_dict, (3, 3, 1))

@@ -1,6 +1,6 @@
-"""Inception's weights: where they are kept, what is refused. The network: tests/parity."""
+"""Inception's weights: where they are stored, what is refused. The network: tests/parity."""
 
-from typing import Any
+import os
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.tree_util import tree_map
 
+from jaxgan.core.networks import linen
 from jaxgan.core.state import TrainState
 from jaxgan.features import inception
 from jaxgan.features.inception_network import SHAPE, Inception, prepare
@@ -17,10 +18,10 @@ from jaxgan.util.errors import UserError
 
 @pytest.fixture(scope="module")
 def weights() -> dict[str, np.ndarray]:
-    shapes: Any = jax.eval_shape(Inception().init, jax.random.key(0), jnp.zeros((1, *SHAPE)))
-    ones = tree_map(lambda x: np.ones(x.shape, np.float32), shapes)
-    net = TrainState(ones["params"], ones["batch_stats"], ())
-    return to_torch_state_dict(Inception(), net, shape=SHAPE)
+    network = linen(Inception())
+    shapes = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *SHAPE)))
+    params, collections = tree_map(lambda x: np.ones(x.shape, np.float32), shapes)
+    return to_torch_state_dict(network, TrainState(params, collections, ()), shape=SHAPE)
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_weights_are_kept_in_the_data_directory(monkeypatch, tmp_path):
+def test_weights_are_stored_in_the_data_directory(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert inception.weights_path() == tmp_path / "jaxgan" / "inception.safetensors"
     monkeypatch.delenv("XDG_DATA_HOME")
@@ -78,13 +79,36 @@ def test_weights_that_do_not_fit_are_refused_and_the_old_ones_stay(home, weights
     assert inception.weights_path().read_bytes() == b"as it was"
 
 
-def test_files_that_cannot_be_read_or_kept_are_named(home, weights):
+def test_files_that_cannot_be_read_or_written_are_named(home, weights):
     with pytest.raises(UserError, match="cannot import .*absent.safetensors"):
         inception.import_inception(home / "absent.safetensors")
     (home / "data").write_text("a file where the directory should be")
     save_safetensors(home / "given.safetensors", weights)
-    with pytest.raises(UserError, match="cannot write .*inception.safetensors"):
+    with pytest.raises(UserError, match=f"{home / 'data'}.*: "):
         inception.import_inception(home / "given.safetensors")
+
+
+def test_a_file_of_other_weights_is_refused_in_a_short_line(home, weights):
+    others = {f"layer{i}.{'x' * 200}": np.zeros(2) for i in range(400)}
+    for given, told in ((others, " and 469 more"), (weights | others, " and 397 more")):
+        save_safetensors(home / "given.safetensors", given)
+        with pytest.raises(UserError, match=told) as raised:
+            inception.import_inception(home / "given.safetensors")
+        assert len(str(raised.value)) < 600 and "\n" not in str(raised.value)
+
+
+def test_a_pipe_in_the_place_of_weights_is_refused(home):
+    for name in ("given.safetensors", "given.pth"):
+        os.mkfifo(home / name)
+        with pytest.raises(UserError, match=f"{name} is not a regular file"):
+            inception.import_inception(home / name)
+
+
+def test_keys_that_are_no_text_are_refused(home):
+    torch = pytest.importorskip("torch")
+    torch.save({1: torch.zeros(2)}, home / "given.pth")
+    with pytest.raises(UserError, match="cannot import .*given.pth: .* keys that are no text"):
+        inception.import_inception(home / "given.pth")
 
 
 def test_gray_becomes_three_equal_channels():
@@ -93,5 +117,5 @@ def test_gray_becomes_three_equal_channels():
     assert seen.shape == (2, 299, 299, 3) and float(seen.min()) == -1
     assert float(seen.max()) == 127 / 128
     np.testing.assert_array_equal(seen, prepare(jnp.tile(gray, (1, 1, 1, 3))))
-    with pytest.raises(UserError, match="1 or 3 channels, not of 4"):
+    with pytest.raises(UserError, match="1 or 3 channels, not 4"):
         prepare(jnp.zeros((1, 5, 4, 4)))

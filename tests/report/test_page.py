@@ -1,4 +1,5 @@
 import json
+import os
 from html.parser import HTMLParser
 
 import numpy as np
@@ -132,6 +133,7 @@ def test_report_of_images(run):
 
 
 def test_report_of_vectors(run):
+    write_config(run, shape=[4])
     write_metrics(run, [RECORD | {"step": 5}])
     for i in range(3):
         np.save(run / "samples" / f"step_{i * 1000:09d}.npy", np.full((1, 4), i / 4, np.float32))
@@ -145,6 +147,7 @@ def test_report_of_vectors(run):
 
 
 def test_report_of_points(run):
+    write_config(run, shape=[2])
     write_metrics(run, [RECORD | {"step": 5}])
     for i in range(8):
         points = np.full((7, 2), i / 4, np.float32)
@@ -157,6 +160,39 @@ def test_report_of_points(run):
     )
     assert (run / "points.png").exists()
     assert not (run / "pattern.png").exists()
+
+
+def damage(path, how):
+    if how == "pipe":
+        path.unlink()
+        os.mkfifo(path)
+    elif how == "shape":
+        np.save(path, np.zeros((3, 3, 4), np.float32))
+    elif how == "pickle":
+        np.save(path, np.array([{}]), allow_pickle=True)
+    else:
+        path.write_bytes(path.read_bytes()[: {"cut": 90, "empty": 0}[how]])
+
+
+@pytest.mark.parametrize("how", ["cut", "empty", "pickle", "shape", "pipe"])
+def test_damaged_vectors_are_left_out_with_a_warning(run, how, caplog):
+    write_config(run, shape=[4])
+    for i in range(3):
+        np.save(run / "samples" / f"step_{i * 1000:09d}.npy", np.full((1, 4), i / 4, np.float32))
+    damage(run / "samples" / "step_000002000.npy", how)
+    assert "2 samples over time. Step 1,000: 0.25" in page_of(run).all("img")[0]["alt"]
+    (warning,) = caplog.messages
+    assert "step_000002000.npy" in warning and "\n" not in warning
+
+
+@pytest.mark.parametrize("how", ["cut", "empty", "pipe"])
+def test_damaged_grids_are_left_out_with_a_warning(run, how, caplog):
+    image_run(run, 3)
+    damage(run / "samples" / "step_000000200.png", how)
+    alts = [image["alt"] for image in page_of(run).all("img")]
+    assert alts[-3:] == [f"Samples at step {n}" for n in ("300", "100", "300")]
+    (warning,) = caplog.messages
+    assert "step_000000200.png" in warning and "\n" not in warning
 
 
 @pytest.mark.parametrize("names", [CONFIG, ("recipe", "hyperparameters", "seed", "shape")])
@@ -234,9 +270,9 @@ def test_the_same_run_gives_the_same_bytes(run):
 
 
 def test_a_folder_without_config_is_no_run(tmp_path):
-    with pytest.raises(UserError, match="is no run directory: it has no config.json"):
+    with pytest.raises(UserError, match="is not a run directory: it has no config.json"):
         write_report(tmp_path)
-    with pytest.raises(UserError, match="is no run directory"):
+    with pytest.raises(UserError, match="is not a run directory"):
         write_report(tmp_path / "absent")
 
 

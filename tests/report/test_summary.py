@@ -33,8 +33,8 @@ def test_one_member_has_no_spread():
 
 def test_a_member_is_the_mean_of_its_last_tenth():
     values = np.arange(40.0).reshape(20, 2)
-    np.testing.assert_array_equal(summary.values_of(records(values))["loss_d"], [37, 38])
-    np.testing.assert_array_equal(summary.values_of(records(values[:3]))["loss_d"], [4, 5])
+    np.testing.assert_array_equal(summary.final_values(records(values))["loss_d"], [37, 38])
+    np.testing.assert_array_equal(summary.final_values(records(values[:3]))["loss_d"], [4, 5])
 
 
 def test_settings_are_summarized_apart_and_members_that_diverged_are_left_out():
