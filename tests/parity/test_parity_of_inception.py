@@ -19,6 +19,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxgan.core.networks import linen
 from jaxgan.features import extract, inception
 from jaxgan.features.extractor import load_network
 from jaxgan.features.inception_network import SHAPE, Inception, resize
@@ -57,9 +58,9 @@ def nchw(images: np.ndarray) -> torch.Tensor:
 def test_features_and_logits_in_float64(weights, theirs):
     images = draw_images(2, 299, 299) / 255
     module = Inception()
-    net = load_network(module, weights, SHAPE)
+    net = load_network(linen(module), weights, SHAPE)
     with jax.enable_x64(True):
-        arrays = {"params": net.params, "batch_stats": net.batch_stats}
+        arrays = {"params": net.params, **net.collections}
         variables: Any = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), arrays)
         features = jax.jit(partial(module.apply, method="features"))(variables, images)
         logits = module.bind(variables).fc(features)
