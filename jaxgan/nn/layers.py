@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
-from jax import Array
+from jax import Array, lax
 
 from jaxgan import axes
 from jaxgan.keys import per_example
@@ -115,8 +115,15 @@ def max_pool(inputs: Array, size: int) -> Array:
     rows, columns = height // size, width // size
     fitting = inputs[:, : rows * size, : columns * size]
     windows = fitting.reshape(batch, rows, size, columns, size, channels)
-    places = [windows[:, :, i, :, j] for i in range(size) for j in range(size)]
-    return reduce(lambda best, x: jnp.where((x > best) | jnp.isnan(x), x, best), places)
+    # Columns before rows, so that the first of equal numbers is the first in reading order.
+    return _largest(_largest(windows, 4), 2).reshape(batch, rows, columns, channels)
+
+
+def _largest(x: Array, axis: int) -> Array:
+    """Keeps the largest number along an axis, which stays."""
+    # Split, for the gradient of a split is one concatenation, that of slices a sum of as many pads.
+    first, *others = lax.split(x, (1,) * x.shape[axis], axis)
+    return reduce(lambda best, x: jnp.where((x > best) | jnp.isnan(x), x, best), others, first)
 
 
 class Conv(nn.Module):
