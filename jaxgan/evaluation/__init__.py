@@ -1,4 +1,4 @@
-"""How good samples are: metrics of samples beside real examples, each with a floor."""
+"""Evaluation of samples: metrics against real examples, each with a floor."""
 
 from jaxgan.evaluation.evaluator import (
     EXTRACTORS,

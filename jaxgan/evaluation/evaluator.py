@@ -1,7 +1,7 @@
-"""How good a GAN is: metrics of its samples beside real examples, each with a floor.
+"""Evaluates samples of a GAN: metrics against real examples, each with a floor.
 
-The floor of a metric is what it says of real examples: as many as both are compared with, and none
-of them among those. No generator of as many samples can be expected to do better.
+The floor of a metric is its value for other real examples, as many as there are reference examples.
+No generator can be expected to do better.
 """
 
 import math
@@ -33,7 +33,7 @@ class Evaluated(NamedTuple):
 
 
 class Evaluator:
-    """Evaluates states of one recipe's GAN, always beside the same real examples."""
+    """Evaluates samples of one recipe's GANs, always against the same real examples."""
 
     def __init__(
         self,
@@ -45,16 +45,16 @@ class Evaluator:
         seed: int = 0,
         data_dir: str | None = None,
     ):
-        """Reads and looks at the real examples.
+        """Reads the real examples and extracts their features.
 
         Args:
             recipe: the recipe.
-            num: samples to generate; as many real examples, or half of them all if there are fewer,
-                are compared with them.
-            names: of `METRICS`; None for all that apply.
-            extractor: of features; None for the recipe's own (see `fitting_extractor`).
+            num: number of generated samples, and of reference examples, or half of all examples if
+                there are fewer than twice as many.
+            names: metrics, of `METRICS`; None for all that apply.
+            extractor: of features; None for the recipe's default (see `fitting_extractor`).
             seed: of the choice of real examples, and of what metrics draw.
-            data_dir: where TFDS keeps data sets; None for its own default.
+            data_dir: TFDS's data directory; None for its default.
 
         Raises:
             UserError: if a metric does not apply or there are too few examples.
@@ -64,17 +64,17 @@ class Evaluator:
         self._recipe, self._num, self._seed = recipe, num, seed
         unknown = [name for name in names or () if name not in METRICS]
         if unknown:
-            raise UserError(f"no metric {', '.join(unknown)}: choose of {', '.join(METRICS)}")
+            raise UserError(f"no metric {', '.join(unknown)}: choose from {', '.join(METRICS)}")
         examples = real_examples(recipe, 2 * num, seed, data_dir)
         half = len(examples) // 2
         self._extractor = extractor or fitting_extractor(recipe, examples.shape[1:])
-        self._real = self._look(examples[:half])
-        self._others = self._look(examples[half : 2 * half])
+        self._real = self._extract(examples[:half])
+        self._others = self._extract(examples[half : 2 * half])
         fitting = [name for name, metric in METRICS.items() if metric.applies(recipe, self._real)]
         unfit = [name for name in names or () if name not in fitting]
         if unfit:
             raise UserError(
-                f"{', '.join(unfit)} cannot be measured here: choose of {', '.join(fitting)}"
+                f"{', '.join(unfit)} cannot be measured here: choose from {', '.join(fitting)}"
             )
         self._names = names or fitting
         self._key = stream(from_seed(seed), "metrics")
@@ -82,7 +82,7 @@ class Evaluator:
 
     @property
     def floors(self) -> dict[str, float]:
-        """The floor of each number that is measured."""
+        """The floor of each metric, by name."""
         return {name: x for numbers in self._floor.values() for name, x in numbers.items()}
 
     def __call__(self, draws: Sequence[np.ndarray]) -> list[Evaluated]:
@@ -93,16 +93,16 @@ class Evaluator:
                 `[num, D]`.
 
         Returns:
-            The mean of each metric over the draws; with an interval if there are several.
+            The mean of each metric over the draws, with an interval if there are several.
 
         Raises:
-            UserError: if they are not such, or a metric cannot be told of them.
+            UserError: if a shape is wrong, or a metric is undefined for these samples.
         """
         like = (self._num, *self._real.examples.shape[1:])
         wrong = [draw.shape for draw in draws if draw.shape != like]
         if wrong or not draws:
             raise UserError(f"evaluate draws of the shape {like}, not {wrong or 'none'}")
-        found = [self._measure(self._look(samples)) for samples in draws]
+        found = [self._measure(self._extract(samples)) for samples in draws]
         return [
             Evaluated(self._result(metric, name, [each[metric][name] for each in found]), floor)
             for metric, floors in self._floor.items()
@@ -110,23 +110,20 @@ class Evaluator:
         ]
 
     def protocol(self, draws: int) -> str:
-        """Tells what the numbers depend on besides the generator: of all metrics, then of each.
+        """Describes what the metrics depend on besides the generator, on one line.
 
         Args:
-            draws: how many are evaluated together.
-
-        Returns:
-            A line.
+            draws: number of draws that are evaluated together.
         """
         own = {", ".join(floors): self._settings(metric) for metric, floors in self._floor.items()}
-        of_each = [
+        settings_of_each = [
             f"{names}: {', '.join(f'{name} {value}' for name, value in settings.items())}"
             for names, settings in own.items()
             if settings
         ]
-        return "; ".join([str(self._protocol({"draws": draws})), *of_each])
+        return "; ".join([str(self._protocol({"draws": draws})), *settings_of_each])
 
-    def _look(self, examples: np.ndarray) -> Samples:
+    def _extract(self, examples: np.ndarray) -> Samples:
         if examples.ndim == 2:
             return Samples(examples, examples, None)
         features = extract(self._extractor, examples)
@@ -138,7 +135,7 @@ class Evaluator:
         )
 
     def _measure(self, fake: Samples) -> dict[str, Mapping[str, float]]:
-        """The numbers of each metric."""
+        """Computes the numbers of each metric."""
         found = {}
         for name in self._names:
             key = stream(self._key, name)
@@ -184,15 +181,15 @@ def real_examples(
 
     Args:
         recipe: the recipe.
-        count: how many; fewer come if there are fewer.
+        count: number of examples; all of them if there are fewer.
         seed: of the choice.
-        data_dir: where TFDS keeps data sets; None for its own default.
+        data_dir: TFDS's data directory; None for its default.
 
     Returns:
         uint8 images [N, H, W, C], or float32 vectors [N, D].
 
     Raises:
-        UserError: if the data set is not to be had.
+        UserError: if the data set is not available.
     """
     feed = recipe.feed(seed, data_dir)
     steps = math.ceil(count / feed.batch_size)
@@ -211,11 +208,11 @@ def real_examples(
 
 
 def fitting_extractor(recipe: Recipe, shape: tuple[int, ...]) -> Extractor:
-    """Chooses the features of a recipe: those that look at digits for MNIST, else Inception's.
+    """Returns the default extractor of a recipe: the digit network for MNIST, else Inception.
 
     Args:
         recipe: the recipe.
-        shape: of one example; vectors are their own features.
+        shape: of one example. Vectors are their own features.
 
     Returns:
         The extractor.
@@ -232,7 +229,7 @@ def fitting_extractor(recipe: Recipe, shape: tuple[int, ...]) -> Extractor:
 
 
 def pixels() -> Extractor:
-    """Makes the extractor that takes pixels for features."""
+    """Returns the extractor whose features are the pixels."""
     return Extractor("pixels", "none", None, lambda images: images.reshape(len(images), -1))
 
 
@@ -247,7 +244,7 @@ def table(evaluated: Sequence[Evaluated]) -> tuple[list[str], list[list[str]]]:
     """Arranges results as a table.
 
     Args:
-        evaluated: at least one.
+        evaluated: at least one result.
 
     Returns:
         The heads of the columns, and the rows.
@@ -261,5 +258,5 @@ def table(evaluated: Sequence[Evaluated]) -> tuple[list[str], list[list[str]]]:
 
 
 def as_json(evaluated: Sequence[Evaluated]) -> list[dict[str, Any]]:
-    """Puts results together as JSON can hold them."""
+    """Converts results to what JSON can hold."""
     return [{**result.to_dict(), "floor": floor} for result, floor in evaluated]

@@ -1,4 +1,4 @@
-"""How good a finished run is: its GAN, or all members of a population and their spread."""
+"""Evaluates a finished run: its GAN, or all members of a population and their spread."""
 
 import logging
 import math
@@ -20,17 +20,17 @@ from jaxgan.rundir.loading import Trained
 from jaxgan.util import tables
 from jaxgan.util.errors import UserError
 
-DRAWS = 5  # of one GAN's samples
+DRAWS = 5  # of one GAN, by default
 MOST_DRAWS = 1000
 
 logger = logging.getLogger(__name__)
 
 
 class Evaluation(NamedTuple):
-    """What came of it."""
+    """The evaluation of a run."""
 
-    text: str  # a table, and the protocol
-    record: Mapping[str, Any]  # the same, and more of it, as JSON can hold it
+    text: str  # a table and the protocol
+    record: Mapping[str, Any]  # the same in detail, for JSON
 
 
 def evaluate(
@@ -50,22 +50,22 @@ def evaluate(
 
     Args:
         run: the run directory.
-        step: of the checkpoint; None for the newest sound one.
-        member: which GAN of a population, from 0; None for all of them.
-        best: whether to look among the best checkpoints instead.
-        num: samples in a draw, and real examples beside them.
-        draws: of samples, of each GAN; None for `DRAWS` of one, whose interval they give, and one
-            of each member of a population, which give theirs.
-        names: of the metrics; None for all that apply.
-        extractor: of features; None for what suits the data.
+        step: of the checkpoint; None for the newest intact one.
+        member: the index of a GAN in a population; None for all of them.
+        best: whether to use the best checkpoint instead.
+        num: number of samples in a draw, and of reference examples.
+        draws: number of draws of each GAN, whose spread gives the interval. None for `DRAWS` of a
+            single GAN, and for one of each member of a population, whose spread gives the interval.
+        names: metrics; None for all that apply.
+        extractor: of features; None for the default of the data.
         seed: of the latents, and of the choice of real examples.
-        data_dir: where TFDS keeps data sets; None for its own default.
+        data_dir: TFDS's data directory; None for its default.
 
     Returns:
         The table and its record.
 
     Raises:
-        UserError: if the run, its GAN or a metric is not to be had.
+        UserError: if the run, its GAN or a metric is not available.
     """
     if draws is not None and not 1 <= draws <= MOST_DRAWS:
         raise UserError(f"draws must be from 1 to {MOST_DRAWS}, not {draws}")
@@ -88,26 +88,28 @@ def evaluate(
     key = stream(from_seed(seed), "draws")
     protocol = f"({measure.protocol(draws)})\n"
 
-    def of_one(gan: Trained) -> list[Evaluated]:
+    def evaluate_one(gan: Trained) -> list[Evaluated]:
         keys = [jax.random.fold_in(key, index) for index in range(draws)]
         return measure([sampling.draw(gan, num, key) for key in keys])
 
     at = {"step": steps_done(gans[0].state), "member": member}
     if members is None:
-        found = of_one(gans[0])
+        found = evaluate_one(gans[0])
         text = tables.as_text(*evaluation.table(found)) + protocol
         return Evaluation(text, {**at, "results": evaluation.as_json(found)})
 
-    of_all: list[list[Evaluated] | None] = []
+    evaluated: list[list[Evaluated] | None] = []
     for index, gan in enumerate(gans):
         try:
-            of_all.append(of_one(gan))
-        except UserError as error:  # real examples were measured well, so it is the samples
+            evaluated.append(evaluate_one(gan))
+        except (
+            UserError
+        ) as error:  # due to the samples: the real examples were fine
             logger.warning("member %d is left out: %s", index, error)
-            of_all.append(None)
+            evaluated.append(None)
         logger.info("%d of %d members", index + 1, len(gans))
     values = {
-        name: np.array([math.nan if one is None else one[i].result.value for one in of_all])
+        name: np.array([math.nan if one is None else one[i].result.value for one in evaluated])
         for i, name in enumerate(measure.floors)
     }
     groups = summary.group(values, members)
@@ -116,6 +118,6 @@ def evaluate(
         {
             **at,
             "groups": summary.groups_as_json(groups),
-            "members": [None if one is None else evaluation.as_json(one) for one in of_all],
+            "members": [None if one is None else evaluation.as_json(one) for one in evaluated],
         },
     )

@@ -1,4 +1,4 @@
-"""The metrics that samples are evaluated by, all called alike."""
+"""The metrics of an evaluation, under one signature."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -11,22 +11,22 @@ from jaxgan.metrics.similarity import scales
 from jaxgan.recipes import Recipe
 from jaxgan.types import PRNGKey
 
-KID = {"block": 1000, "blocks": 100}  # of the kernel distance, as it is published
+KID = {"block": 1000, "blocks": 100}  # of the kernel distance, as published
 SPLITS = {"splits": 10}  # of the Inception score
 PAIRS = {"pairs": 10_000}  # of images whose similarity is measured
-SLICES = {"directions": 128}  # of the sliced Wasserstein distance: sorting them takes the time
+SLICES = {"directions": 128}  # of the sliced Wasserstein distance
 PATCHES = {"patches": 4}  # of each image
 NEIGHBOURS = {"k_manifold": 3, "k_density": 5}  # of precision and recall, density and coverage
 
 
-HIGHER = {  # metrics of which more is better
+HIGHER = {  # metrics for which higher is better
     *("is", "precision", "recall", "density", "coverage"),
     *("classes", "modes", "high_quality"),
 }
 
 
 class Samples(NamedTuple):
-    """Examples, real or generated, as the metrics see them."""
+    """Examples, real or generated, as metrics take them."""
 
     examples: np.ndarray  # uint8 images [N, H, W, C], or float32 vectors [N, D]
     features: np.ndarray  # float32 [N, F]
@@ -34,11 +34,11 @@ class Samples(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """Some numbers that come together."""
+    """A metric, or several that are computed together."""
 
-    measure: Callable[[Recipe, Samples, Samples, PRNGKey], Mapping[str, float]]  # real, fake
-    applies: Callable[[Recipe, Samples], bool]
-    settings: Callable[[int, Samples], Mapping[str, int]]  # of so many samples beside the real ones
+    measure: Callable[[Recipe, Samples, Samples, PRNGKey], Mapping[str, float]]  # of real, fake
+    applies: Callable[[Recipe, Samples], bool]  # to real examples
+    settings: Callable[[int, Samples], Mapping[str, int]]  # for a number of fakes, and reals
 
 
 def _fid(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str, float]:
@@ -58,7 +58,7 @@ def _kid(recipe: Recipe, real: Samples, fake: Samples, key: PRNGKey) -> dict[str
 
 
 def _kid_settings(count: int, real: Samples) -> dict[str, int]:
-    """Blocks as they are published, or of all samples where these are too few for them."""
+    """Blocks as published, or of all samples if there are too few."""
     sizes = count, len(real.features)
     block = min(KID["block"], *sizes)
     return {"block": block, "blocks": 1 if block == max(sizes) else KID["blocks"]}

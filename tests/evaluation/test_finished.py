@@ -37,7 +37,7 @@ def test_the_command_prints_a_table_and_writes_the_results(here, whole_run):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("--metrics fid,fud", "no metric fud: choose of fid"),
+        ("--metrics fid,fud", "no metric fud: choose from fid"),
         ("--metrics modes", "modes cannot be measured here"),
         ("--features digit", "no features 'digit': choose of digits"),
         ("--features inception", "download https://"),
@@ -71,7 +71,7 @@ def population(tmp_path_factory, mnist_dir) -> Path:
     """A population of which the members 2 and 3 diverged."""
     run = tmp_path_factory.mktemp("evaluating") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jaxgan.training.loop.write_report", write_report)
+        patch.setattr("jaxgan.training.observers.write_report", write_report)
         words = [*TINY["mnist_mlp"], "--members", "4", "--sweep", "lr=0.001,1e38", "--steps", "8"]
         done = command("population", "mnist_mlp", *words, "--out", run, "--data-dir", mnist_dir)
     assert done.status == 0, done.err

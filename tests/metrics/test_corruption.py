@@ -17,6 +17,8 @@ from jaxgan.metrics import (
     sliced_wasserstein,
 )
 
+pytestmark = pytest.mark.slow
+
 KEY = jax.random.key(0)
 N = 1000
 PROJECTION = np.random.default_rng(0).normal(0, 784**-0.5, (784, 32)).astype(np.float32)

