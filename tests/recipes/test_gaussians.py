@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from tiny_systems import make_recipe
 
-from jaxgan.core.gan import init
+import jaxgan
+from jaxgan.types import DataSpec
 
 KEY = jax.random.key(0)
 
@@ -47,7 +48,7 @@ def test_real_points_cover_all_modes(name):
     count = len(recipe.means)
     found = recipe.coverage(np.asarray(recipe.feed(0).batch((), (), KEY)["image"]))
     assert found.found == count and found.reverse_kl < count / 10_000
-    # In the plane 1 - exp(-3^2 / 2) of a normal law lies within three deviations.
+    # In the plane 1 - exp(-3^2 / 2) of a normal distribution lies within three deviations.
     assert found.high_quality == pytest.approx(1 - np.exp(-4.5), abs=0.005)
     far = np.asarray(recipe.means[:1]) + 3.1 * recipe.deviation * np.array([[0.6, 0.8]])
     assert recipe.coverage(far.astype(np.float32))[:2] == (0, 0)
@@ -57,9 +58,10 @@ def test_packing_takes_a_pack_of_real_points_for_each_score():
     small = {"generator_widths": (3,), "discriminator_widths": (2,), "pieces": 4}
     recipe = make_recipe("gaussians_ring8", batch_size=4, packing=3, **small)
     feed = recipe.feed(0)
-    gan = recipe.gan(feed.shape)
+    spec = DataSpec(feed.shape)
+    gan = recipe.gan(spec)
     assert recipe.examples_per_step == feed.batch_size == 12
-    state = init(gan, KEY, {"image": jnp.zeros((1, 2))})
+    state = jaxgan.init(gan, KEY, {"image": jnp.zeros((12, 2))})
     assert state.discriminator.params["Dense_0"]["kernel"].shape == (6, 8)
     seen = []
 
@@ -67,7 +69,6 @@ def test_packing_takes_a_pack_of_real_points_for_each_score():
         seen.append((real.shape, fake.shape))
         return real - fake
 
-    assert make_recipe("gaussians_ring8", packing=3, microbatch=10).gan((2,)).microbatch == 30
     gan = dataclasses.replace(gan, loss=gan.loss._replace(discriminator=tell))
-    jax.eval_shape(recipe.update(gan), state, feed.batch((), (), KEY), KEY)
+    jax.eval_shape(recipe.update(gan).apply, state, feed.batch((), (), KEY), KEY)
     assert seen == [((4,), (4,))]

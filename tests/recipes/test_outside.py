@@ -163,6 +163,30 @@ def test_a_recipe_in_a_file_trains_and_its_run_is_loaded(file, forget):
     assert verify(Path("run")).differs is None
 
 
+def test_commands_import_what_they_are_told_to(file, forget):
+    def told(words):
+        forget(*(name for name in [file] if str(name) in sys.modules))
+        done = command(*words.split(), "--import", "my gan.py")
+        assert done.status == 0, done.err
+        return done.out
+
+    told("train outside --out run --steps 4 --weights 1 -2.5 --shift -0.5 --rate 0.1 --mode hard")
+    config = json.loads(Path("run/config.json").read_text())
+    values = {"weights": [1, -2.5], "shift": -0.5, "rate": 0.1, "mode": "hard", "steps": 4}
+    assert config["hyperparameters"].items() >= values.items()
+    assert told("sample run --num 2").startswith("run/sample_step4")
+    assert "fid" in told("evaluate run --num 20 --draws 1 --metrics fid")
+    assert told("verify run") == "reproduced: 2 of 2 points\n"
+    assert told("report run") == "run/report.html\n"
+    assert told("train outside --out run --resume --steps 8")
+
+    forget(file)
+    for words in ("sample run", "evaluate run", "verify run", "report run"):
+        done = command(*words.split())
+        (line,) = done.err.splitlines()
+        assert done.status == 2 and line.endswith(f"add --import '{file}'")
+
+
 def test_a_module_is_imported_by_its_name(here, monkeypatch):
     (here / "my_package").mkdir()
     (here / "my_package" / "gans.py").write_text(FILE)
