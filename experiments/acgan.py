@@ -82,7 +82,7 @@ def main(
 ) -> jaxgan.GANState:
     """Trains, prints metrics, draws ten digits of each class and has them read."""
     gan = system()
-    update = jaxgan.chain(jaxgan.update_both(gan), jaxgan.update_average(jaxgan.half_life(100)))
+    update = jaxgan.chain(jaxgan.update_both(gan), jaxgan.update_average(jaxgan.half_life(100.0)))
     step = jax.jit(jaxgan.make_step(update), donate_argnums=0)
     key = jax.random.key(seed)
     feed = data.load("mnist", batch_size=batch_size, seed=seed)

@@ -41,8 +41,10 @@ def augment(images: Array, key: PRNGKey, p: Array) -> Array:
         edge = ((reach, reach), (reach, reach), (0, 0))
         padded = jnp.pad(image, edge, constant_values=-1)  # with black
         image = jax.lax.dynamic_slice(padded, (*offset, 0), image.shape)
-        places = jnp.abs(jnp.arange(size) - jax.random.randint(cut, (2, 1), 0, size)) <= size // 4
-        hole = cutting & places[0][:, None] & places[1]
+        places = (
+            jnp.abs(jnp.arange(size)[None] - jax.random.randint(cut, (2, 1), 0, size)) <= size // 4
+        )
+        hole = cutting & places[0][:, None] & places[1][None]
         return jnp.where(hole[..., None], 0, image)
 
     return jax.vmap(one)(images, per_example(key, len(images)))
@@ -79,7 +81,7 @@ def system(target: float) -> tuple[jaxgan.GAN, jaxgan.Update]:
         inputs=latents.normal(64),
         view=lambda example, batch, key, state: augment(example, key, state.extra["p"]),
     )
-    average = jaxgan.update_average(jaxgan.half_life(100))
+    average = jaxgan.update_average(jaxgan.half_life(100.0))
     return gan, jaxgan.chain(jaxgan.update_both(gan), adapt(gan, target), average)
 
 

@@ -50,7 +50,7 @@ def system(steps: int) -> tuple[jaxgan.GAN, jaxgan.Update]:
     update = jaxgan.chain(
         jaxgan.scheduled(train_critic),
         jaxgan.on_part(jaxgan.update_generator(gan), 0, CRITIC_STEPS),
-        jaxgan.update_average(jaxgan.half_life(50)),
+        jaxgan.update_average(jaxgan.half_life(50.0)),
     )
     return gan, update
 

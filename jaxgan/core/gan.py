@@ -73,6 +73,15 @@ class GAN:
     discriminator_terms: Callable[[Play], PerSample] | None = None  # D pays besides its loss
     generator_terms: Callable[[Play], PerSample] | None = None  # G pays besides its loss
 
+    def __post_init__(self):
+        """Raises a TypeError for a module: it has an `init` and an `apply` too, of other forms."""
+        for name in ("generator", "discriminator"):
+            if not isinstance(network := getattr(self, name), Network):
+                raise TypeError(
+                    f"{name} is a {type(network).__name__}, not a jaxgan.Network: wrap a Linen "
+                    "module in jaxgan.linen, and what makes an NNX module in jaxgan.nnx"
+                )
+
 
 def init(
     gan: GAN, key: PRNGKey, batch: Mapping[str, Any], update: "Update | None" = None
@@ -112,7 +121,12 @@ def _first(gan: GAN, key: PRNGKey, batch: Batch, update: "Update | None") -> GAN
     state = GANState(jnp.zeros((), jnp.int32), generator, generator, {})
     update_key = stream(key, "update")
     draft = state if update is None else update.init(state, batch, update_key)
-    seen = gan.view(gan.real(batch), batch, stream(key, "view"), draft)
+    try:
+        seen = gan.view(gan.real(batch), batch, stream(key, "view"), draft)
+    except KeyError as error:
+        if update is None:
+            error.add_note("If an update keeps it, give it: jaxgan.init(gan, key, batch, update)")
+        raise
     discriminator = train_state(
         gan.discriminator, gan.discriminator_optimizer, seen, "discriminator"
     )
