@@ -134,8 +134,6 @@ def from_torch_state_dict(
     dtypes = {path: leaf.dtype for path, leaf in leaves.items()}
     weights = _weights(network, shape, layers)
     _require_names({w.path for w in weights.values()}, dtypes, "the network's state")
-    if not all(isinstance(name, str) for name in state_dict):
-        raise UserError("the state dict has keys that are no text")
     given = [name for name in state_dict if name.rpartition(".")[2] != _IGNORED]
     _require_names(weights, given, "the state dict")
     variables = {}

@@ -94,7 +94,6 @@ def test_any_arrays_come_back_from_a_file_bit_for_bit(tmp_path_factory, arrays, 
     [
         (lambda w, n: w | {n: w[n][..., :1]}, "has the shape"),
         (lambda w, n: w | {"other.weight": w[n]}, "unexpected other.weight"),
-        (lambda w, n: w | {7: w[n]}, "keys that are no text"),
         (lambda w, n: w | {"a\nb": w[n]}, r"unexpected a\?b"),
         (lambda w, n: w | {n: "not an array"}, "no array of numbers"),
         (lambda w, n: w | {n: [[1], [2, 3]]}, "cannot be read as an array"),
@@ -107,7 +106,7 @@ def test_weights_that_do_not_fit_are_refused(change, told, trained):
     name = next(name for name in weights if weights[name].ndim == 2)
     with pytest.raises(UserError, match=told) as raised:
         from_torch_state_dict(gan.generator, state.generator, change(weights, name), shape=(100,))
-    assert name in str(raised.value) or told.startswith(("unexpected", "keys"))
+    assert name in str(raised.value) or told.startswith("unexpected")
     assert "\n" not in str(raised.value)
 
 

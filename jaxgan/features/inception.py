@@ -125,4 +125,6 @@ def _load_pth(path: Path) -> Mapping[str, Any]:
         raise UserError("it holds more than tensors, or was not saved by PyTorch") from error
     if not isinstance(loaded, Mapping):
         raise UserError(f"it holds no state dict, but a {type(loaded).__name__}")
+    if not all(isinstance(name, str) for name in loaded):
+        raise UserError("its state dict has keys that are no text")
     return loaded
