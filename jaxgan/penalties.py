@@ -2,7 +2,8 @@
 
 All of them measure how steep the discriminator is, `|| dD(x)/dx ||` by all numbers of one example
 (of one pack, where D judges packs), each at points of its own. Examples are arrays `[B, ...]` or
-trees of them; slopes are by what is floating in these, not by integers such as labels. Where D returns a tree, penalize one of its outputs:
+trees of them; slopes are by what is floating in these, not by integers such as labels. Where D
+returns a tree, penalize one of its outputs:
 
     lambda critic, *others: r1(1.0)(lambda x: critic(x)["score"], *others)
 """

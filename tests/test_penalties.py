@@ -130,6 +130,27 @@ def test_penalties_are_per_sample_and_keep_the_type_of_numbers(penalty):
     assert (found.shape, found.dtype) == ((5,), jnp.float32)
 
 
+@pytest.mark.parametrize("penalty", [gradient_penalty(3.0), r1(2.0), r2(2.0)])
+def test_slopes_are_by_floating_inputs_and_labels_are_handed_on(penalty):
+    real, fake = examples((3,))
+    labels = jnp.arange(5)
+
+    def critic(example):
+        image, label = example
+        assert label.dtype == labels.dtype
+        return linear(jnp.arange(3.0))(image) * label
+
+    def mean(weight):
+        scaled = lambda example: weight * critic(example)  # noqa: E731
+        found = penalty(scaled, (real, labels), (fake, labels), KEYS)
+        return found.mean(), found
+
+    gradient, found = jax.grad(mean, has_aux=True)(1.0)
+    alone = penalty(lambda x: critic((x, labels)), real, fake, KEYS)
+    np.testing.assert_allclose(found, alone, rtol=1e-6)
+    assert gradient > 0
+
+
 OURS = [Conv(3, 4, 2), ConvTranspose(2, 3, 2), Conv(2, 3, 1, "VALID")]
 FLAX = [
     nn.Conv(3, (4, 4), (2, 2)),

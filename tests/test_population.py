@@ -93,7 +93,7 @@ def test_members_may_have_hyper_parameters_of_their_own():
     assert lengths[1] > 5 * lengths[0] and lengths[2] > 5 * lengths[1]
 
 
-def test_members_spread_over_devices_and_over_stretches():
+def test_members_spread_over_devices_and_over_chunks():
     """With members sharded over a mesh, each device trains its own; in a loop of many steps."""
     gan = small_gan()
     run = jax.jit(partial(jaxgan.run_steps, population.make_step(lambda: update_both(gan))))

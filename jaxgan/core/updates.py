@@ -205,7 +205,8 @@ def update_both(gan: GAN) -> Update:
         def loss(fake: PyTree) -> tuple[jax.Array, Metrics]:
             return _generator_loss(gan, state, inputs, fake, batch, key)
 
-        (value, more), cotangent = jax.value_and_grad(loss, has_aux=True)(fake)
+        # Fakes may hold integers, such as their labels.
+        (value, more), cotangent = jax.value_and_grad(loss, has_aux=True, allow_int=True)(fake)
         (gradients,) = pullback(cotangent)
         state = _descend(
             state,

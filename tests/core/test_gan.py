@@ -21,6 +21,12 @@ def same(a, b) -> bool:
     return jax.tree.all(equal)
 
 
+def test_conditions_that_do_not_fit_are_refused():
+    gan = small_gan()
+    with pytest.raises(ValueError, match=r"conditions of the shape \(3,\) do not fit 4 samples"):
+        sample(gan, init(gan, KEY, BATCH), KEY, 4, {"label": np.zeros(3, np.int32)})
+
+
 def moved(gan, *more: Update) -> GANState:
     """A state whose running averages are not the first ones."""
     update = chain(update_discriminator(gan), update_generator(gan), *more)

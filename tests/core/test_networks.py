@@ -212,6 +212,10 @@ def test_packs_of_images_have_the_channels_of_each_image_in_a_row():
         np.testing.assert_array_equal(packs[index, ..., 3:], images[2 * index + 1])
 
 
+def test_packs_of_labels_have_a_label_for_each_member():
+    assert pack(jnp.arange(6), 2).tolist() == [[0, 1], [2, 3], [4, 5]]
+
+
 def test_packs_that_do_not_come_out_even_are_an_error():
     with pytest.raises(ValueError, match="packs of 3 .*8"):
         pack(jnp.ones((8, 2)), 3)

@@ -58,7 +58,7 @@ OPTIMIZERS = {
     "simplified_ademamix": optax.contrib.simplified_ademamix,
     "sophia": lambda rate: optax.contrib.sophia(rate),
 }
-QUICK = {"adam", "lbfgs", "polyak_sgd", "dog", "cocob", "mechanize", "prodigy", "multi_steps"}
+QUICK = {"dog", "mechanize", "polyak_sgd"}  # which share buffers, or need the loss
 NEED_MORE = {"sophia": "estimates the Hessian with an obj_fn of its own"}
 
 
@@ -101,7 +101,7 @@ def test_a_line_search_is_given_the_loss_that_it_searches():
     )
     update = update_discriminator(gan)
     state = init(gan, KEY, BATCH)
-    step = jax.jit(update.apply)
+    step = jax.jit(update.apply, donate_argnums=0)
     found = []
     for _ in range(6):  # with one key, and so one objective
         state, metrics = step(state, BATCH, KEY)

@@ -169,7 +169,7 @@ def test_a_step_without_metrics_can_be_run():
     assert state.step == 3 and metrics == {}
 
 
-@pytest.mark.parametrize("name", some_slow("study", "pattern_1010", "mnist_mlp"))
+@pytest.mark.parametrize("name", some_slow("study", "pattern_1010"))
 def test_run_steps_is_a_loop_over_steps_bit_for_bit_unless_compiled_whole(name):
     _, _, update, state, batches = get(name)
     with jax.enable_x64(True):
@@ -185,7 +185,7 @@ def test_run_steps_is_a_loop_over_steps_bit_for_bit_unless_compiled_whole(name):
     jax.tree.map(check, (state, stacked), solo(name))
 
 
-@pytest.mark.parametrize("name", ["study", "packs"])
+@pytest.mark.parametrize("name", SPREAD)
 def test_pmap_over_two_devices_computes_what_one_does(name):
     _, _, update, state, batches = get(name)
     step = make_step(update, axis_name="devices")
@@ -238,7 +238,7 @@ def test_shard_map_with_its_check_is_refused():
         mapped(state, {"image": batches["image"][0]}, KEY)
 
 
-@pytest.mark.parametrize("name", some_slow("study", "mnist_mlp"))
+@pytest.mark.parametrize("name", some_slow("study"))
 def test_vmap_over_runs_computes_what_each_computes_alone(name):
     _, _, update, state, batches = get(name)
     run = partial(run_steps, make_step(update))
@@ -257,13 +257,7 @@ def test_vmap_over_runs_computes_what_each_computes_alone(name):
     assert all(np.abs(difference).max() > 1e-6 for difference in jax.tree.leaves(apart))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("pattern_1010", "mnist_mlp", "mnist_dcgan", "mnist_dcgan_bn"),
-        pytest.param("mnist_conv", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("name", some_slow("study", "pattern_1010"))
 def test_all_parameters_move_in_three_steps(name):
     # Or the comparisons above would compare what stands still.
     before, (after, metrics) = get(name).state, solo(name)

@@ -113,9 +113,18 @@ def by_hand(gan: GAN, state: GANState, images, keys) -> GANState:
 PACKED = PAIRED | {"discriminator": in_packs(linen(Discriminator()), 4)}
 
 
-@pytest.mark.parametrize("changes", [{}, PAIRED, PACKED], ids=["separable", "paired", "packed"])
-@pytest.mark.parametrize("combine", [chain, share_key])
-def test_a_chain_is_what_one_would_write_by_hand(changes, combine):
+@pytest.mark.parametrize(
+    ("combine", "changes"),
+    [
+        (chain, {}),
+        pytest.param(share_key, {}, marks=pytest.mark.slow),
+        pytest.param(chain, PAIRED, marks=pytest.mark.slow),
+        (share_key, PAIRED),
+        pytest.param(chain, PACKED, marks=pytest.mark.slow),
+        pytest.param(share_key, PACKED, marks=pytest.mark.slow),
+    ],
+)
+def test_a_chain_is_what_one_would_write_by_hand(combine, changes):
     gan = small_gan(**changes)
     update = combine(update_discriminator(gan), update_generator(gan))
     with jax.enable_x64(True):
@@ -140,7 +149,7 @@ def test_the_order_of_a_chain_matters():
     assert abs(float(one["loss_g"]) - float(two["loss_g"])) > 1e-3
 
 
-@pytest.mark.parametrize("changes", [{}, PAIRED])
+@pytest.mark.parametrize("changes", [{}, pytest.param(PAIRED, marks=pytest.mark.slow)])
 def test_both_at_once_is_one_after_the_other(changes):
     gan = small_gan(**changes)
     with jax.enable_x64(True):

@@ -12,9 +12,9 @@ from flax import linen as nn
 from tiny_systems import Plain, small_gan
 
 from jaxgan import axes, losses, penalties
-from jaxgan.core.combinators import chain, every
+from jaxgan.core.combinators import chain, every, share_key
 from jaxgan.core.gan import Play, init
-from jaxgan.core.networks import linen
+from jaxgan.core.networks import in_microbatches, linen
 from jaxgan.core.steps import make_step, run_steps
 from jaxgan.core.updates import (
     Update,
@@ -138,14 +138,14 @@ def test_both_players_pay_their_terms_and_see_the_whole_play():
     fake, _ = gan.generator.apply(state.generator.params, {}, z, key, True)
     judge = partial(gan.discriminator.apply, state.discriminator.params, {})
     apart = judge(BATCH["image"], key, True)[0] - judge(fake, key, True)[0]
-    for make in (update_both, lambda gan: chain(update_discriminator(gan), update_generator(gan))):
-        _, metrics = train(gan, make(gan), steps=1)
-        assert metrics["terms_d"] > 0 and metrics["terms_g"] > 0
-    _, metrics = update_both(gan).apply(state, BATCH, KEY)
+    apart_too = share_key(update_discriminator(gan), update_generator(gan))
+    _, separate = jax.jit(apart_too.apply)(state, BATCH, KEY)
+    paid, metrics = jax.jit(update_both(gan).apply)(state, BATCH, KEY)
     np.testing.assert_allclose(metrics["terms_g"], 3 * (fake**2).sum(1).mean(), rtol=1e-5)
     np.testing.assert_allclose(metrics["terms_d"], (apart**2).mean(), rtol=1e-5)
-    free, _ = update_both(plain).apply(state, BATCH, KEY)
-    paid, _ = update_both(gan).apply(state, BATCH, KEY)
+    for name, value in metrics.items():
+        np.testing.assert_allclose(separate[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+    free, _ = jax.jit(update_both(plain).apply)(state, BATCH, KEY)
     for role in ("generator", "discriminator"):
         kernels = [getattr(x, role).params["Dense_0"]["kernel"] for x in (free, paid)]
         assert not np.allclose(*kernels, atol=1e-4)
@@ -191,15 +191,10 @@ def test_augmentation_does_not_depend_on_the_number_of_devices():
 
 
 def test_inputs_are_drawn_for_the_whole_batch_whatever_they_are_drawn_with():
-    seen = []
-
     def inputs(key, n, batch):
         return jnp.concatenate([jax.random.normal(key, (n, 1)), batch["image"][:, :1]], axis=1)
 
-    def tell(example, batch, key, state):
-        return example
-
-    gan = small_gan(inputs=inputs, generator=linen(Plain(3)), view=tell)
+    gan = small_gan(inputs=inputs, generator=linen(Plain(3)))
     state = init(gan, KEY, BATCH)
 
     @stateless
@@ -207,12 +202,57 @@ def test_inputs_are_drawn_for_the_whole_batch_whatever_they_are_drawn_with():
         n = len(batch["image"]) * axes.device_count()
         return state, {"sum": axes.share(inputs(key, n, axes.whole(batch))).sum()}
 
-    del seen
     one = make_step(look)(state, BATCH, KEY)[1]["sum"]
     halves = jax.tree.map(lambda x: x.reshape(2, 4, *x.shape[1:]), BATCH)
     step = make_step(look, axis_name="devices")
     two = jax.pmap(step, "devices", in_axes=(None, 0, None), devices=jax.devices()[:2])
     np.testing.assert_allclose(two(state, halves, KEY)[1]["sum"].sum(), one, rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", [update_discriminator, update_generator, update_both])
+def test_inputs_of_another_number_of_examples_are_refused(make):
+    gan = small_gan(inputs=lambda key, n, batch: jax.random.normal(key, (5, 2)))
+    with pytest.raises(ValueError, match=r"inputs gave the shape \(5, 2\) for 8 examples"):
+        make(gan).apply(init(small_gan(), KEY, BATCH), BATCH, KEY)
+
+
+def test_labels_may_be_a_part_of_examples_under_a_penalty_and_in_microbatches():
+    class Labelled(nn.Module):
+        @nn.compact
+        def __call__(self, z, label, train: bool):
+            return {"image": Maker()(z, label, train), "label": label}
+
+    gan = small_gan(
+        generator=in_microbatches(linen(Labelled()), 4),
+        discriminator=in_microbatches(linen(Judge()), 4),
+        loss=CLASSIFYING,
+        inputs=CONDITIONAL["inputs"],
+        real=lambda batch: {"image": batch["image"], "label": batch["label"]},
+        view=lambda example, batch, key, state: (example["image"], example["label"]),
+        penalty=lambda critic, *others: penalties.total(
+            penalties.gradient_penalty(), penalties.r2(1.0)
+        )(lambda x: critic(x)["score"], *others),
+    )
+    state, metrics = train(gan, update_both(gan), steps=1)
+    assert metrics["penalty"] > 0 and np.isfinite(metrics["loss_g"]) and state.step == 1
+
+
+def test_an_image_pool_is_an_update_that_keeps_it():
+    gan = small_gan(generator=linen(Plain(3)), discriminator=linen(Plain()))
+
+    def begin(state, batch, key):
+        return state.with_extra(pool=jnp.zeros((16, 3)))
+
+    def apply(state, batch, key):
+        z = gan.inputs(stream(key, "latents"), 8, batch)
+        fakes, _ = gan.generator.apply(state.generator.params, {}, z, key, True)
+        pool = jnp.roll(state.extra["pool"], 8, axis=0).at[:8].set(fakes)
+        chosen = jax.random.choice(stream(key, "pool"), pool, (8,), replace=False)
+        state, metrics = update_discriminator(gan, fake=chosen).apply(state, batch, key)
+        return state.with_extra(pool=pool), metrics
+
+    state, metrics = train(gan, chain(Update(begin, apply), update_generator(gan)), steps=2)
+    assert (jnp.abs(state.extra["pool"]).max(1) > 0).all() and "loss_d" in metrics
 
 
 def test_a_regularizer_of_the_generator_is_an_update_of_its_own():

@@ -209,11 +209,11 @@ def test_the_discriminator_of_mnist_dcgan_drops_3_of_10_after_each_convolution()
             fractions.append(float((outputs == 0).mean()))
         return outputs
 
-    images = jnp.tile(jnp.asarray(batches["image"][0], jnp.float32), (50, 1, 1, 1))
+    images = jnp.tile(jnp.asarray(batches["image"][0], jnp.float32), (10, 1, 1, 1))
     params = jax.tree.map(lambda p: jnp.asarray(p, jnp.float32), state.discriminator.params)
     with nn.intercept_methods(count):
         gan.discriminator.apply(params, {}, images, KEY, True)
-    np.testing.assert_allclose(fractions, [0.3, 0.3], atol=0.03)
+    np.testing.assert_allclose(fractions, [0.3, 0.3], atol=0.05)
 
 
 RANGES = {
