@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from jaxgan import rundir
 from jaxgan.devices import environment
 from jaxgan.devices.mesh import is_main_process
@@ -46,10 +48,10 @@ def verify(
         UserError: if `run` is no run directory, or has nothing to compare in these steps.
     """
     config = rundir.read_config(run)
-    recipe, seed = rundir.read_recipe(config), config["seed"]
+    recipe, seed = rundir.read_recipe(config), config.seed
     if steps is not None and steps < 1:
         raise UserError(f"steps is {steps}; it must be at least 1")
-    members = rundir.read_members(config)
+    members = config.members
     lines = log.read_metrics(run, None if members is None else members.count)
     expected = {
         record["step"]: record["digest"]
@@ -61,6 +63,7 @@ def verify(
         raise UserError(f"{run} has no log point with a digest{where}: there is nothing to compare")
 
     experiment = set_up(recipe, seed, members=members, data_dir=data_dir, devices=devices)
+    rundir.check_data(run, experiment.spec)
     here = environment.devices(experiment.mesh)
     points = 0
     experiment = experiment._replace(total=max(expected))
@@ -87,9 +90,9 @@ def _both(there: str | list[str], here: str | list[str]) -> str:
     return f"member {member}: {pair[0]} there, {pair[1]} here"
 
 
-def _differences(config: dict, here: dict) -> str:
+def _differences(config: rundir.Config, here: dict) -> str:
     """Lists versions and devices of both trainings, a line each."""
-    there = (config.get("versions") or {}) | (config.get("device") or {})
+    there = config.versions | msgspec.structs.asdict(config.device)
     now = {**environment.versions(), **here}
     lines = [
         f"\n  {name:16} {there.get(name)} there, {now.get(name)} here"

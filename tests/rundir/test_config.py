@@ -138,7 +138,7 @@ RESUME = "train mnist_mlp --out run --resume"
 @pytest.mark.parametrize(
     "words", ["sample run", "evaluate run", "verify run", "report run", RESUME]
 )
-def test_every_command_names_what_is_damaged(words, tmp_path, monkeypatch):
+def test_every_command_that_makes_the_gan_names_what_is_damaged(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run").mkdir()
     write(tmp_path / "run")
