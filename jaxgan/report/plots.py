@@ -105,7 +105,7 @@ def evaluations(lines: Sequence[Mapping[str, Any]]) -> list[Panel]:
                 "real examples": _series([{"step": x["step"], **x["floors"]} for x in lines], name),
             },
         )
-        for name in (lines[-1]["metrics"] if lines else ())
+        for name in dict.fromkeys(name for line in lines for name in line["metrics"])
     ]
 
 

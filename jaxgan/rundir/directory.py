@@ -5,7 +5,7 @@ metrics.jsonl      a line per log point
 evaluations.jsonl  a line per evaluation, if there are any
 samples/           a picture (or an array, for vectors) of fixed latents per sample point
 checkpoints/       states (see `jaxgan.rundir.checkpoints`)
-best/              the best of the states that were evaluated
+best/              the best of the evaluated states, and that until each checkpoint
 lock               held by the process that trains
 final.png, losses.png, progress.gif, pattern.png or points.png, report.html
 """

@@ -17,7 +17,6 @@ def resume_step(
     run: Path,
     recipe: Recipe,
     checkpoints: Checkpoints,
-    best: Checkpoints,
     members: int | None = None,
 ) -> int:
     """Chooses the step that a run is resumed from.
@@ -30,7 +29,6 @@ def resume_step(
         run: the run directory.
         recipe: of the run.
         checkpoints: of the run.
-        best: the best checkpoints of the run.
         members: how many a population has.
 
     Returns:
@@ -41,7 +39,7 @@ def resume_step(
     """
     saved = checkpoints.steps()
     last = saved[-1] if saved else 0
-    gap = _first_gap(run, recipe, best, last, members)
+    gap = _first_gap(run, recipe, last, members)
     damaged = []
     step = 0
     for candidate in (step for step in reversed(saved) if step < gap):
@@ -122,12 +120,13 @@ def best_step(run: Path, best: Checkpoints) -> int | None:
     return max((step for step in best.steps() if step in evaluated), default=None)
 
 
-def _first_gap(run: Path, recipe: Recipe, best: Checkpoints, last: int, members: int | None) -> int:
+def _first_gap(run: Path, recipe: Recipe, last: int, members: int | None) -> int:
     """Returns the first step up to `last` of which a line is missing; one beyond if none is."""
-    logged = {line["step"] for line in log.read_metrics(run, members)}
-    points = range(recipe.log_every, last + 1, recipe.log_every)
-    missing = [point for point in points if point not in logged]
+    logs = [(recipe.log_every, log.read_metrics(run, members))]
     if recipe.eval_every is not None:
-        evaluated = {line["step"] for line in log.read_evaluations(run)}
-        missing += [step for step in best.steps() if step <= last and step not in evaluated]
-    return min(missing, default=last + 1)
+        logs.append((recipe.eval_every, log.read_evaluations(run)))
+    missing = [
+        set(range(every, last + 1, every)) - {line["step"] for line in lines}
+        for every, lines in logs
+    ]
+    return min(set.union(*missing), default=last + 1)

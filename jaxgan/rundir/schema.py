@@ -64,7 +64,7 @@ class Evaluation(TypedDict):
     """A line of evaluations.jsonl."""
 
     step: Count
-    metrics: dict[str, float]
+    metrics: dict[str, float]  # empty where the samples could not be measured
     floors: dict[str, float]  # the metrics of real examples
     protocol: str
 

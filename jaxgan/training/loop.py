@@ -92,23 +92,18 @@ def train(
     experiment = set_up(recipe, seed, members=members, data_dir=data_dir, devices=devices)
     if resume:
         _in_main_process(partial(rundir.check_data, run, experiment.spec))
-    with fail_together():
-        evaluations = [Evaluation(experiment, data_dir)] if recipe.eval_every else []
-
     like = experiment.state_like()
     checkpoints = Checkpoints(run / CHECKPOINTS, like, experiment.sharding)
     best = Checkpoints(run / BEST, like, experiment.sharding, keep=rundir.best_at(checkpoints))
+    with fail_together():
+        evaluations = [Evaluation(experiment, best, data_dir)] if recipe.eval_every else []
     with _alone(run, check), checkpoints, best:
-        state = _resume(run, experiment, checkpoints, best) if resume else experiment.draw_first()
+        state = _resume(run, experiment, checkpoints) if resume else experiment.draw_first()
         chunks = _compile(experiment, state)
         _in_main_process(partial(_open, run, experiment, steps_done(state), resume))
-        for evaluation in evaluations:
-            evaluation.keep_best_in(best)
-        standard = [
-            *[InPlace(), MetricsLog(), Sampling(), *evaluations, Saving(checkpoints)],
-            *[ProgressBar(), Report()],
-        ]
-        return _observe(experiment, chunks, state, run, [*standard, *observers])
+        files = [InPlace(), MetricsLog(), Sampling(), *evaluations, Saving(checkpoints)]
+        shown = [ProgressBar(), Report(), *observers]
+        return _observe(experiment, chunks, state, run, [*files, *shown])
 
 
 def _in_main_process(function: Callable[[], None]) -> None:
@@ -127,9 +122,7 @@ def _alone(run: Path, check: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-def _resume(
-    run: Path, experiment: Experiment, checkpoints: Checkpoints, best: Checkpoints
-) -> GANState:
+def _resume(run: Path, experiment: Experiment, checkpoints: Checkpoints) -> GANState:
     """Loads the checkpoint that the main process chooses, or draws the first state again."""
     step = 0
     with fail_together():
@@ -139,7 +132,7 @@ def _resume(
                 raise UserError(
                     f"{run} is at step {done} already, beyond the {total} that were asked for"
                 )
-            step = rundir.resume_step(run, experiment.recipe, checkpoints, best, experiment.count)
+            step = rundir.resume_step(run, experiment.recipe, checkpoints, experiment.count)
     step = max_over_processes(step)
     logger.info("resuming from step %d", step)
     with fail_together():

@@ -27,11 +27,12 @@ logger = logging.getLogger(__name__)
 class Evaluation(Observer):
     """Evaluates states as they train; writes evaluations.jsonl and, when it is the best, best/."""
 
-    def __init__(self, experiment: Experiment, data_dir: str | None):
-        """Looks at the real examples; writes nothing yet.
+    def __init__(self, experiment: Experiment, best: Checkpoints, data_dir: str | None):
+        """Measures the real examples; writes nothing yet.
 
         Args:
             experiment: what is trained: one GAN.
+            best: where the best state is saved.
             data_dir: where TFDS keeps data sets; None for its own default.
 
         Raises:
@@ -41,7 +42,7 @@ class Evaluation(Observer):
         if experiment.members is not None:
             raise UserError("a population is evaluated afterwards, by `jaxgan evaluate`")
         self.period = recipe.eval_every
-        self._experiment = experiment
+        self._experiment, self._best = experiment, best
         self._by = recipe.best_by
         self._evaluate = Evaluator(
             recipe, num=recipe.eval_num, seed=experiment.seed, data_dir=data_dir
@@ -53,30 +54,19 @@ class Evaluation(Observer):
             lambda state: experiment.draw(state, experiment.key, "evaluation", recipe.eval_num)
         )
 
-    def keep_best_in(self, best: Checkpoints) -> None:
-        """Says where the best state is kept."""
-        self._best = best
-
     def start(self, experiment: Experiment, run: Path, state: GANState) -> None:
-        """Looks up where to write."""
+        """Keeps the path of the run."""
         self._run = run
 
     def see(self, chunk: Chunk) -> None:
         """Evaluates at evaluation points, in the main process.
 
-        A state whose samples cannot be measured leaves no line, and training goes on.
+        Where the samples cannot be measured, the line has no metrics, and training goes on.
         """
         if self.period is None or chunk.step % self.period or not is_main_process():
             return
-        try:
-            found = self._look(chunk.state)
-        except FileError:
-            raise
-        except UserError as error:  # real examples were measured well, so it is the samples
-            logger.warning("step %d is not evaluated: %s", chunk.step, error)
-            return
-        metrics = {result.metric: result.value for result, _ in found}
-        if self._is_best(metrics):
+        metrics = self._measure(chunk)
+        if metrics and self._is_best(metrics):
             # Saved before the line is written, and both before the next checkpoint is: whichever
             # checkpoint the run is resumed from, the best state until then is there.
             self._best.save(chunk.state)
@@ -89,11 +79,22 @@ class Evaluation(Observer):
         }
         log.append(self._run / log.EVALUATIONS, [line])
 
+    def _measure(self, chunk: Chunk) -> dict[str, float]:
+        try:
+            return {result.metric: result.value for result, _ in self._look(chunk.state)}
+        except FileError:
+            raise
+        except UserError as error:  # real examples were measured well, so it is the samples
+            logger.warning("step %d is not evaluated: %s", chunk.step, error)
+            return {}
+
     def _is_best(self, metrics: Mapping[str, float]) -> bool:
         """Whether no step before was as good."""
-        before = [each["metrics"][self._by] for each in log.read_evaluations(self._run)]
+        lines = [line["metrics"] for line in log.read_evaluations(self._run)]
         sign = -1 if self._by in HIGHER else 1
-        return all(sign * metrics[self._by] < sign * value for value in before)
+        return all(
+            sign * metrics[self._by] < sign * line[self._by] for line in lines if self._by in line
+        )
 
     def _look(self, state: GANState) -> list[Evaluated]:
         samples = self._draw(local_copy(state))

@@ -34,17 +34,18 @@ MOST_ROWS = 64  # members in a picture
 
 
 class Diverged(Exception):
-    """A loss became NaN or infinite."""
+    """A metric or a parameter became NaN or infinite."""
 
 
 class Observer:
     """Sees a run as it trains. Override what you need.
 
     Where several processes train together, all of them call all observers; `is_main_process` of
-    `jaxgan.devices.mesh` tells which one should write.
+    `jaxgan.devices.mesh` tells which one should write. An exception that an observer raises ends
+    the run, in all processes.
     """
 
-    period: int | None = None  # a chunk ends at each step that it divides
+    period: int | None = None  # a chunk ends at each multiple of it; may be set in `start`
 
     def start(self, experiment: Experiment, run: Path, state: GANState) -> None:
         """Is called before the first chunk.

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as something that a loop can look at between two steps."""
+"""SIGTERM and Ctrl-C as a flag that a loop checks between two chunks."""
 
 import signal
 import threading
@@ -6,13 +6,13 @@ from types import FrameType
 
 
 class Interruption:
-    """Within its `with` block, notes a first SIGINT or SIGTERM in `signal` instead of acting on it.
+    """Within its `with` block, the first SIGINT or SIGTERM only sets `signal`.
 
-    A second signal acts as usual, so that a loop that hangs can be ended. In threads other than the
-    main one, where Python handles no signals, it notes nothing.
+    A second one acts as usual, so that a loop that hangs can be ended. Outside the main thread,
+    where Python handles no signals, nothing is caught.
     """
 
-    signal: int | None = None  # the number of the signal that came
+    signal: int | None = None  # the number of the first signal
 
     def __enter__(self) -> "Interruption":
         self._before = {}

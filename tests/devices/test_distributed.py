@@ -126,3 +126,43 @@ def test_a_process_that_is_told_too_little_says_what_it_needs(here):
     (line,) = done.err.splitlines()
     assert line.startswith("jaxgan: cannot join the other processes (coordinator_address should")
     assert not (here / "run").exists()
+
+
+@pytest.mark.slow
+def test_processes_that_train_together_go_on_from_what_the_main_one_finds_sound(here):
+    words = ["train", "mnist_mlp", *OPTIONS]
+    for status, _, err in finish(start(*words, "--steps", "20")):
+        assert status == 0, err
+    whole = result_of(here / "run")
+    for file in (here / "run" / "checkpoints" / "20").rglob("d/*"):
+        file.write_bytes(file.read_bytes()[:-1])
+    first, second = finish(start(*words, "--steps", "20", "--resume"))
+    assert (first[0], second[0]) == (0, 0), (first, second)
+    assert "20 is damaged" in first[2] and "20 is damaged" not in second[2]
+    assert result_of(here / "run") == whole
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_in_one_of_two_processes_ends_both(failing, here, monkeypatch):
+    words = ["train", "mnist_mlp", *OPTIONS]
+    for status, _, err in finish(start(*words, "--steps", "20")):
+        assert status == 0, err
+    before = contents(here / "run" / "checkpoints")
+    (here / "sitecustomize.py").write_text(
+        f"""
+import os, sys
+really = os.open
+def fail(path, *arguments, **options):
+    if "/20/default/" in str(path) and sys.argv[-1] == "{failing}":
+        raise OSError(5, "Input/output error", str(path))
+    return really(path, *arguments, **options)
+os.open = fail
+"""
+    )
+    monkeypatch.setenv("PYTHONPATH", str(here))
+    results = finish(start(*words, "--steps", "40", "--resume"))
+    assert [status for status, *_ in results] == [2, 2], results
+    assert "Input/output error" in results[failing][2]
+    assert "another process of this run has failed" in results[1 - failing][2]
+    assert contents(here / "run" / "checkpoints") == before

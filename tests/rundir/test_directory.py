@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,15 @@ from jaxgan import rundir
 from jaxgan.devices.mesh import make_mesh
 from jaxgan.recipes.mnist_mlp import MnistMlp
 from jaxgan.rundir.config import read_config
-from jaxgan.rundir.directory import check_free, create, find_samples
+from jaxgan.rundir.directory import (
+    check_free,
+    create,
+    find_samples,
+    identify,
+    locked,
+    read_vectors,
+    write_vectors,
+)
 from jaxgan.types import DataSpec
 from jaxgan.util.errors import UserError
 
@@ -19,10 +26,6 @@ RECIPE = MnistMlp(log_every=5, sample_every=10)
 def run(tmp_path):
     create(tmp_path / "run", rundir.describe(RECIPE, 3, 40, DataSpec((28, 28, 1)), make_mesh(1)))
     return tmp_path / "run"
-
-
-def write_metrics(run, records):
-    (run / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
 def test_a_new_run_may_go_where_nothing_is(tmp_path, run):
@@ -98,26 +101,55 @@ def test_samples_come_in_order_of_steps_and_other_files_do_not(run):
     assert rundir.sample_path(run, 20, "png").name == "step_000000020.png"
 
 
-@pytest.mark.parametrize(
-    ("step", "metrics", "samples"),
-    [
-        (0, [], [0]),
-        (5, [5], [0]),
-        (10, [5, 10], [0, 10]),
-        (13, [5, 10], [0, 10]),
-        (20, [5, 10, 15, 20], [0, 10, 20]),
-    ],
-)
-def test_rewinding_leaves_what_an_uninterrupted_run_has_at_that_step(run, step, metrics, samples):
-    steps = [5, 10, 13, 15, 20, 23]  # it ended early at 13 and at 23
-    write_metrics(run, [{"step": number} for number in steps])
-    with open(run / "metrics.jsonl", "a") as file:
-        file.write('{"step": 2')  # and was killed while it wrote
-    for number in (0, 10, 13, 20, 23):
-        rundir.sample_path(run, number, "png").touch()
-        np.save(rundir.sample_path(run, number, "npy"), np.zeros(4))
-    rundir.rewind(run, step, RECIPE)
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == metrics
-    for suffix in ("png", "npy"):
-        assert [sample.step for sample in find_samples(run, suffix)] == samples
+def test_what_a_removed_run_leaves_behind_does_not_forbid_a_new_one(tmp_path):
+    (tmp_path / "checkpoints" / "5.partial" / "default").mkdir(parents=True)
+    (tmp_path / "lock").touch()
+    check_free(tmp_path, overwrite=False)
+    (tmp_path / "checkpoints" / "4").mkdir()
+    with pytest.raises(UserError, match="exists and is no run directory"):
+        check_free(tmp_path, overwrite=False)
+
+
+def test_vectors_are_read_as_they_were_written_and_damage_is_named(tmp_path):
+    path = tmp_path / "step.npy"
+    vectors = np.arange(6, dtype=np.float32).reshape(3, 2)
+    write_vectors(path, vectors)
+    np.testing.assert_array_equal(read_vectors(path), vectors)
+    whole = path.read_bytes()
+    np.save(path, np.array(["text"], object), allow_pickle=True)
+    pickled = path.read_bytes()
+    for data in (b"", whole[:-3], b"\x93NUMPY", b"text", pickled):
+        path.write_bytes(data)
+        with pytest.raises(UserError, match=f"{path} is damaged: "):
+            read_vectors(path)
+    for wrong in (np.zeros(3, np.float32), np.zeros((2, 2), int), np.zeros((0, 2), np.float32)):
+        np.save(path, wrong)
+        with pytest.raises(UserError, match=f"{path} is damaged: "):
+            read_vectors(path)
+    with pytest.raises(UserError, match=f"{tmp_path}/gone.npy: No such file"):
+        read_vectors(tmp_path / "gone.npy")
+
+
+def test_a_locked_run_is_refused_and_a_place_that_cannot_be_locked_is_named(tmp_path, monkeypatch):
+    with locked(tmp_path / "a" / "run"):
+        with pytest.raises(UserError, match="another process trains in .*/a/run: wait for it"):
+            with locked(tmp_path / "a" / "run"):
+                pass
+    with locked(tmp_path / "a" / "run"):
+        pass
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=f"{tmp_path}/file/run: Not a directory"):
+        with locked(tmp_path / "file" / "run"):
+            pass
+
+
+def test_directories_are_told_apart(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    first = identify(tmp_path / "a")
+    assert identify(tmp_path / "link") == first
+    (tmp_path / "a").rename(tmp_path / "b")
+    (tmp_path / "a").mkdir()
+    assert identify(tmp_path / "b") == first != identify(tmp_path / "a")
+    with pytest.raises(UserError, match=f"{tmp_path}/gone: No such file"):
+        identify(tmp_path / "gone")

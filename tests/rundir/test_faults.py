@@ -1,8 +1,10 @@
-"""Disks that are full or read-only, and other misfortunes."""
+"""Disks that are full or read-only, and file systems of which any call may fail."""
 
 import contextlib
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,42 @@ def test_two_names_of_one_run_are_the_same_run(here, whole_run):
     os.symlink("run", here / "alias")
     assert command("train", "pattern_1010", "--out", "alias", "--resume").status == 0
     assert result_of(here / "alias") == result_of(whole_run("pattern_1010"))
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory) -> Path:
+    """A library that lets a call of the file system fail, in Python, Orbax and TensorStore."""
+    if sys.platform != "linux" or (compiler := shutil.which("cc")) is None:
+        pytest.skip("needs Linux and a C compiler")
+    library = tmp_path_factory.mktemp("shim") / "faults.so"
+    source = Path(__file__).with_name("faults.c")
+    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return library
+
+
+def losses(shim: Path, folder: Path, which: str, points: str) -> list[str]:
+    """What is lost when a call fails at some points of a run."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("faulty.py")), folder, which, points],
+        env={**os.environ, "LD_PRELOAD": str(shim), "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *lost, last = done.stdout.splitlines()
+    assert " points of " in last
+    return lost
+
+
+# Each open, read, write, sync, rename, listing and deletion in the run directory counts, those of
+# threads and of TensorStore's C++ among them; not so what only asks for a file's status.
+@pytest.mark.parametrize("which", ["new", "resumed"])
+def test_whichever_call_fails_nothing_is_lost_at_some_points(which, shim, tmp_path):
+    assert losses(shim, tmp_path, which, "5") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["new", "resumed"])
+def test_whichever_call_fails_nothing_is_lost(which, shim, tmp_path):
+    assert losses(shim, tmp_path, which, "all") == []

@@ -29,7 +29,7 @@ def newest(run: Path) -> int:
 
 
 def half_a_save(run: Path) -> bool:
-    return any((run / "checkpoints").glob("*.orbax-checkpoint-tmp"))
+    return any((run / "checkpoints").glob("*.partial"))
 
 
 def wait(child: subprocess.Popen, until: Callable[[], object], seconds: float = SECONDS) -> None:
@@ -87,7 +87,7 @@ def interrupt(recipe: str, here: Path, number: int, moments: list[str]) -> Count
 
 
 def test_a_run_that_is_killed_goes_on_bit_for_bit(here):
-    hit = interrupt("pattern_1010", here, signal.SIGKILL, MOMENTS[1:])
+    hit = interrupt("pattern_1010", here, signal.SIGKILL, MOMENTS[1:2])
     assert hit["half a save"] >= 1
 
 

@@ -12,13 +12,15 @@ from typing import ClassVar
 import jax.numpy as jnp
 import pytest
 from runs import command, contents, copy, result_of
-from test_checkpoints import DAMAGES, files_of
+from test_checkpoints import DAMAGES
 
 from jaxgan.core.updates import Update
 from jaxgan.evaluation.evaluator import Evaluated
 from jaxgan.metrics import Protocol, Result
 from jaxgan.recipes.pattern_1010 import Pattern1010
-from jaxgan.rundir import BEST, load, read_evaluations, read_metrics
+from jaxgan.rundir import BEST, load, read_evaluations, read_metrics, sample_path
+from jaxgan.rundir.directory import find_samples
+from jaxgan.rundir.resuming import best_at, rewind
 from jaxgan.training import Observer, train
 from jaxgan.util.errors import FileError, UserError
 
@@ -212,7 +214,7 @@ def test_damaged_samples_are_named_and_end_neither_report_nor_run(
 
 def test_a_run_directory_that_is_renamed_is_missed_and_not_made_again(here):
     run, moved = here / "run", here / "moved"
-    told = f"{run} was moved or removed while it trained: .* put it back, then go on with --resume"
+    told = f"{run} was moved or removed while it trained: .*put it back, then go on with --resume"
     with pytest.raises(UserError, match=told):
         train(RECIPE, run, observers=[At(20, lambda: run.rename(moved))])
     assert not run.exists()
@@ -363,4 +365,43 @@ def test_a_damaged_line_of_the_log_is_named_and_its_step_can_be_trained_again(he
     assert command(*words).status == 0
     assert result_of(run) == result_of(whole_run("pattern_1010"))
     assert [json.loads(line)["step"] for line in lines] == [x["step"] for x in read_metrics(run)]
-    assert len(files_of(run / "checkpoints")) > 0
+
+
+@pytest.mark.parametrize(
+    ("step", "metrics", "samples"),
+    [
+        (0, [], [0]),
+        (5, [5], [0]),
+        (10, [5, 10], [0, 10]),
+        (13, [5, 10], [0, 10]),
+        (20, [5, 10, 15, 20], [0, 10, 20]),
+    ],
+)
+def test_rewinding_leaves_what_an_uninterrupted_run_has_at_that_step(
+    step, metrics, samples, tmp_path
+):
+    run = tmp_path
+    (run / "samples").mkdir()
+    recipe = Pattern1010(log_every=5, sample_every=10)
+    steps = [5, 10, 13, 15, 20, 23]  # it ended early at 13 and at 23
+    lines = "".join(json.dumps({"step": number}) + "\n" for number in steps)
+    (run / "metrics.jsonl").write_text(lines + '{"step": 2')  # and was killed while it wrote
+    for number in (0, 10, 13, 20, 23):
+        sample_path(run, number, "png").touch()
+        sample_path(run, number, "npy").touch()
+    rewind(run, step, recipe)
+    assert [line["step"] for line in read_metrics(run)] == metrics
+    for suffix in ("png", "npy"):
+        assert [sample.step for sample in find_samples(run, suffix)] == samples
+
+
+def test_the_best_until_each_checkpoint_is_kept(tmp_path):
+    class Saved:
+        def steps(self):
+            return [10, 20, 30]
+
+    keep = best_at(Saved())  # pyright: ignore[reportArgumentType]
+    assert set(keep([2])) == {2}
+    assert set(keep([2, 6, 12, 14])) == {6, 14}
+    assert set(keep([6, 14, 22, 28, 35, 36])) == {6, 14, 28, 36}
+    assert set(keep([35, 36])) == {36}
