@@ -1,3 +1,5 @@
+"""Commands: what they refuse, what they overwrite, and how they end."""
+
 import dataclasses
 import errno
 import os
@@ -14,10 +16,10 @@ from jaxgan import rundir, training
 from jaxgan.devices.mesh import make_mesh
 from jaxgan.evaluation import finished
 from jaxgan.recipes.mnist_dcgan_bn import MnistDcganBn
-from jaxgan.rundir.config import read_config
+from jaxgan.report import page
+from jaxgan.rundir import loading, read_config
 from jaxgan.types import DataSpec
 
-ALL = sorted(recipes())
 SPEC = DataSpec((28, 28, 1), 10)  # of MNIST
 
 
