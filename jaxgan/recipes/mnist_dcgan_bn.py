@@ -10,7 +10,7 @@ from typing import ClassVar
 import optax
 
 from jaxgan import latents, losses
-from jaxgan.core.combinators import chain, on_part, repeat, share_key
+from jaxgan.core.combinators import on_part, repeat, share_key
 from jaxgan.core.gan import GAN
 from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.models import dcgan_bn
@@ -111,7 +111,7 @@ class MnistDcganBn(ImageRecipe):
     def update(self, gan: GAN) -> Update:
         """Makes the steps of D, then those of G, which share one key (see `Recipe.update`)."""
         generator = on_part(update_generator(gan), 0, self.discriminator_steps)
-        return chain(
+        return share_key(  # `repeat` gives each of D's steps a key of its own
             repeat(update_discriminator(gan), self.discriminator_steps),
-            share_key(*[generator] * self.generator_steps),
+            *[generator] * self.generator_steps,
         )
