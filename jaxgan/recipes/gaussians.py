@@ -1,4 +1,4 @@
-"""What the recipes of Gaussian mixtures share: the GAN of the PacGAN paper's experiments on points.
+"""The GAN of the PacGAN paper's experiments on points, which the recipes of mixtures share.
 
 Source: Lin et al., "PacGAN: The Power of Two Samples in Generative Adversarial Networks" (2018),
 section 3.1, and its code, https://github.com/fjxmlzn/PacGAN, `synthetic_data_experiments`.
@@ -28,11 +28,11 @@ Points = tuple[tuple[float, float], ...]
 
 
 def mixture(means: Points, deviation: float) -> Callable[[PRNGKey, int], Images]:
-    """Makes a sampler of a mixture of equally many Gaussians of one size.
+    """Makes a sampler of a mixture of equally likely isotropic Gaussians.
 
     Args:
-        means: their middles.
-        deviation: standard deviation of each, in each direction.
+        means: the mean of each.
+        deviation: the standard deviation of each, in each direction.
 
     Returns:
         `(key, n) -> [n, 2]`, float32.
@@ -48,12 +48,12 @@ def mixture(means: Points, deviation: float) -> Callable[[PRNGKey, int], Images]
 
 @dataclass(frozen=True, kw_only=True)
 class Gaussians(Recipe):
-    """Learns a mixture of Gaussians in the plane, the test of whether a GAN finds all modes.
+    """Learns a mixture of Gaussians in the plane: does a GAN find all modes?
 
-    All as the paper's code has it but for this. The code steps both networks at once; here G steps
-    after D, on the same latents. The code draws 100,000 points and goes through them 400 times;
-    here every point is new. And where it packs, G's batch norm sees as many points at a time as
-    there are packs; here it sees all of them.
+    As in the paper's code, with three differences. The code steps both networks at once; here G
+    steps after D, on the same latents. The code draws 100,000 points and goes through them 400
+    times; here every point is new. Where the code packs, G's batch norm sees as many points at a
+    time as there are packs; here it sees all of them.
     """
 
     default_length: ClassVar = {"steps": 400_000}
@@ -61,11 +61,11 @@ class Gaussians(Recipe):
     deviation: ClassVar[float]  # of each mode, in each direction
 
     batch_size: Count = 100  # packs of real examples in one update
-    log_every: Count = 1000  # steps between two lines of metrics; an epoch of the source
+    log_every: Count = 1000  # steps between two lines of metrics: an epoch of the source
     sample_every: Count = 20_000  # steps between two pictures of samples
     checkpoint_every: Count = 20_000  # steps between two checkpoints
     grid: tuple[Count, Count] = (50, 50)  # rows and columns of samples: 2,500 points
-    packing: Count = 1  # examples that D judges at once; 2 to 4 in PacGAN
+    packing: Count = 1  # examples in a pack, which D judges together; 2 to 4 in PacGAN
     latent_size: Count = 2  # dimensions of a latent, from N(0, 1)
     generator_widths: Counts = maxout.Generator.widths  # hidden units of G
     discriminator_widths: Counts = maxout.Discriminator.widths  # hidden units of D
@@ -79,7 +79,7 @@ class Gaussians(Recipe):
 
     @property
     def examples_per_step(self) -> int:
-        """Real examples that one training step takes: a pack for each score."""
+        """Number of real examples that one training step takes: a pack for each score."""
         return self.batch_size * self.packing
 
     def feed(self, seed: int, data_dir: str | None = None) -> Feed:
@@ -107,7 +107,7 @@ class Gaussians(Recipe):
         )
 
     def coverage(self, samples: np.ndarray) -> Coverage:
-        """Counts the modes that points are of (see `Recipe.coverage`)."""
+        """Measures which of the Gaussians the points cover (see `Recipe.coverage`)."""
         return coverage_of_points(samples, np.array(self.means, np.float32), self.deviation)
 
     def update(self, gan: GAN) -> Update:

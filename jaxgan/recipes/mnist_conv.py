@@ -24,11 +24,11 @@ class MnistConv(ImageRecipe):
 
     Source: the TensorFlow 1 tutorial after Stanford's CS231n. It learns from the last 55,000
     training images (TensorFlow's reader kept the first 5,000 for validation), draws fresh latents
-    for each of the two updates, and samples with batch statistics. The latents'
-    size and distribution are the assignment's; the article leaves them out.
+    for each of the two updates, and samples with batch statistics. The size and the distribution of
+    the latents are those of the assignment; the tutorial does not give them.
 
     Command: `jaxgan train mnist_conv`
-    Expect: digits with clean strokes after 1,000 steps, in some 3 minutes on 2 CPU cores.
+    Expect: digits with clean strokes after 1,000 steps, about 3 minutes on 2 CPU cores.
     """
 
     name: ClassVar[str] = "mnist_conv"

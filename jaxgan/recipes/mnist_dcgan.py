@@ -28,14 +28,14 @@ from jaxgan.types import DataSpec
 class MnistDcgan(ImageRecipe):
     """DCGAN on MNIST, batch norm in G and dropout in D.
 
-    Source: the Flux (Engee) tutorial. One latent batch serves both updates. As printed, the source
-    computes the fakes outside the gradient, so its generator would learn nothing; here the gradient
-    flows through G, as the text says. Adam's beta1 is Flux's default 0.9, not the 0.5 of the paper.
+    Source: the Flux (Engee) tutorial. Both updates use the same latents. The printed code computes
+    the fakes outside the gradient, so that its generator would learn nothing; here the gradient
+    flows through G, as the text says. Adam's beta1 is Flux's default of 0.9, not the paper's 0.5.
 
     Command: `jaxgan train mnist_dcgan --steps 7000 --sample-every 500`
     Expect: strokes at step 1,000, parts of digits at 2,500, digits from 5,000 on; 0.15 s a step on
-    2 CPU cores. With this beta1 D has the upper hand early; `--beta1 0.5` keeps the losses balanced
-    and draws strokes of digits after 600 steps. The source trains for 25 epochs (11,700 steps).
+    2 CPU cores. With this beta1, D is ahead early on; `--beta1 0.5` keeps the losses balanced and
+    draws strokes of digits after 600 steps. The source trains for 25 epochs (11,700 steps).
     """
 
     name: ClassVar[str] = "mnist_dcgan"

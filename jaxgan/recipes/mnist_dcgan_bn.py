@@ -25,7 +25,7 @@ from jaxgan.recipes.recipe import (
 )
 from jaxgan.types import DataSpec
 
-# The source records G's loss with a constant 1 that changes no gradient.
+# The source adds a constant 1 to G's loss, which changes no gradient.
 LOSS = losses.binary_cross_entropy._replace(
     generator=lambda fake, real: 1 + losses.binary_cross_entropy.generator(fake, real)
 )
@@ -35,16 +35,16 @@ LOSS = losses.binary_cross_entropy._replace(
 class MnistDcganBn(ImageRecipe):
     """DCGAN on MNIST, batch norm in both networks, two steps of D and of G per iteration.
 
-    Source: CNTK tutorial 206B. Each of D's steps has its own reals and its own latents; then one
-    latent batch serves all of G's steps (the source's code steps G twice, its prose says once; the
-    code stands). The prose says tanh and [-1, 1], the code sigmoid and [0, 1]; the code stands. The
-    source's "fast" run of 5,000 iterations is the default, `--preset slow` its 10,000.
+    Source: CNTK tutorial 206B. Each of D's steps has its own reals and its own latents; G's steps
+    share theirs. Where the source's prose and code differ, this follows the code: G is stepped
+    twice, not once, and ends in a sigmoid with images in [0, 1], not in a tanh with [-1, 1]. The
+    default is the source's "fast" run of 5,000 iterations; `--preset slow` is its run of 10,000.
 
     Command: `jaxgan train mnist_dcgan_bn`
     Expect: faint digits on gray after 1,000 iterations of 0.2 s on 2 CPU cores, and at the end
-    (seed 0). D's batch norm hides the brightness of a batch, so nothing asks for black and white,
-    and D's unpadded strides never look at the last three rows and columns, where G leaves noise:
-    properties of the source.
+    (seed 0). D's batch norm hides the brightness of a batch, so nothing pushes G towards black and
+    white, and D's unpadded strides never see the last three rows and columns, where G leaves noise.
+    Both are properties of the source.
     """
 
     name: ClassVar[str] = "mnist_dcgan_bn"
@@ -56,7 +56,7 @@ class MnistDcganBn(ImageRecipe):
     }
 
     batch_size: Count = 128  # real examples in one update
-    log_every: Count = 200  # steps between two lines of metrics; 25 lines in the default run
+    log_every: Count = 200  # steps between two lines of metrics: 25 lines in the default run
     sample_every: Count = 500  # steps between two pictures of samples
     checkpoint_every: Count = 500  # steps between two checkpoints
     grid: tuple[Count, Count] = (6, 6)  # rows and columns of a picture of samples
@@ -77,7 +77,7 @@ class MnistDcganBn(ImageRecipe):
 
     @property
     def examples_per_step(self) -> int:
-        """Real examples that one training step takes: a batch for each of D's steps."""
+        """Number of real examples that one training step takes: a batch for each step of D."""
         return self.batch_size * self.discriminator_steps
 
     def gan(self, spec: DataSpec) -> GAN:
@@ -109,7 +109,7 @@ class MnistDcganBn(ImageRecipe):
         )
 
     def update(self, gan: GAN) -> Update:
-        """Makes the steps of D, then those of G, which share one key (see `Recipe.update`)."""
+        """Makes D's steps, then G's, which share their latents (see `Recipe.update`)."""
         generator = on_part(update_generator(gan), 0, self.discriminator_steps)
         return share_key(  # `repeat` gives each of D's steps a key of its own
             repeat(update_discriminator(gan), self.discriminator_steps),

@@ -20,9 +20,9 @@ from jaxgan.types import DataSpec
 class MnistMlp(ImageRecipe):
     """A fully connected GAN on MNIST, the quickest to readable digits; takes any image shape.
 
-    Source: the MindSpore GAN tutorial. One latent batch serves both updates. The source trains for
-    200 epochs (`--epochs 200`); digits are readable long before. Its prose gives G's first layer a
-    batch norm, its code does not; the code stands.
+    Source: the MindSpore GAN tutorial. Both updates use the same latents. The source trains for 200
+    epochs (`--epochs 200`); digits are readable long before. Its prose gives G's first layer a
+    batch norm, its code does not; this follows the code.
 
     Command: `jaxgan train mnist_mlp`
     Expect: digits, most of them readable, after 20 epochs: 90 seconds on 2 CPU cores. Losses end
@@ -33,9 +33,9 @@ class MnistMlp(ImageRecipe):
     default_length: ClassVar = {"epochs": 20}
 
     batch_size: Count = 128  # real examples in one update
-    log_every: Count = 117  # steps between two lines of metrics; a quarter of an epoch
-    sample_every: Count = 468  # steps between two pictures of samples; an epoch of MNIST
-    checkpoint_every: Count = 2340  # steps between two checkpoints; five epochs
+    log_every: Count = 117  # steps between two lines of metrics: a quarter of an epoch
+    sample_every: Count = 468  # steps between two pictures of samples: an epoch of MNIST
+    checkpoint_every: Count = 2340  # steps between two checkpoints: five epochs
     grid: tuple[Count, Count] = (5, 5)  # rows and columns of a picture of samples
     latent_size: Count = 100  # dimensions of a latent, from N(0, 1)
     generator_widths: Counts = mlp.Generator.widths  # hidden units of G

@@ -55,9 +55,9 @@ def constant_latents(key: PRNGKey, n: int, batch: Batch | None = None) -> Latent
 class Pattern1010(Recipe):
     """Learns to write 1-0-1-0: four numbers, two tiny networks, plain SGD on squared errors.
 
-    Source: the PyTorch tutorial after "Make Your First GAN with PyTorch". One step trains D on one
-    real pattern, then D on G(0.5), then G through the D just updated. D's loss is recorded each
-    10th time that D is trained, which is on the fake of each 5th step.
+    Source: the PyTorch tutorial after "Make Your First GAN with PyTorch". One step trains D on a
+    real pattern, then D on G(0.5), then G through the updated D. As in the source, the loss is
+    logged every 10th time that D is trained, which is every 5th step.
 
     Command: `jaxgan train pattern_1010`
     Expect: both losses near 0.25 (D cannot tell and answers 0.5), G's output near

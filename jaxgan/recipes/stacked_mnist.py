@@ -27,24 +27,24 @@ CHANNELS = 3
 class StackedMnist(MnistDcgan):
     """A DCGAN of pictures with a random digit in each of three channels: 1,000 modes to find.
 
-    Source: Metz et al. (2017) and those after them, whose networks differ from paper to paper;
-    these are `mnist_dcgan`'s, with Adam's beta1 of the DCGAN paper. The papers count the modes
-    among 26,000 samples: `jaxgan evaluate RUN --num 26000 --metrics modes`, where the digit network
-    that comes with jaxgan looks at each channel.
+    Source: Metz et al. (2017) and later papers, each with other networks; these are the networks of
+    `mnist_dcgan`, with the beta1 of the DCGAN paper. The papers count the modes among 26,000
+    samples: `jaxgan evaluate RUN --num 26000 --metrics modes`, in which jaxgan's digit network
+    classifies each channel.
 
     Command: `jaxgan train stacked_mnist`
-    Expect: after all 11,700 steps of 0.15 s on 2 CPU cores, digits in every channel, and with seed
-    0 999.8 of the modes (mean of 5 draws), with a reverse KL of 0.165.
+    Expect: after all 11,700 steps of 0.15 s on 2 CPU cores, digits in every channel and 999.8 of the
+    modes (seed 0, mean of 5 draws), with a reverse KL of 0.165.
     """
 
     name: ClassVar[str] = "stacked_mnist"
 
-    packing: Count = 1  # examples that D judges at once; 2 to 4 in PacGAN
+    packing: Count = 1  # examples in a pack, which D judges together; 2 to 4 in PacGAN
     beta1: Share = 0.5  # of Adam
 
     @property
     def examples_per_step(self) -> int:
-        """Real examples that one training step takes: a pack for each score."""
+        """Number of real examples that one training step takes: a pack for each score."""
         return self.batch_size * self.packing
 
     def gan(self, spec: DataSpec) -> GAN:
@@ -60,7 +60,7 @@ class StackedMnist(MnistDcgan):
         return Stacked(feed, CHANNELS, digits.CLASSES)
 
     def coverage(self, samples: np.ndarray) -> Coverage | None:
-        """Counts the combinations of digits (see `Recipe.coverage`)."""
+        """Measures which combinations of digits the images cover (see `Recipe.coverage`)."""
         if samples.shape[1:] != (*digits.SHAPE[:2], CHANNELS):
             return None
         network = digits.load()

@@ -1,4 +1,4 @@
-"""What the members of a population differ in: their seeds, and the hyper-parameters of a sweep."""
+"""The members of a population: their seeds, and the hyperparameters of a sweep."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,10 @@ from itertools import product
 from typing import get_type_hints
 
 from jaxgan.util.errors import UserError
+from jaxgan.util.parsing import shown
 
 ALIASES = {"lr": "learning_rate"}
-EACH = 8  # members of each setting, if nothing is said
+EACH = 8  # members of each setting by default
 MOST = 10_000  # members
 
 
@@ -18,13 +19,13 @@ MOST = 10_000  # members
 class Members:
     """The members of a population: for every setting of a sweep, the same seeds.
 
-    The first `count / settings` members have the first setting, and seeds that count up from the
-    population's; the next ones have the second setting and the same seeds again.
+    The first `per_setting` members have the first setting and seeds that count up from that of the
+    population; the next ones have the second setting and the same seeds.
     """
 
     count: int
     sweep: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    at_once: int | None = None  # computed together (see jaxgan.population); None for a fit number
+    at_once: int | None = None  # members computed together; None for a number that suits the device
 
     def __post_init__(self):
         for name, number in (("members", self.count), ("at_once", self.at_once)):
@@ -33,35 +34,35 @@ class Members:
         if self.count % len(self.settings):
             fit = -(-self.count // len(self.settings)) * len(self.settings)
             raise UserError(
-                f"{len(self.settings)} settings cannot have the same number of {self.count} "
-                f"members: choose --members {fit}"
+                f"{self.count} members cannot be shared out among {len(self.settings)} settings: "
+                f"choose --members {fit}"
             )
 
     @property
     def settings(self) -> list[dict[str, float]]:
-        """Every combination of the sweep's values; one without values if nothing is swept."""
+        """Every combination of the swept values; a single empty one if nothing is swept."""
         return [
             dict(zip(self.sweep, values, strict=True)) for values in product(*self.sweep.values())
         ]
 
     @property
     def per_setting(self) -> int:
-        """Members with one setting."""
+        """Number of members with the same setting."""
         return self.count // len(self.settings)
 
     def seeds(self, first: int) -> list[int]:
-        """The seed of each member, given the population's."""
+        """Returns the seed of each member; `first` is that of the population."""
         return [first + index % self.per_setting for index in range(self.count)]
 
     def values(self) -> dict[str, list[float]]:
-        """The value of each swept hyper-parameter, of each member."""
+        """Returns each swept hyperparameter's values, one for each member."""
         return {
             name: [setting[name] for setting in self.settings for _ in range(self.per_setting)]
             for name in self.sweep
         }
 
     def setting_of(self, member: int) -> dict[str, float]:
-        """The swept hyper-parameters of one member."""
+        """Returns the swept hyperparameters of a member."""
         return self.settings[member // self.per_setting]
 
 
@@ -72,20 +73,20 @@ def numeric(kind: type) -> list[str]:
 
 
 def check_sweep(sweep: Mapping[str, tuple[float, ...]], kind: type) -> None:
-    """Checks that a kind of recipe has the hyper-parameters that are swept.
+    """Checks that hyperparameters can be swept.
 
     Args:
-        sweep: values by name.
-        kind: of recipe.
+        sweep: their values, by name.
+        kind: the class of the recipe.
 
     Raises:
-        UserError: if it has not, or they are no real numbers.
+        UserError: if the recipe has no hyperparameter of that name, or it is not a real number.
     """
     known = numeric(kind)
     for name in sweep:
         if name not in known:
             near = get_close_matches(name, known) or known
-            raise UserError(f"cannot sweep {name!r}: choose of {', '.join(near)}")
+            raise UserError(f"cannot sweep {shown(name)}: choose {' or '.join(near)}")
 
 
 def choose(
@@ -98,17 +99,17 @@ def choose(
     """Makes the members that a command line asks for.
 
     Args:
-        count: how many; None for those of `before`, or for `EACH` of each setting.
-        words: the sweep, such as "learning_rate=1e-4,2e-4"; none for that of `before`.
+        count: the number of members; None for that of `before`, or for `EACH` of each setting.
+        words: the sweep, such as "learning_rate=1e-4,2e-4"; empty for that of `before`.
         at_once: see `Members`.
-        kind: of recipe.
-        before: of the run that is to be resumed.
+        kind: the class of the recipe.
+        before: the members of the run that is to be resumed.
 
     Returns:
         The members.
 
     Raises:
-        UserError: if one of the words makes no sense.
+        UserError: if a word cannot be read as a sweep of this recipe.
     """
     sweep = _read_sweep(words)
     check_sweep(sweep, kind)
@@ -130,8 +131,8 @@ def _read_sweep(words: Sequence[str]) -> dict[str, tuple[float, ...]]:
         except ValueError:
             values = ()
         if not equals or not values:
-            raise UserError(f"cannot read the sweep {word!r}: write learning_rate=1e-4,2e-4")
+            raise UserError(f"cannot read the sweep {shown(word)}: write learning_rate=1e-4,2e-4")
         if name in sweep or len(set(values)) < len(values):
-            raise UserError(f"the sweep of {name} says something twice")
+            raise UserError(f"the sweep of {shown(name)} has the same name or value twice")
         sweep[name] = values
     return sweep

@@ -1,6 +1,11 @@
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
 import pytest
+from msgspec import Meta
 
 from jaxgan.recipes.mnist_mlp import MnistMlp
+from jaxgan.recipes.pattern_1010 import Pattern1010
 from jaxgan.rundir.sweep import EACH, Members, choose, numeric
 from jaxgan.util.errors import UserError
 
@@ -22,7 +27,7 @@ def test_without_a_sweep_members_differ_in_their_seeds():
 
 
 def test_a_count_that_settings_do_not_divide_is_refused_with_the_next_that_they_do():
-    with pytest.raises(UserError, match="2 settings .* of 5 members: choose --members 6"):
+    with pytest.raises(UserError, match="5 members .* 2 settings: choose --members 6"):
         Members(5, {"beta1": (0.1, 0.2)})
 
 
@@ -51,7 +56,7 @@ def test_what_a_command_line_asks_for():
         (["lr="], "cannot read"),
         (["lr=1,"], "cannot read"),
         (["lr=a"], "cannot read"),
-        (["beta=1"], "cannot sweep 'beta': choose of beta"),
+        (["beta=1"], "cannot sweep 'beta': choose beta[12] or beta"),
         (["batch_size=1,2"], "cannot sweep 'batch_size'"),
         (["lr=1,1"], "twice"),
         (["lr=1", "learning_rate=2"], "twice"),
@@ -62,6 +67,16 @@ def test_a_sweep_that_makes_no_sense_is_refused(words, told):
         choose(None, words, None, MnistMlp, None)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kinds(Pattern1010):
+    name: ClassVar[str] = "kinds"
+    plain: float = -1.0
+    ranged: Annotated[float, Meta(ge=-1)] = 0.0
+    maybe: float | None = None
+    several: tuple[float, ...] = (1.0,)
+
+
 def test_real_numbers_can_be_swept():
+    assert numeric(Kinds) == ["learning_rate", "plain", "ranged"]
     assert {"learning_rate", "beta1", "slope"} <= set(numeric(MnistMlp))
     assert not {"batch_size", "data", "steps", "grid"} & set(numeric(MnistMlp))
