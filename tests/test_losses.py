@@ -1,4 +1,5 @@
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -208,7 +209,9 @@ def test_separable_builds_a_loss_of_its_three_parts():
 @pytest.mark.parametrize("loss", [losses.hinge, losses.relativistic])
 def test_a_loss_can_look_at_one_of_several_outputs(loss):
     real, fake = jnp.array([0.5, -2.0]), jnp.array([1.5, 0.25])
-    outputs = [{"score": scores, "other": jnp.full(2, jnp.nan)} for scores in (real, fake)]
+    outputs: list[Any] = [
+        {"score": scores, "other": jnp.full(2, jnp.nan)} for scores in (real, fake)
+    ]
     mapped = losses.map_outputs(lambda outputs: outputs["score"], loss)
     np.testing.assert_array_equal(mapped.discriminator(*outputs), loss.discriminator(real, fake))
     np.testing.assert_array_equal(mapped.generator(*outputs[::-1]), loss.generator(fake, real))

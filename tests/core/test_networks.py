@@ -139,11 +139,11 @@ def test_a_step_in_microbatches_is_the_same(size, changes: dict[str, Any]):
     split = replace(whole, generator=parts[0], discriminator=parts[1])
     with jax.enable_x64(True):
         state = to_float64(init(whole, KEY, {"image": IMAGES}))
-        results = [
+        expected, found = (
             jax.jit(update_both(gan).apply)(state, {"image": jnp.asarray(IMAGES)}, KEY)
             for gan in (whole, split)
-        ]
-        close(*results, 1e-10, 1e-12)
+        )
+        close(found, expected, 1e-10, 1e-12)
 
 
 def test_batch_norm_in_microbatches_takes_the_mean_of_its_parts():

@@ -256,7 +256,7 @@ class Pair:
         scores, _ = self.gan.discriminator.apply(
             net.params, net.collections, images, jax.random.key(0), False
         )
-        if any(isinstance(layer, torch.nn.Sigmoid) for layer in self.system.discriminator[-2:]):
+        if any(isinstance(x, torch.nn.Sigmoid) for x in list(self.system.discriminator)[-2:]):
             scores = jax.nn.sigmoid(scores)  # which jaxgan leaves to the loss
         generator = in_sampling(self.system.generator)
         discriminator = in_sampling(self.system.discriminator)
