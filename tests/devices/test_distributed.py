@@ -85,7 +85,7 @@ def test_two_processes_train_resume_and_verify_as_one_with_four_devices(here):
     assert contents(Path("run")) == before
 
 
-@pytest.mark.parametrize("told", [0, 1])
+@pytest.mark.parametrize("told", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_signal_to_one_process_ends_all_and_saves(told, here):
     children = start("train", "mnist_mlp", *OPTIONS, "--steps", "100000")
     until = time.monotonic() + 100

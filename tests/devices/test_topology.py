@@ -15,10 +15,13 @@ import topologies
 from safetensors.numpy import load_file
 from topologies import by_pmap, by_shard_map, numbers, on_a_mesh, on_one
 
-NAMES = [  # gaussians_ring8 does nothing that mnist_mlp does not
-    pytest.param(name, marks=pytest.mark.slow if name == "gaussians_ring8" else ())
-    for name in sorted(topologies.FIELDS)
-]
+
+def quick(*names: str) -> list:
+    """All systems; those that are not named are left to the slow tests."""
+    marks = {name: () if name in names else pytest.mark.slow for name in topologies.FIELDS}
+    return [pytest.param(name, marks=mark) for name, mark in sorted(marks.items())]
+
+
 ROUNDING = 1e-9  # relative to the largest number of an array
 # The true gradient of a bias before batch norm is 0: it and its moments have nothing to be relative
 # to. They hold what rounding leaves: gradients of up to 1e-14, which Adam divides by its epsilon,
@@ -60,7 +63,7 @@ def some_slow(quick: int):
 
 
 @pytest.mark.parametrize("count", some_slow(8))
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", quick("mnist_dcgan", "mnist_mlp"))
 def test_jit_over_a_mesh(name, count):
     result = on_a_mesh(name, count)
     assert len(result[0].step.devices()) == count
@@ -68,13 +71,13 @@ def test_jit_over_a_mesh(name, count):
 
 
 @pytest.mark.parametrize("count", some_slow(4))
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", quick("mnist_mlp"))
 def test_pmap(name, count):
     assert_same(name, numbers(by_pmap(name, count)))
 
 
 @pytest.mark.parametrize("count", some_slow(2))
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", quick("mnist_dcgan"))
 def test_shard_map(name, count):
     assert_same(name, numbers(by_shard_map(name, jax.devices()[:count])))
 
@@ -82,8 +85,10 @@ def test_shard_map(name, count):
 @pytest.mark.parametrize(
     "names",
     [
-        ["mnist_mlp", "mnist_dcgan"],
-        pytest.param(["mnist_conv", "mnist_dcgan_bn", "pattern_1010"], marks=pytest.mark.slow),
+        ["mnist_mlp"],
+        pytest.param(
+            ["mnist_conv", "mnist_dcgan", "mnist_dcgan_bn", "pattern_1010"], marks=pytest.mark.slow
+        ),
     ],
     ids=" ".join,
 )
