@@ -141,7 +141,7 @@ def test_optimizers(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_latents(name):
-    z = gan_of(name).inputs(KEY, 50)
+    z = gan_of(name).inputs(KEY, 50, {})
     if name == "pattern_1010":
         np.testing.assert_array_equal(z, np.full((50, 1), 0.5))
         return
@@ -238,7 +238,7 @@ def test_mnist_conv_samples_with_batch_statistics(name, alike):
 
     @jax.jit
     def generate(key):
-        z = gan.inputs(key, 2)
+        z = gan.inputs(key, 2, {})
         net = gan.generator.init(key, z)
         return [gan.generator.apply(*net, x, key, False)[0][0] for x in (z, z[:1])]
 

@@ -9,6 +9,7 @@ from runs import command, contents
 
 from jaxgan import rundir
 from jaxgan.devices.mesh import make_mesh
+from jaxgan.recipes import Recipe
 from jaxgan.recipes.mnist_mlp import MnistMlp
 from jaxgan.recipes.pattern_1010 import Pattern1010
 from jaxgan.rundir import Config, Members, check_data, check_same, read_config
@@ -19,7 +20,7 @@ RECIPE = MnistMlp(log_every=5, sample_every=10)
 SPEC = DataSpec((28, 28, 1), 10)
 
 
-def write(run, recipe=RECIPE, spec=SPEC, members=None) -> Config:
+def write(run, recipe: Recipe = RECIPE, spec=SPEC, members=None) -> Config:
     config = rundir.describe(recipe, 3, 40, spec, make_mesh(1), members)
     rundir.write_config(run, config)
     return config
@@ -135,9 +136,7 @@ def test_what_does_not_suit_the_recipe_is_named(change, told, tmp_path):
 RESUME = "train mnist_mlp --out run --resume"
 
 
-@pytest.mark.parametrize(
-    "words", ["sample run", "evaluate run", "verify run", RESUME]
-)
+@pytest.mark.parametrize("words", ["sample run", "evaluate run", "verify run", RESUME])
 def test_every_command_that_makes_the_gan_names_what_is_damaged(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run").mkdir()
