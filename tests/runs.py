@@ -75,7 +75,7 @@ def assert_refused(done: Result, told: str) -> None:
 def process(*arguments: str | Path, **options: Any) -> Result:
     """Runs a command in a process of its own."""
     words = [*JAXGAN, *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, **options)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, **options)
     return Result(done.returncode, done.stdout, done.stderr)
 
 

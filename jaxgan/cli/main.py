@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _prepare_output()
     name, *words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        _check_encoding([name, *words])
+        _check_text([name, *words])
         if name in ("-h", "--help"):
             print(_usage())
         elif name == "--version":
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _prepare_output() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("jaxgan").setLevel(logging.INFO)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # any path can be printed, also one in no encoding
+    if isinstance(sys.stdout, io.TextIOWrapper):  # paths can be printed where there is only ASCII
         sys.stdout.reconfigure(errors="backslashreplace")
     # A checkpoint on a full disk is told in one line. Without these, Orbax adds some 100 lines to
     # it: it logs its own error, and closes an event loop that its other files still use.
@@ -107,15 +107,15 @@ def _prepare_output() -> None:
     sys.unraisablehook = lambda x: None if str(x.exc_value) == "Event loop is closed" else tell(x)
 
 
-def _check_encoding(words: Sequence[str]) -> None:
+def _check_text(words: Sequence[str]) -> None:
+    """Checks that words can go wherever they are needed: files, JSON, pages, TensorStore."""
     for word in words:
         if not word:
             raise UserError("one of the arguments is empty")
         try:
-            os.fsencode(word)
+            word.encode()
         except UnicodeEncodeError:
-            encoding = sys.getfilesystemencoding()
-            raise UserError(f"{shown(word)} cannot be encoded in {encoding}") from None
+            raise UserError(f"{shown(word)} is not text in UTF-8") from None
 
 
 def _find(name: str) -> Command:

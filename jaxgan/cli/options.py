@@ -358,18 +358,10 @@ def _number(word: str) -> float:
         raise ValueError(f"must be a number, not {shown(word)}") from None
 
 
-def _text(word: str) -> str:
-    try:
-        word.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"must be text in UTF-8, not {shown(word)}") from None
-    return word
-
-
 _READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
     int: ("INT", _whole),
     float: ("FLOAT", _number),
-    str: ("TEXT", _text),
+    str: ("TEXT", str),
 }
 
 
