@@ -10,11 +10,13 @@ differs, nothing else; an error of the file system is never taken for it.
 """
 
 import hashlib
+import logging
 import os
 import re
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from jaxgan.devices.mesh import is_main_process, local_copy
 from jaxgan.util.errors import CannotSave, FileError, UserError
 from jaxgan.util.files import (
     files_below,
+    identify,
     naming,
     open_regular,
     read_bytes,
@@ -36,6 +39,8 @@ from jaxgan.util.files import (
     sync_tree,
     write_atomically,
 )
+
+logger = logging.getLogger(__name__)
 
 STATE = "default"  # the folder of a checkpoint that holds the state
 SEAL = "sha256"  # the file beside it that holds its digest
@@ -76,12 +81,10 @@ class Checkpoints:
             keep: which to keep whenever one was saved: `(steps) -> steps`. The others are deleted.
         """
         self._path = path
-        where = sharding or SingleDeviceSharding(jax.local_devices()[0])
-        self._like = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), like
-        )
+        self._like = _on(sharding or SingleDeviceSharding(jax.local_devices()[0]), like)
         self._keep = keep
         self._here: set[int] = set()  # steps that this object saved or restored
+        self._parent: tuple[int, int] | None = None
         self._opened: ocp.StandardCheckpointer | None = None
         self._thread = ThreadPoolExecutor(1, "checkpoints")
         self._saving: Future | None = None
@@ -89,8 +92,13 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *_) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        try:
+            self.close()
+        except CannotSave as also:
+            if error is None:
+                raise
+            logger.warning("%s", also)  # what came first says more
 
     def steps(self) -> list[int]:
         """Lists the steps that were saved, oldest first.
@@ -128,12 +136,14 @@ class Checkpoints:
         if step in self._here or self._holds(step, state):
             return
         try:
+            self._parent = identify(self._path.parent)
             self._path.mkdir(exist_ok=True)
             for left in self._path.glob(f"*{PARTIAL}"):
                 shutil.rmtree(left)
             self._partial(step).mkdir()
             self._orbax.save((self._partial(step) / STATE).absolute(), state)
         except Exception as error:  # Orbax raises what the file system and TensorStore raise
+            self._clean_up(step)
             raise self._cannot_save(error) from error
         self._saving = self._thread.submit(self._finish, step)
 
@@ -159,11 +169,20 @@ class Checkpoints:
         """
         try:
             self.wait()
-        finally:
-            self._thread.shutdown()
-            opened, self._opened = self._opened, None
-            if opened is not None:
-                opened.close()
+        except CannotSave:
+            with suppress(Exception):  # which only echoes the first
+                self._end()
+            raise
+        try:
+            self._end()
+        except Exception as error:  # as in `save`
+            raise self._cannot_save(error) from error
+
+    def _end(self) -> None:
+        self._thread.shutdown()
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
 
     def damage(self, step: int) -> str | None:
         """Looks for damage: compares the digest of a checkpoint's files with the one beside them.
@@ -217,25 +236,25 @@ class Checkpoints:
             raise UserError(f"{wrong}; {self._other_than(step)}")
         folder = self._path / str(step)
         try:
-            state = self._read(folder / STATE)
+            state = self._read(folder / STATE, self._like)
         except (UserError, MemoryError):
             raise
         except Exception as error:  # the files are as they were written: it is not their fault
-            if "RESOURCE_EXHAUSTED" in str(error):  # what JAX says of memory
-                raise
+            if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in str(error):
+                raise  # JAX is out of memory; TensorStore says the same of a full disk
             raise FileError(f"cannot read {folder}: {_reason(error)}") from error
         self._here.add(step)
         return state
 
-    def _read(self, folder: Path) -> GANState:
+    def _read(self, folder: Path, like: GANState) -> GANState:
         # Were Orbax to find this out as it reads, it would leave errors behind that no one catches.
         stored: Any = self._orbax.metadata(folder.absolute()).item_metadata
-        if stored is not None and _arrays(stored) != _arrays(jax.eval_shape(_plain, self._like)):
+        if stored is not None and _arrays(stored) != _arrays(jax.eval_shape(_plain, like)):
             raise UserError(
                 f"{folder.parent} is of other networks than config.json describes: "
                 "undo what was changed there"
             )
-        return self._orbax.restore(folder.absolute(), self._like)
+        return self._orbax.restore(folder.absolute(), like)
 
     @property
     def _orbax(self) -> ocp.StandardCheckpointer:
@@ -265,13 +284,15 @@ class Checkpoints:
         written, final = self._partial(step), self._path / str(step)
         try:
             self._opened.wait_until_finished()
+            # Orbax passes over some errors and leaves arrays out: what is not read never counts.
+            self._read(written / STATE, _on(_host(), self._like))
             write_atomically(written / SEAL, _digest_of_files(written / STATE).encode())
             sync_tree(written)
             if final.exists():
                 self._set_aside(final)
             written.rename(final)
         except BaseException:
-            shutil.rmtree(written, ignore_errors=True)  # which makes room on a full disk
+            self._clean_up(step)
             raise
         sync(self._path)
         before = [saved for saved in self.steps() if saved <= step]
@@ -279,6 +300,14 @@ class Checkpoints:
             (self._path / str(old)).rename(self._partial(old))  # so that half of it never counts
             shutil.rmtree(self._partial(old))
         return step
+
+    def _clean_up(self, step: int) -> None:
+        """Removes what was written of a checkpoint, which makes room on a full disk."""
+        shutil.rmtree(self._partial(step), ignore_errors=True)
+        with suppress(OSError, FileError):
+            self._path.rmdir()  # if it is empty
+            if self._parent not in (None, identify(self._path.parent)):
+                self._path.parent.rmdir()  # which TensorStore made where a run was moved away
 
     def _set_aside(self, folder: Path) -> None:
         replaced = self._path / REPLACED
@@ -302,6 +331,19 @@ class Checkpoints:
             f"cannot write a checkpoint to {self._path}: {_reason(error)} "
             "(mend that, then go on with --resume)"
         )
+
+
+def _on(sharding: Sharding, tree: Any) -> Any:
+    """The shapes of a tree whose arrays have a sharding."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+
+
+def _host() -> Sharding:
+    """The host's memory, where JAX has it."""
+    try:
+        return SingleDeviceSharding(jax.local_devices(backend="cpu")[0])
+    except RuntimeError:  # as JAX_PLATFORMS may say
+        return SingleDeviceSharding(jax.local_devices()[0])
 
 
 def _reason(error: Exception) -> str:

@@ -116,17 +116,6 @@ def create(run: Path, config: Config) -> None:
     make_folder(run / "samples")
 
 
-def identify(run: Path) -> tuple[int, int]:
-    """Returns what tells a directory from another one of the same path.
-
-    Raises:
-        UserError: if there is none.
-    """
-    with naming(run, missing=True):
-        found = os.stat(run)
-        return found.st_dev, found.st_ino
-
-
 def write_evaluation(run: Path, evaluation: Mapping[str, Any]) -> None:
     """Writes evaluation.json."""
     write_atomically(run / "evaluation.json", (json.dumps(evaluation, indent=2) + "\n").encode())

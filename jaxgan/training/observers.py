@@ -22,11 +22,12 @@ from jaxgan.data import unscale
 from jaxgan.devices.mesh import is_main_process, local_copy
 from jaxgan.recipes import ImageRecipe
 from jaxgan.report import pictures, write_report
-from jaxgan.rundir import METRICS, Checkpoints, identify, log, sample_path, write_vectors
+from jaxgan.rundir import METRICS, Checkpoints, log, sample_path, write_vectors
 from jaxgan.training.chunks import Chunk
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.progress import Progress
 from jaxgan.util.errors import UserError
+from jaxgan.util.files import identify
 
 logger = logging.getLogger(__name__)
 

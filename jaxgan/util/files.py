@@ -111,6 +111,17 @@ def sync(path: Path) -> None:
             os.close(opened)
 
 
+def identify(folder: Path) -> tuple[int, int]:
+    """Returns what tells a folder from another one of the same path.
+
+    Raises:
+        UserError: if there is none.
+    """
+    with naming(folder, missing=True):
+        found = os.stat(folder)
+        return found.st_dev, found.st_ino
+
+
 def files_below(folder: Path) -> list[Path]:
     """Lists everything below a folder that is not a folder, in the order of names.
 

@@ -219,10 +219,10 @@ def test_running_out_of_memory_is_passed_on(error, saved, monkeypatch):
 
 def test_what_orbax_cannot_read_is_named_and_no_damage(saved, monkeypatch):
     def fail(*_, **__):
-        raise ValueError("NOT_FOUND: Error reading x [os_error_code='5']\nand much more")
+        raise ValueError("RESOURCE_EXHAUSTED: cannot read x [os_error_code='28']\nand much more")
 
     monkeypatch.setattr(ocp.StandardCheckpointer, "restore", fail)
-    with pytest.raises(FileError, match=f"^cannot read {saved}/3: Input/output error"):
+    with pytest.raises(FileError, match=f"^cannot read {saved}/3: No space left"):
         restore(saved)
 
 

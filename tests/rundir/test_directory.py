@@ -11,7 +11,6 @@ from jaxgan.rundir.directory import (
     check_free,
     create,
     find_samples,
-    identify,
     locked,
     read_vectors,
     write_vectors,
@@ -141,15 +140,3 @@ def test_a_locked_run_is_refused_and_a_place_that_cannot_be_locked_is_named(tmp_
     with pytest.raises(UserError, match=f"{tmp_path}/file/run: Not a directory"):
         with locked(tmp_path / "file" / "run"):
             pass
-
-
-def test_directories_are_told_apart(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "link").symlink_to("a")
-    first = identify(tmp_path / "a")
-    assert identify(tmp_path / "link") == first
-    (tmp_path / "a").rename(tmp_path / "b")
-    (tmp_path / "a").mkdir()
-    assert identify(tmp_path / "b") == first != identify(tmp_path / "a")
-    with pytest.raises(UserError, match=f"{tmp_path}/gone: No such file"):
-        identify(tmp_path / "gone")

@@ -8,6 +8,7 @@ from jaxgan.util.errors import FileError, UserError
 from jaxgan.util.files import (
     append,
     files_below,
+    identify,
     open_regular,
     read_bytes,
     sync,
@@ -130,3 +131,15 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, mo
     monkeypatch.setattr(os, "scandir", fail)
     with pytest.raises(FileError, match=f"{tmp_path}/b/c: Permission denied"):
         files_below(tmp_path)
+
+
+def test_folders_are_told_apart(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    first = identify(tmp_path / "a")
+    assert identify(tmp_path / "link") == first
+    (tmp_path / "a").rename(tmp_path / "b")
+    (tmp_path / "a").mkdir()
+    assert identify(tmp_path / "b") == first != identify(tmp_path / "a")
+    with pytest.raises(UserError, match=f"{tmp_path}/gone: No such file"):
+        identify(tmp_path / "gone")
