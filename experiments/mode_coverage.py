@@ -46,6 +46,7 @@ from jaxgan.penalties import Penalty
 from jaxgan.recipes.gaussians import Gaussians, mixture
 from jaxgan.recipes.gaussians_grid25 import GaussiansGrid25
 from jaxgan.recipes.gaussians_ring8 import GaussiansRing8
+from jaxgan.types import DataSpec
 from jaxgan.util.files import write_atomically
 
 POINTS = 2500
@@ -139,7 +140,7 @@ def train(recipe: Gaussians, method: Method, seeds: Array, steps: int) -> Array:
 
     times = method.critic_steps
     gan = replace(
-        recipe.gan((2,)),
+        recipe.gan(DataSpec((2,))),
         loss=method.loss,
         penalty=method.penalty,
         generator_optimizer=adam(steps // times),

@@ -1,0 +1,151 @@
+"""The scripts of docs/own_gan.md, each for a few steps, and the one thing that each is about."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+from runs import digest
+
+import jaxgan
+from jaxgan.keys import stream
+
+SCRIPTS = Path(__file__).parents[2] / "experiments"
+KEY = jax.random.key(0)
+GRID = (578, 578)  # pixels of ten rows of ten digits
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def is_finite(tree) -> bool:
+    return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree))
+
+
+def size_of(path: str) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        assert len(set(picture.convert("L").tobytes())) > 2
+        return picture.size
+
+
+def batch_of(n: int) -> dict[str, jax.Array]:
+    return {"image": jax.random.uniform(KEY, (n, 28, 28, 1)), "label": jnp.arange(n) % 10}
+
+
+def test_own_loop_goes_on_where_it_stopped(here, capsys):
+    main = script("own_loop").main
+    whole = main(4, batch_size=8, saved=Path("whole"))
+    assert size_of("own_loop.png")[0] == GRID[0] and is_finite(whole)
+    main(2, batch_size=8, saved=Path("parts"))
+    capsys.readouterr()
+    assert digest(main(4, batch_size=8, saved=Path("parts"))) == digest(whole)
+    assert [line[:6] for line in capsys.readouterr().out.splitlines()] == ["step 3", "step 4"]
+
+
+def test_wgan_gp_draws_latents_for_each_critic_step(here, monkeypatch):
+    wgan_gp, seen = script("wgan_gp"), []
+
+    def recorded(size):
+        def draw(key, n, batch=None):
+            latents = jax.random.normal(key, (n, size))
+            jax.debug.callback(lambda x: seen.append(float(x)), latents[0, 0])
+            return latents
+
+        return draw
+
+    monkeypatch.setattr(wgan_gp.latents, "normal", recorded)
+    state = wgan_gp.main(2, batch_size=4)
+    jax.effects_barrier()
+    assert size_of("wgan_gp.png") == GRID and is_finite(state)
+    of_steps = seen[1:-1]  # the first are of init, the last of the picture
+    assert len(of_steps) == len(set(of_steps)) == 2 * 6
+    counts = [int(player.opt_state[0].count) for player in (state.discriminator, state.generator)]
+    assert counts == [2 * 5, 2]
+
+
+def test_conditional_shows_labels_to_both_players(here):
+    conditional = script("conditional")
+    state = conditional.main(2, batch_size=8)
+    assert size_of("conditional.png") == GRID and is_finite(state)
+    gan, batch = conditional.system(), batch_of(10)
+    other = batch | {"label": batch["label"][::-1]}
+    images, others = (
+        jaxgan.sample(gan, state, KEY, 10, {"label": one["label"]}) for one in (batch, other)
+    )
+    assert np.abs(images - others).max((1, 2, 3)).min() > 0
+    net = state.discriminator
+    scores, others = (
+        gan.discriminator.apply(
+            net.params, net.collections, gan.view(batch["image"], one, KEY, state), KEY, False
+        )[0]
+        for one in (batch, other)
+    )
+    assert scores.shape == (10,) and np.abs(scores - others).min() > 0
+
+
+def test_acgan_pays_for_wrong_classes(here, capsys):
+    acgan = script("acgan")
+    state = acgan.main(2, batch_size=8)
+    assert size_of("acgan.png") == GRID and is_finite(state)
+    out = capsys.readouterr().out
+    assert "terms_g" in out and "% as the class asked for" in out
+    outputs = {"score": jnp.zeros(3), "logits": 100 * jax.nn.one_hot(jnp.arange(3), 10)}
+    paid = acgan.cross_entropy(outputs, {"label": jnp.array([0, 1, 7])})
+    np.testing.assert_allclose(paid, [0, 0, 100], atol=1e-5)
+
+
+def test_adaptive_augmentation_moves_its_probability(here):
+    ada = script("adaptive_augmentation")
+    state = ada.main(3, target=-1.0, batch_size=8)  # nothing is less sure than that
+    assert size_of("ada.png") == (800, 400) and is_finite(state)
+    np.testing.assert_allclose(state.extra["p"], 3 * 8 / 50_000, rtol=1e-5)
+    batch = batch_of(8)
+    for target, start, end in ((1.0, 0.0, 0.0), (1.0, 0.5, 0.4), (-1.0, 0.95, 1.0)):
+        gan, _ = ada.system(target)
+        update = ada.adapt(gan, target, images=80)
+        moved, metrics = update.apply(state.with_extra(p=jnp.float32(start)), batch, KEY)
+        assert abs(metrics["sign_real"]) < 1
+        np.testing.assert_allclose(moved.extra["p"], end, rtol=1e-6)
+
+
+def test_augmentation_changes_images_with_its_probability():
+    ada = script("adaptive_augmentation")
+    images = batch_of(64)["image"]
+    augment = jax.jit(ada.augment)
+    changed = [
+        int((augment(images, KEY, p) != images).any((1, 2, 3)).sum()) for p in (0.0, 0.3, 1.0)
+    ]
+    assert changed[0] == 0 < changed[1] < changed[2]
+    assert (augment(images[:8], KEY, 1.0) == augment(images, KEY, 1.0)[:8]).all()
+
+
+def test_cyclegan_keeps_earlier_fakes(here):
+    cyclegan = script("cyclegan_points")
+    state = cyclegan.main(3, batch_size=8)
+    assert size_of("cyclegan_points.png") == (720, 400) and is_finite(state)
+    stored, count = state.extra["pool"]
+    assert count == 3 * 8 and stored.shape == (50 * 8, 2, 2)
+    assert (stored[:24] != 0).all() and (stored[24:] == 0).all()
+
+
+def test_the_pool_shows_earlier_fakes_half_of_the_time():
+    exchange = jax.jit(script("cyclegan_points").exchange)
+    fakes = jnp.broadcast_to(jnp.arange(2000.0)[:, None, None], (2000, 2, 2)).reshape(40, 50, 2, 2)
+    pool = (jnp.zeros((50, 2, 2)), jnp.int32(0))
+    pool, shown = exchange(pool, fakes[0], KEY)
+    jax.tree.map(np.testing.assert_array_equal, (shown, pool[0]), (fakes[0], fakes[0]))
+    ages = []
+    for number, fake in enumerate(fakes[1:], start=1):
+        pool, shown = exchange(pool, fake, stream(KEY, str(number)))
+        ages += np.asarray(fake - shown)[:, 0, 0].tolist()
+    old = np.array(ages)[np.array(ages) != 0]
+    assert abs(len(old) / len(ages) - 0.5) < 0.05
+    assert old.min() > 0 and 60 < old.mean() < 120  # it tends to 100
