@@ -95,6 +95,7 @@ def main(
     images = jaxgan.sample(gan, state, stream(key, "sample"), 100, {"label": wanted})
     save_grid(images, out, columns=10)
     network = digits.load()
+    assert network.logits is not None
     read = network.logits(network.features((images + 1) / 2)).argmax(1)
     print(f"the digit network reads {(read == wanted).mean():.0%} as the class asked for")
     return state

@@ -27,6 +27,7 @@ import tyro
 from jax import lax
 from jax.scipy.ndimage import map_coordinates
 
+import jaxgan
 from jaxgan import data, interop
 from jaxgan.core.state import TrainState
 from jaxgan.devices import startup
@@ -61,7 +62,7 @@ def main(settings: Settings) -> None:
     startup.cache_compilations()
     began = time.monotonic()
     key = from_seed(settings.seed)
-    module = DigitNetwork()
+    network = jaxgan.linen(DigitNetwork())
     feed = open_images(settings.train, BATCH_SIZE, settings.seed)
     assert feed.size is not None
     steps = EPOCHS * feed.size // BATCH_SIZE
@@ -69,11 +70,8 @@ def main(settings: Settings) -> None:
         optax.cosine_onecycle_schedule(steps, LEARNING_RATE),
         weight_decay=WEIGHT_DECAY,
     )
-    variables = module.init(stream(key, "init"), jnp.zeros((1, *SHAPE)))
-    params = variables["params"]
-    net = TrainState(
-        params, {"batch_stats": variables["batch_stats"]}, optimizer.init(params)
-    )
+    params, collections = network.init(stream(key, "init"), jnp.zeros((1, *SHAPE)))
+    net = TrainState(params, collections, optimizer.init(params))
 
     def step(net: TrainState, row_and_step):
         row, index = row_and_step
@@ -81,12 +79,9 @@ def main(settings: Settings) -> None:
         images = distort(batch["image"], jax.random.fold_in(key, index))
 
         def loss(params):
-            logits, moved = module.apply(
-                {"params": params, **net.collections}, images, True,
-                mutable="batch_stats",
-            )  # fmt: skip
+            logits, moved = network.apply(params, net.collections, images, key, True)
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
-            return losses.mean(), dict(moved)
+            return losses.mean(), moved
 
         (value, collections), gradients = jax.value_and_grad(loss, has_aux=True)(net.params)
         changes, opt_state = optimizer.update(gradients, net.opt_state, net.params)
@@ -99,7 +94,7 @@ def main(settings: Settings) -> None:
         net, losses = run(net, (feed.rows(start, stop), np.arange(start, stop)))
         print(f"step {stop} of {steps}: loss {losses.mean():.4f}", flush=True)
     print(f"trained in {time.monotonic() - began:.0f} s")
-    interop.save_safetensors(settings.out, interop.to_torch_state_dict(module, net, shape=SHAPE))
+    interop.save_safetensors(settings.out, interop.to_torch_state_dict(network, net, shape=SHAPE))
     print(f"accuracy on {settings.test}: {accuracy(net, settings.test):.2%}")
 
 
