@@ -23,6 +23,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 from jax.sharding import Sharding, SingleDeviceSharding
 
 from jaxgan.core.fingerprint import digest
@@ -248,8 +249,8 @@ class Checkpoints:
 
     def _read(self, folder: Path, like: GANState) -> GANState:
         # Were Orbax to find this out as it reads, it would leave errors behind that no one catches.
-        stored: Any = self._orbax.metadata(folder.absolute()).item_metadata
-        if stored is not None and _arrays(stored) != _arrays(jax.eval_shape(_plain, like)):
+        stored: Any = self._orbax.handler.metadata(epath.Path(folder.absolute()))
+        if _arrays(stored) != _arrays(jax.eval_shape(_plain, like)):
             raise UserError(
                 f"{folder.parent} is of other networks than config.json describes: "
                 "undo what was changed there"

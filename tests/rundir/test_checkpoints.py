@@ -285,6 +285,21 @@ def test_a_failure_in_the_background_is_told_and_the_last_checkpoint_stays(
     assert digest(restore(tmp_path)) == digest(state_of(1))
 
 
+def test_what_cannot_be_read_again_does_not_count_as_saved(tmp_path, monkeypatch):
+    finish = ocp.StandardCheckpointer.wait_until_finished
+
+    def leave_something_out(writer):  # as Orbax does when it cannot list what it wrote
+        finish(writer)
+        for path in tmp_path.glob("2.partial/default/manifest.ocdbt"):
+            path.unlink()
+
+    save(tmp_path, 1)
+    monkeypatch.setattr(ocp.StandardCheckpointer, "wait_until_finished", leave_something_out)
+    with pytest.raises(CannotSave, match=f"cannot write a checkpoint to {tmp_path}"):
+        save(tmp_path, 2)
+    assert steps(tmp_path) == [1]
+
+
 def test_all_of_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     synced = []
     fsync = os.fsync

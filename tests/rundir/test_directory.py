@@ -129,7 +129,7 @@ def test_vectors_are_read_as_they_were_written_and_damage_is_named(tmp_path):
         read_vectors(tmp_path / "gone.npy")
 
 
-def test_a_locked_run_is_refused_and_a_place_that_cannot_be_locked_is_named(tmp_path, monkeypatch):
+def test_a_locked_run_is_refused_and_a_place_that_cannot_be_locked_is_named(tmp_path):
     with locked(tmp_path / "a" / "run"):
         with pytest.raises(UserError, match="another process trains in .*/a/run: wait for it"):
             with locked(tmp_path / "a" / "run"):
@@ -137,6 +137,6 @@ def test_a_locked_run_is_refused_and_a_place_that_cannot_be_locked_is_named(tmp_
     with locked(tmp_path / "a" / "run"):
         pass
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=f"{tmp_path}/file/run: Not a directory"):
+    with pytest.raises(UserError, match=f"{tmp_path}/file: File exists"):
         with locked(tmp_path / "file" / "run"):
             pass

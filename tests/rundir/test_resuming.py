@@ -36,6 +36,10 @@ def steps_of(run: Path, name: str = "checkpoints") -> list[int]:
     return sorted(int(path.name) for path in (run / name).iterdir() if path.name.isdecimal())
 
 
+# When one file cannot be written, Orbax closes the event loop that the others still use.
+echoes = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 class At(Observer):
     """Does something after a step."""
 
@@ -212,6 +216,7 @@ def test_damaged_samples_are_named_and_end_neither_report_nor_run(
     assert f"run/{path.relative_to(run)} is damaged: " in warning
 
 
+@echoes
 def test_a_run_directory_that_is_renamed_is_missed_and_not_made_again(here):
     run, moved = here / "run", here / "moved"
     told = f"{run} was moved or removed while it trained: .*put it back, then go on with --resume"
@@ -223,6 +228,7 @@ def test_a_run_directory_that_is_renamed_is_missed_and_not_made_again(here):
     assert result_of(moved) == result_of(run)
 
 
+@echoes
 def test_a_run_directory_that_is_removed_is_missed_and_a_new_run_may_go_there(here):
     run = here / "run"
     with pytest.raises(UserError, match=f"{run} was moved or removed while it trained"):
@@ -230,6 +236,7 @@ def test_a_run_directory_that_is_removed_is_missed_and_a_new_run_may_go_there(he
     train(RECIPE, run)
 
 
+@echoes
 def test_another_run_in_the_place_of_a_renamed_one_is_left_alone(here, whole_run):
     run = here / "run"
 
@@ -242,6 +249,7 @@ def test_another_run_in_the_place_of_a_renamed_one_is_left_alone(here, whole_run
     assert contents(run) == contents(whole_run("pattern_1010"))
 
 
+@echoes
 def test_checkpoints_that_are_removed_are_missed(here):
     run = here / "run"
     told = f"({run}/checkpoints was moved or removed|cannot write a checkpoint to {run})"
