@@ -289,6 +289,8 @@ class Checkpoints:
             self._read(written / STATE, _on(_host(), self._like))
             write_atomically(written / SEAL, _digest_of_files(written / STATE).encode())
             sync_tree(written)
+            if identify(self._path.parent) != self._parent:  # then TensorStore made it again
+                raise FileError(f"{self._path.parent}: moved or removed")
             if final.exists():
                 self._set_aside(final)
             written.rename(final)
