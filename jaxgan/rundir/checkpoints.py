@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
@@ -362,11 +363,12 @@ def _reason(error: Exception) -> str:
 
 def _plain(tree: Any) -> Any:
     """Typed keys as Orbax stores them."""
-    return jax.tree.map(
-        lambda x: jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
-        else x,
-        tree,
-    )  # fmt: skip
+
+    def plain(x: jax.Array) -> jax.Array:
+        is_key = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+        return jax.random.key_data(x) if is_key else x
+
+    return jax.tree.map(plain, tree)
 
 
 def _arrays(tree: Any) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def losses(run: Path, before: list[int], expected: dict, whole: dict, fault: Fau
         return  # as threads do not make the same calls each time
     if told is not None and ("/" not in told or "\n" in told):
         yield f"{failed}: no path in {told!r}"
-    with Checkpoints(run / "checkpoints", loop.set_up().state_like()) as saved:
+    with Checkpoints(run / "checkpoints", loop.set_up(RECIPE).state_like()) as saved:
         steps = saved.steps()
         if before and max(steps, default=0) < max(before):
             yield f"{failed}: of {before} only {steps} are left"

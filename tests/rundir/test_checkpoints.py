@@ -285,6 +285,8 @@ def test_a_failure_in_the_background_is_told_and_the_last_checkpoint_stays(
     assert digest(restore(tmp_path)) == digest(state_of(1))
 
 
+# Orbax leaves errors behind that no one catches.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_what_cannot_be_read_again_does_not_count_as_saved(tmp_path, monkeypatch):
     finish = ocp.StandardCheckpointer.wait_until_finished
 
