@@ -1,9 +1,10 @@
-"""Convolutions of the reference systems, by definition and in the way chosen on CPUs, in a loop.
+"""Convolutions of the reference systems, by definition and by the method chosen on CPUs.
 
     python benchmarks/convolutions.py
 
-As in a training step, the convolutions run in a compiled loop. The two ways take turns; prints
-medians, milliseconds, of a forward convolution and of its gradients by input and by kernel.
+As in a training step, the convolutions run in a compiled loop. The two methods take turns. Prints
+the median milliseconds of each, by definition first, for a forward convolution and for its
+gradients with respect to the input and the kernel.
 """
 
 import statistics
@@ -16,7 +17,7 @@ from jax import Array
 from looped import REPEATS, looped
 
 from jaxgan.nn.convolution import fourier, windows
-from jaxgan.nn.convolution.bilinear import BY_DEFINITION, quickest, same_padding
+from jaxgan.nn.convolution.bilinear import BY_DEFINITION, fastest, same_padding
 
 BATCH, TURNS = 128, 5
 LAYERS = {  # height and width, kernel, channels, features, stride, padded
@@ -28,10 +29,10 @@ LAYERS = {  # height and width, kernel, channels, features, stride, padded
 }
 
 
-def milliseconds(ways: Sequence[Callable], a: Array, b: Array) -> list[float]:
-    """Medians of both ways, which take turns."""
-    programs = [jax.jit(looped(way)).lower(a, b).compile() for way in ways]
-    spent: list[list[float]] = [[] for _ in ways]
+def milliseconds(methods: Sequence[Callable], a: Array, b: Array) -> list[float]:
+    """Measures methods in turns, and returns the median of each."""
+    programs = [jax.jit(looped(method)).lower(a, b).compile() for method in methods]
+    spent: list[list[float]] = [[] for _ in methods]
     for _ in range(TURNS):
         for program, times in zip(programs, spent, strict=True):
             began = time.perf_counter()
@@ -42,7 +43,7 @@ def milliseconds(ways: Sequence[Callable], a: Array, b: Array) -> list[float]:
 
 def main() -> None:
     names = {windows.convolve: "windows", fourier.convolve: "Fourier"}
-    print("| layer | way | forward | by the input | by the kernel |")
+    print("| layer | method | forward | by the input | by the kernel |")
     print("|---|---|---|---|---|")
     for name, (side, taps, channels, features, stride, padded) in LAYERS.items():
         size, kernel_size = (side, side), (taps, taps)
@@ -51,13 +52,15 @@ def main() -> None:
         x = jax.random.normal(keys[0], (BATCH, *size, channels))
         kernel = jax.random.normal(keys[1], (*kernel_size, channels, features))
         y = BY_DEFINITION.convolve(x, kernel, stride, padding)
-        chosen = quickest(x.shape, kernel.shape, stride, padding, x.dtype)
+        chosen = fastest(x.shape, kernel.shape, stride, padding, x.dtype)
         cells = [name, names.get(chosen.convolve, "by definition")]
         inputs = (x, kernel), (y, kernel), (x, y)
         sizes = {}, {"size": size}, {"size": kernel_size}
-        for *ways, two, more in zip(BY_DEFINITION, chosen, inputs, sizes, strict=True):
-            ways = [partial(way, stride=stride, padding=padding, **more) for way in ways]
-            cells.append("{:.1f}, {:.1f}".format(*milliseconds(ways, *two)))
+        for *methods, two, more in zip(BY_DEFINITION, chosen, inputs, sizes, strict=True):
+            methods = [
+                partial(method, stride=stride, padding=padding, **more) for method in methods
+            ]
+            cells.append("{:.1f}, {:.1f}".format(*milliseconds(methods, *two)))
         print("| " + " | ".join(cells) + " |", flush=True)
 
 

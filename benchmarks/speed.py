@@ -10,12 +10,16 @@ whatever else the machine does slows all of them; while one works, the others wa
 measures the machine's own rate of multiplying matrices. Prints medians, and writes them with every
 single figure as JSON. Needs PyTorch: pip install 'jaxgan[parity]'.
 
+On a machine with other work, compare with `--before` by the processor time of a step, which both
+versions spend however often they have to wait (Linux only).
+
 The same on a GPU, where JAX and PyTorch find one: many steps are started before one is waited for,
 so that the device is timed.
 """
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import statistics
@@ -73,6 +77,14 @@ class Worker:
         line = self._process.stdout.readline()
         return json.loads(line) if line else None
 
+    def processor_seconds(self) -> float:
+        """Returns what it has used so far, in all of its threads; NaN where there is no /proc."""
+        stat = Path(f"/proc/{self._process.pid}/stat")
+        if not stat.exists():
+            return math.nan
+        fields = stat.read_text().rpartition(")")[2].split()  # the name may contain anything
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
@@ -96,13 +108,17 @@ def measure(system: str, options: Options) -> dict[str, Any]:
     ready = {way: worker.ask("prepare") for way, worker in workers.items()}
     working = {way: worker for way, worker in workers.items() if ready[way]}
     turns: dict[str, list[float]] = {way: [] for way in working}
+    processor: dict[str, list[float]] = {way: [] for way in working}
     products: list[float] = []
     for _ in range(options.rounds):
         for way, worker in working.items():
             time.sleep(0.3)  # until the threads of the one before sleep
+            began, used = time.perf_counter(), worker.processor_seconds()
             answer = worker.ask("train", options.seconds)
             assert answer is not None, f"{way} of {system} has ended"
+            load = (worker.processor_seconds() - used) / (time.perf_counter() - began)
             turns[way].append(answer["seconds_per_step"])
+            processor[way].append(load * answer["seconds_per_step"])
             time.sleep(0.3)
             answer = worker.ask("multiply", options.seconds / 6)
             assert answer is not None
@@ -111,7 +127,7 @@ def measure(system: str, options: Options) -> dict[str, Any]:
         worker.close()
     told = ready["jaxgan"]
     assert told is not None, "jaxgan's worker has ended"
-    return {"turns": turns, "products": products} | told
+    return {"turns": turns, "processor": processor, "products": products} | told
 
 
 def summarize(system: str, found: dict[str, Any], options: Options) -> str:
@@ -124,6 +140,8 @@ def summarize(system: str, found: dict[str, Any], options: Options) -> str:
         cells.append(_times_as_fast(own, [min(times) for times in zip(*peers, strict=True)]))
     if "before" in turns:
         cells += [_milliseconds(turns["before"]), _times_as_fast(own, turns["before"])]
+        processor = found["processor"]
+        cells.append(_times_as_fast(processor["jaxgan"], processor["before"]))
     # Other work takes from most products, so that the best quarter tells of the machine.
     products = sorted(found["products"])
     peak = statistics.median(products[-max(1, len(products) // 4) :])
@@ -160,7 +178,8 @@ def main(options: Options) -> None:
     print(json.dumps(about))
     titles = ["system", "jaxgan, ms a step", *(f"{peer}, ms" for peer in options.peers)]
     titles += ["times as fast"] if options.peers else []
-    titles += ["before, ms", "times as fast as before"] if options.before else []
+    if options.before is not None:
+        titles += ["before, ms", "times as fast as before", "the same in processor time"]
     titles += ["GFLOP/s", "share of the matrix product's"]
     print("| " + " | ".join(titles) + " |")
     print("|" + "---|" * len(titles))

@@ -1,4 +1,4 @@
-"""Convolutions of all shapes, and what XLA and JAX's differentiation make of them."""
+"""Convolutions of all shapes, and the reference: XLA's convolution, differentiated by JAX."""
 
 from functools import partial
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from jax import lax
 
-from jaxgan.nn.convolution.bilinear import Way, same_padding
+from jaxgan.nn.convolution.bilinear import Method, same_padding
 
 
 class Case(NamedTuple):
@@ -40,9 +40,9 @@ def reference(case: Case):
     return conv, by_input, by_kernel
 
 
-def functions(way: Way, case: Case):
-    """The three functions of a way, for a case."""
-    convolve, transpose, correlate = way
+def functions(method: Method, case: Case):
+    """The three functions of a method, for a case."""
+    convolve, transpose, correlate = method
     return (
         partial(convolve, stride=case.stride, padding=case.padding),
         partial(transpose, stride=case.stride, padding=case.padding, size=case.size),
@@ -50,14 +50,14 @@ def functions(way: Way, case: Case):
     )
 
 
-def check_equal(way: Way, case: Case, channels: int):
-    """What a way gives for all three functions is what XLA's convolution does."""
+def check_equal(method: Method, case: Case, channels: int):
+    """All three functions of a method equal XLA's convolution and its adjoints."""
 
     @jax.jit
     def all_three(x, kernel, y):
         inputs = (x, kernel), (y, kernel), (x, y)
-        ways = functions(way, case), reference(case)
-        return [[f(*two) for f, two in zip(three, inputs, strict=True)] for three in ways]
+        both = functions(method, case), reference(case)
+        return [[f(*two) for f, two in zip(three, inputs, strict=True)] for three in both]
 
     with jax.enable_x64(True):
         found, expected = all_three(*arrays(case, channels=channels))
@@ -65,8 +65,8 @@ def check_equal(way: Way, case: Case, channels: int):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-11)
 
 
-def check_rounding(way: Way, case: Case, channels: int, features: int):
-    """In float32, a way's error is at most four times that of XLA's convolution."""
+def check_rounding(method: Method, case: Case, channels: int, features: int):
+    """In float32, a method's error is at most four times that of XLA's convolution."""
     key = jax.random.key(0)
     x = jax.random.normal(key, (8, *case.size, channels))
     kernel = jax.random.normal(key, (*case.kernel, channels, features))
@@ -77,14 +77,14 @@ def check_rounding(way: Way, case: Case, channels: int, features: int):
         exact = np.asarray(exact).ravel()
         errors = [
             np.linalg.norm(np.asarray(three[which](*inputs)).ravel() - exact)
-            for three in (functions(way, case), reference(case))
+            for three in (functions(method, case), reference(case))
         ]
         assert errors[0] < 4 * errors[1]
         assert errors[0] < 1e-6 * np.linalg.norm(exact)
 
 
 def arrays(case: Case, batch: int = 2, channels: int = 3, features: int = 2):
-    """An input, a kernel and an output of the convolution, of integers: sums are exact."""
+    """An input, a kernel and an output of the convolution, of integers, so that sums are exact."""
     x = np.zeros((batch, *case.size, channels))
     kernel = np.zeros((*case.kernel, channels, features))
     y = jax.eval_shape(reference(case)[0], x, kernel)

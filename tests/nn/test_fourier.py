@@ -9,9 +9,9 @@ from convolutions import SHAPES, Case, cases, check_equal, check_rounding, funct
 from hypothesis import example, given, settings
 
 from jaxgan.nn.convolution import fourier
-from jaxgan.nn.convolution.bilinear import Way, same_padding
+from jaxgan.nn.convolution.bilinear import Method, same_padding
 
-FOURIER = Way(fourier.convolve, fourier.transpose, fourier.correlate)
+FOURIER = Method(fourier.convolve, fourier.transpose, fourier.correlate)
 
 
 @pytest.mark.parametrize("case", SHAPES, ids=str)

@@ -6,9 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jaxgan.nn.convolution import windows
-from jaxgan.nn.convolution.bilinear import Way
+from jaxgan.nn.convolution.bilinear import Method
 
-WINDOWS = Way(windows.convolve, windows.transpose, windows.correlate)
+WINDOWS = Method(windows.convolve, windows.transpose, windows.correlate)
 
 
 @pytest.mark.parametrize("case", SHAPES, ids=str)

@@ -1,4 +1,4 @@
-"""Two-dimensional convolution and its two adjoints, computed in the quickest of three ways."""
+"""Two-dimensional convolution and its two adjoints, by the fastest of three methods."""
 
 from jaxgan.nn.convolution.bilinear import convolve, correlate, same_padding, transpose
 

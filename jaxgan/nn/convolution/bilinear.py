@@ -1,15 +1,15 @@
-"""Two-dimensional convolution and its two adjoints, each the others' gradients.
+"""Two-dimensional convolution and its two adjoints, which are each other's gradients.
 
-A convolution is bilinear, so with a cotangent it makes one trilinear form
+A convolution is bilinear, so together with a cotangent it defines one trilinear form,
 
     <convolve(x, kernel), y> = <x, transpose(y, kernel)> = <kernel, correlate(x, y)>
 
-and the gradients of each of the three functions are the other two. Written out like this rather
-than left to automatic differentiation because XLA's CPU backend has fast convolutions for the plain
-NHWC/HWIO layout alone: the layouts that differentiation makes are put right at the top level of a
-program but not within a loop, where the kernel gradients of a training step run up to 150 times
-slower (jax-ml/jax#12868), nor for a strided `lax.conv_transpose`. The functions can be
-differentiated in reverse, any number of times.
+and the gradients of each of the three functions are the other two. They are written out rather than
+left to automatic differentiation because XLA's CPU backend is fast for the plain NHWC/HWIO layout
+only. It converts the layouts that differentiation produces at the top level of a program, but not
+inside a loop, where the kernel gradients of a training step run up to 150 times slower
+(jax-ml/jax#12868), and not for a strided `lax.conv_transpose`. The functions support reverse-mode
+differentiation of any order.
 """
 
 import inspect
@@ -28,28 +28,28 @@ F = TypeVar("F", bound=Callable[..., Array])
 
 
 def same_padding(size: Size, kernel: Size, stride: int) -> Padding:
-    """Computes the padding with which a convolution makes a picture `stride` times smaller.
+    """Computes the padding with which a convolution divides the size of an image by its stride.
 
     Args:
-        size: of the input.
-        kernel: size of the kernel.
+        size: height and width of the input.
+        kernel: height and width of the kernel.
         stride: in both directions.
 
     Returns:
-        The zeros to add on each side; where the sum is odd, one more after than before.
+        The number of zeros before and after, for each axis. An odd total puts one more after.
     """
     (top, bottom), (left, right) = lax.padtype_to_pads(size, kernel, (stride, stride), "SAME")
     return (top, bottom), (left, right)
 
 
 def _bilinear(gradients: Callable[..., tuple[Array, Array]]) -> Callable[[F], F]:
-    """Gives a function of two arrays (and static settings) its gradients by both.
+    """Decorates a function of two arrays and static settings with its gradients.
 
     Args:
-        gradients: `(a, b, cotangent, *settings) -> (gradient by a, gradient by b)`.
+        gradients: `(a, b, cotangent, *settings) -> (gradient of a, gradient of b)`.
 
     Returns:
-        A decorator.
+        The decorator.
     """
 
     def decorate(function: F) -> F:
@@ -73,19 +73,19 @@ def _convolve_gradients(x, kernel, dy, stride, padding) -> tuple[Array, Array]:
 
 @_bilinear(_convolve_gradients)
 def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
-    """Convolves, in the sense of neural networks (the kernel is not flipped).
+    """Convolves, as neural networks do: the kernel is not flipped.
 
     Args:
         x: `[B, H, W, C]`.
         kernel: `[h, w, C, F]`.
         stride: in both directions.
-        padding: zeros to add around `x`.
+        padding: zeros to add around `x`, before and after, for each axis.
 
     Returns:
         `[B, P, Q, F]`.
     """
-    way = quickest(x.shape, kernel.shape, stride, padding, x.dtype)
-    return _on_cpus(way.convolve, BY_DEFINITION.convolve, (stride, padding), x, kernel)
+    method = fastest(x.shape, kernel.shape, stride, padding, x.dtype)
+    return _on_cpus(method.convolve, BY_DEFINITION.convolve, (stride, padding), x, kernel)
 
 
 def _transpose_gradients(y, kernel, dx, stride, padding, size) -> tuple[Array, Array]:
@@ -97,7 +97,7 @@ def _transpose_gradients(y, kernel, dx, stride, padding, size) -> tuple[Array, A
 
 @_bilinear(_transpose_gradients)
 def transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size) -> Array:
-    """Applies the adjoint of `convolve` by its input: a transposed convolution.
+    """Applies the adjoint of `convolve` with respect to its input: a transposed convolution.
 
     Args:
         y: `[B, P, Q, F]`.
@@ -107,11 +107,11 @@ def transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size
         size: height and width of the convolution's input.
 
     Returns:
-        `[B, H, W, C]`, (H, W) being `size`.
+        `[B, H, W, C]`, where (H, W) is `size`.
     """
     x = (len(y), *size, kernel.shape[2])
-    way = quickest(x, kernel.shape, stride, padding, y.dtype)
-    return _on_cpus(way.transpose, BY_DEFINITION.transpose, (stride, padding, size), y, kernel)
+    method = fastest(x, kernel.shape, stride, padding, y.dtype)
+    return _on_cpus(method.transpose, BY_DEFINITION.transpose, (stride, padding, size), y, kernel)
 
 
 def _correlate_gradients(x, y, dkernel, stride, padding, size) -> tuple[Array, Array]:
@@ -123,7 +123,7 @@ def _correlate_gradients(x, y, dkernel, stride, padding, size) -> tuple[Array, A
 
 @_bilinear(_correlate_gradients)
 def correlate(x: Array, y: Array, stride: int, padding: Padding, size: Size) -> Array:
-    """Applies the adjoint of `convolve` by its kernel: what a kernel's gradient is.
+    """Applies the adjoint of `convolve` with respect to its kernel: the kernel's gradient.
 
     Args:
         x: `[B, H, W, C]`.
@@ -133,25 +133,25 @@ def correlate(x: Array, y: Array, stride: int, padding: Padding, size: Size) -> 
         size: height and width of the kernel.
 
     Returns:
-        `[h, w, C, F]`, (h, w) being `size`.
+        `[h, w, C, F]`, where (h, w) is `size`.
     """
     kernel = (*size, x.shape[3], y.shape[3])
-    way = quickest(x.shape, kernel, stride, padding, x.dtype)
-    return _on_cpus(way.correlate, BY_DEFINITION.correlate, (stride, padding, size), x, y)
+    method = fastest(x.shape, kernel, stride, padding, x.dtype)
+    return _on_cpus(method.correlate, BY_DEFINITION.correlate, (stride, padding, size), x, y)
 
 
-class Way(NamedTuple):
-    """How to compute the three functions."""
+class Method(NamedTuple):
+    """A method of computing the three functions."""
 
     convolve: Callable[..., Array]
     transpose: Callable[..., Array]
     correlate: Callable[..., Array]
 
 
-def quickest(
+def fastest(
     x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding, dtype: jnp.dtype
-) -> Way:
-    """Chooses a fast way on a CPU.
+) -> Method:
+    """Chooses the fastest method on a CPU.
 
     Args:
         x: shape of the input, `(B, H, W, C)`.
@@ -161,13 +161,13 @@ def quickest(
         dtype: of all arrays.
 
     Returns:
-        The way for each of the three functions.
+        The method, the same for all three functions, so that their transforms can be shared.
     """
     if dtype in (jnp.float32, jnp.float64):
         if windows.suits(x, kernel, stride, padding):
-            return Way(windows.convolve, windows.transpose, windows.correlate)
+            return Method(windows.convolve, windows.transpose, windows.correlate)
         if fourier.saving(x, kernel, stride, padding) >= 1:
-            return Way(fourier.convolve, fourier.transpose, fourier.correlate)
+            return Method(fourier.convolve, fourier.transpose, fourier.correlate)
     return BY_DEFINITION
 
 
@@ -210,7 +210,7 @@ def _correlate(x: Array, y: Array, stride: int, padding: Padding, size: Size) ->
         reach = (y.shape[1 + axis] - 1) * stride + 1
         before = padding[axis][0]
         pads.append((before, size[axis] + reach - 1 - x.shape[1 + axis] - before))
-    # The batch is what is summed over, so it takes the place of the channels, and those its place.
+    # The sum is over the batch, so batch and channels trade places.
     kernel = _conv(x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3), pads, dilation=stride)
     return kernel.transpose(1, 2, 0, 3)
 
@@ -227,4 +227,4 @@ def _conv(x: Array, kernel: Array, padding, stride: int = 1, spread: int = 1, di
     )
 
 
-BY_DEFINITION = Way(_convolve, _transpose, _correlate)
+BY_DEFINITION = Method(_convolve, _transpose, _correlate)

@@ -1,19 +1,19 @@
-"""Convolution and its two adjoints by way of the Fourier transform: fewer operations on CPUs.
+"""Convolution and its two adjoints by Fourier transform, which takes fewer operations.
 
-After a discrete Fourier transform, a convolution is a product of matrices, images by channels, at
-each frequency: fewer products than those of every output with every tap. The transforms are
-products with small matrices as well, so that all is done at the speed at which a CPU multiplies
-matrices. As images and kernels are real, one of two conjugate frequencies is left out; and one
-product of complex numbers takes three real ones (Gauss). That makes three real matrices X, K and
-Y, with a row for each product r, for which
+After a discrete Fourier transform, a convolution is one matrix product per frequency, of images by
+channels with channels by features: fewer multiplications than one for each output and tap. The
+transforms are products with small matrices, so everything runs at the speed of the CPU's matrix
+products. Images and kernels are real, so only one of two conjugate frequencies is needed, and one
+complex product takes three real ones (Gauss). This gives three real matrices X, K and Y, with one
+row for each real product r, such that
 
     <convolve(x, kernel), y> = sum over r of <(X_r x) (K_r kernel), Y_r y>
 
-from which all three functions can be read. A convolution with stride s is one without of blocks of
-s x s pixels, which become channels. Rounding errors are those of a plain sum.
+and all three functions follow from this form. A convolution of stride s is one of stride 1 over
+blocks of s x s pixels, whose pixels become channels. Rounding errors are those of a plain sum.
 
-Source: Mathieu et al., "Fast Training of Convolutional Networks through FFTs" (2014), with matrices
-in the place of the FFT.
+Source: Mathieu et al., "Fast Training of Convolutional Networks through FFTs" (2014), with matrix
+products instead of the FFT.
 """
 
 import math
@@ -32,22 +32,22 @@ from jaxgan.types import Padding, Size
 
 
 class _Axis(NamedTuple):
-    """The height or the width of a convolution, counted in blocks of `stride` pixels."""
+    """One axis of a convolution, in blocks of `stride` pixels."""
 
     inputs: int
     taps: int
     outputs: int
     before: int  # blocks of zeros before the input
-    lead: int  # zero taps, not blocks, before the kernel: its blocks are those of the input
+    lead: int  # zero taps (not blocks) before the kernel, which align its blocks with the input's
 
     @property
     def period(self) -> int:
-        """The least at which no output meets a wrong input."""
+        """The shortest period for which no output wraps around to a wrong input."""
         return max(self.inputs + self.before, self.outputs + self.taps - 1 - self.before)
 
 
 class _Algorithm(NamedTuple):
-    """The three matrices, by product and by place, and how pixels become blocks."""
+    """The three matrices, [products, places], and the layout of pixels in blocks."""
 
     x: Array
     kernel: Array
@@ -56,7 +56,7 @@ class _Algorithm(NamedTuple):
     stride: int
 
     def split(self, x: Array) -> Array:
-        """The input `[B, H, W, C]` as `[blocks, B, stride * stride * C]`."""
+        """Arranges the input `[B, H, W, C]` as `[blocks, B, stride * stride * C]`."""
         counts = [axis.inputs for axis in self.axes]
         return jax.vmap(lambda one: _split(one, self.stride, counts, (0, 0)), 0, 1)(x)
 
@@ -66,7 +66,7 @@ class _Algorithm(NamedTuple):
         return jax.vmap(lambda one: _join(one, self.stride, counts, (0, 0), size), 1, 0)(blocks)
 
     def split_kernel(self, kernel: Array) -> Array:
-        """The kernel `[h, w, C, F]` as `[blocks, stride * stride * C, F]`."""
+        """Arranges the kernel `[h, w, C, F]` as `[blocks, stride * stride * C, F]`."""
         counts, leads = [axis.taps for axis in self.axes], [axis.lead for axis in self.axes]
         return jax.vmap(lambda one: _split(one, self.stride, counts, leads), -1, -1)(kernel)
 
@@ -76,7 +76,7 @@ class _Algorithm(NamedTuple):
         return jax.vmap(lambda one: _join(one, self.stride, counts, leads, size), -1, -1)(blocks)
 
     def split_output(self, y: Array) -> Array:
-        """The output `[B, P, Q, F]` as `[places, B, F]`."""
+        """Arranges the output `[B, P, Q, F]` as `[places, B, F]`."""
         return y.reshape(y.shape[0], -1, y.shape[3]).swapaxes(0, 1)
 
     def join_output(self, places: Array) -> Array:
@@ -86,7 +86,7 @@ class _Algorithm(NamedTuple):
 
 
 def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
-    """Does what `jaxgan.convolution.convolve` does.
+    """Computes `jaxgan.nn.convolution.convolve`.
 
     `[B, H, W, C]`, `[h, w, C, F]` -> `[B, P, Q, F]`.
     """
@@ -100,7 +100,7 @@ def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
 
 
 def transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size) -> Array:
-    """Does what `jaxgan.convolution.transpose` does.
+    """Computes `jaxgan.nn.convolution.transpose`.
 
     `[B, P, Q, F]`, `[h, w, C, F]` -> `[B, H, W, C]`.
     """
@@ -114,7 +114,7 @@ def transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size
 
 
 def correlate(x: Array, y: Array, stride: int, padding: Padding, size: Size) -> Array:
-    """Does what `jaxgan.convolution.correlate` does.
+    """Computes `jaxgan.nn.convolution.correlate`.
 
     `[B, H, W, C]`, `[B, P, Q, F]` -> `[h, w, C, F]`.
     """
@@ -128,7 +128,7 @@ def correlate(x: Array, y: Array, stride: int, padding: Padding, size: Size) -> 
 
 
 def saving(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding) -> float:
-    """Says how many times fewer operations a convolution takes this way than by its definition.
+    """Computes how many times fewer operations this method takes than the definition.
 
     Args:
         x: shape of the input, `(B, H, W, C)`.
@@ -137,7 +137,7 @@ def saving(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Pa
         padding: zeros around the input.
 
     Returns:
-        The quotient, the same for each of the three functions; below 1 where it takes more.
+        The ratio, which is the same for all three functions; below 1 where it takes more.
     """
     batch, *size, channels = x
     *tap_counts, _, features = kernel
@@ -145,7 +145,7 @@ def saving(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Pa
     direct = batch * channels * features
     for pixels, taps, (before, _), axis in zip(size, tap_counts, padding, axes, strict=True):
         met = np.arange(axis.outputs)[:, None] * stride + np.arange(taps) - before
-        direct *= int(((met >= 0) & (met < pixels)).sum())  # XLA leaves those with zeros out
+        direct *= int(((met >= 0) & (met < pixels)).sum())  # XLA skips padding
     inputs, taps, outputs = (math.prod(counts) for counts in list(zip(*axes, strict=True))[:3])
     deep = stride * stride * channels
     of_each = inputs * batch * deep + taps * deep * features + outputs * batch * features
@@ -170,9 +170,9 @@ def _axes(
 
 
 def _products(axes: tuple[_Axis, _Axis]) -> int:
-    """Counts the rows of the three matrices."""
+    """Counts the real products: the rows of the three matrices."""
     frequencies = math.prod(axis.period for axis in axes)
-    own = math.prod(2 - axis.period % 2 for axis in axes)  # conjugates of themselves
+    own = math.prod(2 - axis.period % 2 for axis in axes)  # those that are their own conjugates
     return own + 3 * (frequencies - own) // 2
 
 
@@ -209,7 +209,7 @@ def _matrices(axes: tuple[_Axis, _Axis]) -> tuple[np.ndarray, np.ndarray, np.nda
     def rows(of_own: np.ndarray, *of_pairs: np.ndarray) -> np.ndarray:
         return np.concatenate([of_own[own], *(of_pair[~own] for of_pair in of_pairs)])
 
-    # Sums to Re(x k y), in three products, or in one of numbers that are real anyway.
+    # Sums to Re(x k y): three real products, or one where all factors are real.
     return (
         rows(x.real, x.real, x.real + x.imag, x.imag),
         rows(k.real, k.real - k.imag, k.real, k.real + k.imag),

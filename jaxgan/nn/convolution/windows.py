@@ -1,13 +1,14 @@
-"""Convolution of one channel and its two adjoints as one product of matrices: faster on CPUs.
+"""Convolution of one channel and its two adjoints as one matrix product, which is faster on CPUs.
 
-A row of the first matrix is a window: what some neighbouring outputs of a line see of the input.
-The second is the kernel, laid out once for each of them (a Toeplitz matrix); a row of their product
-is these outputs. A single output sees too few numbers for a product of matrices to be fast; several
-together see enough, at the price of some products with zeros. With windows W and layout L
+Each row of the first matrix is a window: the part of the input that a few neighbouring outputs in a
+row depend on. The second matrix holds the kernel once per such output, shifted (a Toeplitz matrix).
+A row of the product is those outputs. A single output depends on too few numbers for a matrix
+product to be fast; several together depend on enough, at the price of some multiplications by zero.
+With the windows W and the kernel's layout L,
 
     <convolve(x, kernel), y> = <W(x) L(kernel), y>
 
-from which all three functions can be read.
+and all three functions follow from this form.
 """
 
 import jax
@@ -17,12 +18,12 @@ from jax import Array
 
 from jaxgan.types import Padding, Size
 
-TOGETHER = 4  # outputs that share a window, at most
-MOST = 8  # windows in a line: putting them back costs as many sums of whole lines
+TOGETHER = 4  # at most so many outputs share a window
+MOST = 8  # windows in a row: the adjoint adds each of them to the whole row
 
 
 def suits(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding) -> bool:
-    """Says whether a convolution is of one channel, and its lines are short.
+    """Tells whether this method is fast: for one channel and short rows.
 
     Args:
         x: shape of the input, `(B, H, W, C)`.
@@ -31,14 +32,14 @@ def suits(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Pad
         padding: zeros around the input.
 
     Returns:
-        Whether this way is a fast one.
+        Whether to use it.
     """
     _, columns = _outputs(x, kernel, stride, padding)
     return x[3] == 1 and columns // _together(columns) <= MOST
 
 
 def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
-    """Does what `jaxgan.convolution.convolve` does.
+    """Computes `jaxgan.nn.convolution.convolve`.
 
     `[B, H, W, C]`, `[h, w, C, F]` -> `[B, P, Q, F]`.
     """
@@ -50,7 +51,7 @@ def convolve(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
 
 
 def transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size) -> Array:
-    """Does what `jaxgan.convolution.transpose` does.
+    """Computes `jaxgan.nn.convolution.transpose`.
 
     `[B, P, Q, F]`, `[h, w, C, F]` -> `[B, H, W, C]`.
     """
@@ -59,19 +60,19 @@ def transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size
     put_back = jax.linear_transpose(
         lambda x: _windows(x, kernel.shape[:2], stride, padding, together), x
     )
-    (x,) = put_back(_lines(y, together) @ _layout(kernel, stride, together).T)
+    (x,) = put_back(_rows(y, together) @ _layout(kernel, stride, together).T)
     return x
 
 
 def correlate(x: Array, y: Array, stride: int, padding: Padding, size: Size) -> Array:
-    """Does what `jaxgan.convolution.correlate` does.
+    """Computes `jaxgan.nn.convolution.correlate`.
 
     `[B, H, W, C]`, `[B, P, Q, F]` -> `[h, w, C, F]`.
     """
     together = _together(y.shape[2])
     kernel = jax.ShapeDtypeStruct((*size, x.shape[3], y.shape[3]), y.dtype)
     put_back = jax.linear_transpose(lambda kernel: _layout(kernel, stride, together), kernel)
-    (kernel,) = put_back(_windows(x, size, stride, padding, together).T @ _lines(y, together))
+    (kernel,) = put_back(_windows(x, size, stride, padding, together).T @ _rows(y, together))
     return kernel
 
 
@@ -85,7 +86,7 @@ def _outputs(
 
 
 def _together(columns: int) -> int:
-    """How many outputs share a window: none are left over."""
+    """Returns how many outputs share a window: a divisor of the number of columns."""
     return max(count for count in range(1, TOGETHER + 1) if columns % count == 0)
 
 
@@ -114,6 +115,6 @@ def _layout(kernel: Array, stride: int, together: int) -> Array:
     return laid.reshape(rows * width * channels, together * features)
 
 
-def _lines(y: Array, together: int) -> Array:
+def _rows(y: Array, together: int) -> Array:
     """The output `[B, P, Q, F]` as `[B * P * Q / together, together * F]`."""
     return y.reshape(-1, together * y.shape[3])
