@@ -224,6 +224,6 @@ def test_packs_that_do_not_come_out_even_are_an_error():
 def test_a_discriminator_of_packs_starts_with_room_for_a_pack_and_scores_packs():
     gan = small_gan(discriminator=in_packs(linen(Plain()), 4))
     net = init(gan, KEY, {"image": IMAGES}).discriminator
-    assert net.params["Dense_0"]["kernel"].shape == (12, 5)
+    assert net.params["Dense_1"]["kernel"].shape == (12, 5)
     scores, _ = gan.discriminator.apply(net.params, {}, jnp.asarray(IMAGES), KEY, True)
     assert scores.shape == (2,)
