@@ -1,6 +1,7 @@
 """The three functions against XLA's own convolution and what JAX differentiates out of it."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -82,7 +83,8 @@ def test_the_method_depends_on_depth_type_and_platform(platform, dtype, channels
 
     def operations(function, *inputs) -> float:
         lowered = jax.jit(function).trace(*inputs).lower(lowering_platforms=(platform,))
-        return lowered.cost_analysis()["flops"]
+        costs: Any = lowered.cost_analysis()
+        return costs["flops"]
 
     for ours, definition, inputs in zip(
         functions(OURS, DEEP),
