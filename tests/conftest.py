@@ -12,9 +12,12 @@ from pathlib import Path
 # Also for the processes that tests start.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / "jaxgan-test-cache")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+# Compiling takes most of the time of small tests. Thorough runs set this to 0.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import jax  # noqa: E402  (reads the environment)
 import pytest  # noqa: E402
+from filelock import FileLock  # noqa: E402
 
 from jaxgan.devices import startup  # noqa: E402
 
@@ -26,12 +29,14 @@ assert jax.device_count() == 8  # and from here on, commands run in this process
 
 @pytest.fixture(scope="session")
 def mnist_dir(tmp_path_factory) -> str:
-    """A data directory in which MNIST is prepared."""
+    """A data directory in which MNIST is prepared, once for all workers."""
     from jaxgan.data.sources import open_source
 
-    root = str(tmp_path_factory.mktemp("mnist"))
-    open_source("mnist", image_size=None, default_size=28, data_dir=root)
-    return root
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "jaxgan-mnist"
+    with FileLock(f"{root}.lock"):
+        open_source("mnist", image_size=None, default_size=28, data_dir=str(root))
+    return str(root)
 
 
 @pytest.fixture

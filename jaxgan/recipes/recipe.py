@@ -60,7 +60,7 @@ class Recipe(ABC):
     log_every: Count  # steps between two lines of metrics
     sample_every: Count  # steps between two pictures of samples
     checkpoint_every: Count  # steps between two checkpoints
-    eval_every: Count | None = None  # steps between two evaluations of samples; none if not given
+    eval_every: Count | None = None  # steps between two evaluations of samples
     eval_num: Count = 2000  # samples in such an evaluation
     best_by: str = "fid"  # the metric by which the best checkpoint is kept
     grid: tuple[Count, Count]  # rows and columns of a picture of samples

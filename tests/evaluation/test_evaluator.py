@@ -176,7 +176,7 @@ def test_a_resumed_run_has_the_same_evaluations(stop, evaluated, here):
     ("words", "told"),
     [
         ("train mnist_mlp --eval-every 5 --best-by fud", "best_by 'fud' is not measured here"),
-        ("train mnist_mlp --eval-every 0", "eval_every must be at least 1"),
+        ("train mnist_mlp --eval-every 0", "eval_every must be a whole number"),
         ("population mnist_mlp --eval-every 5 --members 2", "evaluated afterwards"),
     ],
 )

@@ -39,12 +39,12 @@ def test_the_command_prints_a_table_and_writes_the_results(here, whole_run):
     [
         ("--metrics fid,fud", "no metric fud: choose from fid"),
         ("--metrics modes", "modes cannot be measured here"),
-        ("--features digit", "no features 'digit': choose of digits"),
+        ("--features digit", "--features must be digits or"),
         ("--features inception", "download https://"),
         ("--num 1", "num must be from 2"),
         ("--draws 0", "draws must be from 1"),
         ("--step 7", "no checkpoint of step 7"),
-        ("--best", "no sound checkpoint in"),
+        ("--best", "no best checkpoint"),
         ("--member 0", "is of one GAN"),
     ],
 )
