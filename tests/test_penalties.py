@@ -54,7 +54,7 @@ def test_penalties_of_a_linear_critic_and_their_gradients_are_those_of_its_slope
             np.testing.assert_allclose(gradient, slope, rtol=1e-9, atol=1e-12)
 
 
-@settings(derandomize=True, deadline=None, max_examples=20)
+@settings(derandomize=True, deadline=None, max_examples=8)
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 10))
 def test_zero_centred_penalties_of_a_quadratic_critic(seed, gamma):
     draw = np.random.default_rng(seed).normal

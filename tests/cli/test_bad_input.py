@@ -29,7 +29,7 @@ from jaxgan.rundir import loading as sampling
 from jaxgan.training.experiment import Experiment
 
 # Of command lines, and of configurations.
-examples = pytest.mark.parametrize("examples", [40, pytest.param(2500, marks=pytest.mark.slow)])
+examples = pytest.mark.parametrize("examples", [12, pytest.param(2500, marks=pytest.mark.slow)])
 NAMES = sorted(recipes())
 COMMANDS = {
     "sample": options.Sample,

@@ -365,6 +365,7 @@ def test_ctrl_c_in_any_command_gets_one_line(monkeypatch):
     assert (done.status, done.err) == (130, "jaxgan: stopped\n")
 
 
+@pytest.mark.slow
 def test_the_program_is_quiet_where_nobody_looks(here):
     words = ["train", "pattern_1010", "--steps", "20"]
     done = subprocess.run([*JAXGAN, *words], capture_output=True, text=True, timeout=300)

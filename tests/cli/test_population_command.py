@@ -62,6 +62,7 @@ def test_it_leaves_a_whole_directory(population):
     assert page.count("learning_rate=0.001") > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "member", [3, *[pytest.param(k, marks=pytest.mark.slow) for k in (0, 1, 2)]]
 )
@@ -94,6 +95,7 @@ def test_members_of_pattern_1010_are_their_solo_runs_but_for_rounding():
         close(np.load(last)[seed], np.load(f"{seed}/samples/{last.name}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [18, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_resumed_population_goes_on_bit_for_bit(stop, population):
     run, _ = population
@@ -105,6 +107,7 @@ def test_a_resumed_population_goes_on_bit_for_bit(stop, population):
         assert (Path("run") / name).read_bytes() == (run / name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_members_spread_over_devices_go_as_on_one(devices, population):
     run, _ = population
@@ -140,6 +143,7 @@ def test_members_are_sampled_one_by_one(population):
     assert not any(np.array_equal(images[0], other) for other in images[1:])
 
 
+@pytest.mark.slow
 def test_a_member_that_diverges_does_not_stop_the_others():
     words = [*TINY["mnist_mlp"], "--sweep", "learning_rate=0.001,1e38", "--members", "4"]
     done = command("population", "mnist_mlp", *words, "--steps", "8", "--out", "run")
@@ -188,6 +192,7 @@ def test_a_solo_run_has_no_members(whole_run):
     assert "is of one GAN" in done.err
 
 
+@pytest.mark.slow
 def test_an_experiment_draws_the_first_states_of_its_members(mnist_dir):
     recipe = MnistMlp(batch_size=4, latent_size=2, generator_widths=(4,), data="mnist@train[:9]")
     members = Members(2, {"beta1": (0.5, 0.9)})

@@ -93,6 +93,7 @@ def test_any_optimizer_trains_with_donation(name, both):
         assert not all(jax.tree.leaves(still)), role
 
 
+@pytest.mark.slow
 def test_a_line_search_is_given_the_loss_that_it_searches():
     gan = small_gan(
         generator=linen(Plain(3)),

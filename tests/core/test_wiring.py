@@ -177,6 +177,7 @@ def test_a_view_sees_what_an_update_keeps_and_moves():
     assert metrics["p"] == state.extra["probability"]
 
 
+@pytest.mark.slow
 def test_augmentation_does_not_depend_on_the_number_of_devices():
     gan = small_gan(generator=linen(Plain(3)), discriminator=linen(Plain()), view=flip)
     update = adapting(update_both(gan))

@@ -23,7 +23,9 @@ def mnist(spec: str, data_dir: str, image_size: int | None = None):
     return open_source(spec, image_size=image_size, default_size=64, data_dir=data_dir)
 
 
-@pytest.mark.parametrize(("split", "size"), [("train", 60_000), ("test", 10_000)])
+@pytest.mark.parametrize(
+    ("split", "size"), [pytest.param("train", 60_000, marks=pytest.mark.slow), ("test", 10_000)]
+)
 def test_decoded_bytes_are_the_published_ones(mnist_dir, split, size):
     images, labels = mnist(f"mnist@{split}", mnist_dir).read(range(size))
     assert images.shape == (size, 28, 28, 1)

@@ -60,6 +60,7 @@ def test_lines_of_the_transport_are_left_out_also_torn_ones():
     assert without_transport(f"{said}{said}1\n1\ndone: 3\n") == "done: 3\n"
 
 
+@pytest.mark.slow
 def test_two_processes_train_resume_and_verify_as_one_with_four_devices(here):
     first, second = finish(start("train", "mnist_mlp", *OPTIONS, "--steps", "18"))
     assert (first[0], second[0]) == (0, 0), (first, second)
@@ -85,6 +86,7 @@ def test_two_processes_train_resume_and_verify_as_one_with_four_devices(here):
     assert contents(Path("run")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_signal_to_one_process_ends_all_and_saves(told, here):
     children = start("train", "mnist_mlp", *OPTIONS, "--steps", "100000")

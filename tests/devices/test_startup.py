@@ -25,6 +25,7 @@ def compiled(caches: Path) -> set[str]:
     return {path.name for path in caches.glob("jaxgan/compiled/*/*-cache")}
 
 
+@pytest.mark.slow
 def test_a_second_start_compiles_nothing_anew_and_computes_the_same(here, caches):
     digests = []
     for run in ("a", "b"):
@@ -37,6 +38,7 @@ def test_a_second_start_compiles_nothing_anew_and_computes_the_same(here, caches
     assert digests[0] == digests[1]
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_made_is_done_without(here, caches):
     caches.write_text("no directory")
     done = process("train", "pattern_1010", *QUICK, "--out", "run")
@@ -44,6 +46,7 @@ def test_a_cache_that_cannot_be_made_is_done_without(here, caches):
     assert "Warning" not in done.err
 
 
+@pytest.mark.slow
 def test_a_cache_that_jax_was_told_of_is_used(here, caches, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(here / "own"))
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
@@ -105,6 +108,7 @@ def test_flags_in_a_file_stay_there(monkeypatch):
         startup.be_deterministic()
 
 
+@pytest.mark.slow
 def test_commands_have_small_loops_compiled_whole(here, monkeypatch):
     monkeypatch.delenv("XLA_FLAGS")
     done = process("train", "pattern_1010", *QUICK, "--out", "run")
@@ -113,6 +117,7 @@ def test_commands_have_small_loops_compiled_whole(here, monkeypatch):
     assert told == "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=32768"
 
 
+@pytest.mark.slow
 def test_a_deterministic_run_says_so_and_is_verified_as_one(here):
     done = process("train", "pattern_1010", *QUICK, "--out", "run", "--deterministic")
     assert done.status == 0, done.err

@@ -63,7 +63,7 @@ def some_slow(quick: int):
 
 
 @pytest.mark.parametrize("count", some_slow(8))
-@pytest.mark.parametrize("name", quick("mnist_dcgan", "mnist_mlp"))
+@pytest.mark.parametrize("name", quick("mnist_mlp"))
 def test_jit_over_a_mesh(name, count):
     result = on_a_mesh(name, count)
     assert len(result[0].step.devices()) == count
@@ -77,11 +77,12 @@ def test_pmap(name, count):
 
 
 @pytest.mark.parametrize("count", some_slow(2))
-@pytest.mark.parametrize("name", quick("mnist_dcgan"))
+@pytest.mark.parametrize("name", quick("mnist_mlp"))
 def test_shard_map(name, count):
     assert_same(name, numbers(by_shard_map(name, jax.devices()[:count])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [

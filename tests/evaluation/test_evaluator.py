@@ -17,7 +17,8 @@ from jaxgan.rundir.log import read_evaluations
 from jaxgan.util.errors import UserError
 
 SOME = MnistMlp(data="mnist@train[:400]", batch_size=8)
-EVALUATED = [*TINY["mnist_mlp"], *"--eval-every 10 --eval-num 16 --best-by coverage".split()]
+RECIPE = "gaussians_ring8"
+EVALUATED = [*TINY[RECIPE], *"--eval-every 10 --eval-num 20 --best-by coverage".split()]
 
 
 def test_real_examples_are_all_different_and_of_the_seed(mnist_dir):
@@ -31,6 +32,7 @@ def test_real_examples_are_all_different_and_of_the_seed(mnist_dir):
     assert (points.shape, points.dtype) == ((250, 2), np.float32)
 
 
+@pytest.mark.slow
 def test_a_generator_that_draws_real_examples_is_at_the_floor(mnist_dir):
     evaluate = Evaluator(SOME, num=100, data_dir=mnist_dir)
     others = real_examples(SOME, 300, 0, mnist_dir)[200:]
@@ -83,6 +85,7 @@ def test_features_suit_the_data(monkeypatch, tmp_path):
             fitting_extractor(recipe, shape)
 
 
+@pytest.mark.slow
 def test_the_protocol_tells_what_the_numbers_depend_on(mnist_dir):
     made = {}
     for size in (None, 14):
@@ -118,13 +121,12 @@ def test_any_features_will_do(mnist_dir):
 
 
 @pytest.fixture(scope="module")
-def evaluated(tmp_path_factory, mnist_dir) -> Path:
+def evaluated(tmp_path_factory) -> Path:
     """A run that was evaluated as it trained; only to be read."""
     run = tmp_path_factory.mktemp("evaluated") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("jaxgan.training.observers.write_report", lambda run: run)
-        words = [*EVALUATED, "--steps", "40", "--out", run, "--data-dir", mnist_dir]
-        done = command("train", "mnist_mlp", *words)
+        done = command("train", RECIPE, *EVALUATED, "--steps", "40", "--out", run)
     assert done.status == 0, done.err
     return run
 
@@ -132,7 +134,7 @@ def evaluated(tmp_path_factory, mnist_dir) -> Path:
 def test_training_records_evaluations_and_keeps_the_best(evaluated, here):
     lines = read_evaluations(evaluated)
     assert [line["step"] for line in lines] == [10, 20, 30, 40]
-    assert "16 generated, 16 of mnist train[:64]" in lines[0]["protocol"]
+    assert "20 generated, 20 " in lines[0]["protocol"]
     coverage = [line["metrics"]["coverage"] for line in lines]
     best = lines[int(np.argmax(coverage))]["step"]
     assert max(int(path.name) for path in (evaluated / "best").iterdir()) == best
@@ -161,7 +163,7 @@ def test_what_cannot_be_measured_does_not_stop_training(here, monkeypatch, caplo
 
 @pytest.mark.parametrize("stop", [14, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_resumed_run_has_the_same_evaluations(stop, evaluated, here):
-    train = ["train", "mnist_mlp", *EVALUATED, "--out", "run"]
+    train = ["train", RECIPE, *EVALUATED, "--out", "run"]
     assert command(*train, "--steps", str(stop)).status == 0
     assert command(*train, "--steps", "40", "--resume").status == 0
     assert read_evaluations(here / "run") == read_evaluations(evaluated)

@@ -14,6 +14,7 @@ from jaxgan.report.page import write_report
 from jaxgan.rundir import loading as sampling
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_writes_the_results(here, whole_run):
     run = copy(whole_run("mnist_mlp"), here / "run")
     words = ["evaluate", run, "--num", "32", "--draws", "2"]
@@ -32,6 +33,18 @@ def test_the_command_prints_a_table_and_writes_the_results(here, whole_run):
     assert command(*words, "--seed", "1").out != done.out
     few = command(*words, "--metrics", "fid,classes", "--step", "30")
     assert [row.split()[0] for row in few.out.splitlines()[1:-1]] == ["fid", "classes", "class_kl"]
+
+
+def test_points_are_evaluated_in_a_table_and_a_file(here, whole_run):
+    run = copy(whole_run("gaussians_ring8"), here / "run")
+    done = command("evaluate", run, "--num", "32", "--draws", "2", "--metrics", "fid,modes")
+    assert done.status == 0, done.err
+    heads, *rows, _ = done.out.splitlines()
+    assert heads.split() == "metric value 95% interval of real examples".split()
+    names = [row.split()[0] for row in rows]
+    assert names == ["fid", "modes", "high_quality", "mode_kl"]
+    written = json.loads((run / "evaluation.json").read_text())
+    assert [record["metric"] for record in written["results"]] == names
 
 
 @pytest.mark.parametrize(
@@ -78,6 +91,7 @@ def population(tmp_path_factory, mnist_dir) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_all_members_of_a_population_are_evaluated_and_summarized(population, here):
     run = copy(population, here / "run")
     words = ["evaluate", run, "--num", "32"]
@@ -123,6 +137,7 @@ def test_draws_share_no_samples_whatever_the_seeds(whole_run, here, monkeypatch)
     assert len(points) == 3 * 2 * 20
 
 
+@pytest.mark.slow
 def test_samples_of_a_gan_that_diverged_are_refused(population):
     for name in ("evaluate", "sample"):
         done = command(name, population, "--num", "32", "--member", "3")

@@ -13,6 +13,7 @@ import sys
 
 import jax
 import numpy as np
+import pytest
 
 from jaxgan import data, init, make_step, sample
 from jaxgan.features import digits, extract
@@ -57,6 +58,7 @@ def distances(seed: int, steps: list[int], data_dir: str | None = None) -> list[
     return found
 
 
+@pytest.mark.slow
 def test_a_short_run_comes_as_close_to_digits_as_measured(mnist_dir):
     (distance,) = distances(0, [STEPS], mnist_dir)
     assert 52 < distance < 68

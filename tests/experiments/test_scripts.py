@@ -7,6 +7,7 @@ from types import ModuleType
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from PIL import Image
 from runs import digest
 
@@ -40,6 +41,7 @@ def batch_of(n: int) -> dict[str, jax.Array]:
     return {"image": jax.random.uniform(KEY, (n, 28, 28, 1)), "label": jnp.arange(n) % 10}
 
 
+@pytest.mark.slow
 def test_own_loop_goes_on_where_it_stopped(here, capsys):
     main = script("own_loop").main
     whole = main(4, batch_size=8, saved=Path("whole"))
@@ -71,6 +73,7 @@ def test_wgan_gp_draws_latents_for_each_critic_step(here, monkeypatch):
     assert counts == [2 * 5, 2]
 
 
+@pytest.mark.slow
 def test_conditional_shows_labels_to_both_players(here):
     conditional = script("conditional")
     state = conditional.main(2, batch_size=8)
@@ -91,6 +94,7 @@ def test_conditional_shows_labels_to_both_players(here):
     assert scores.shape == (10,) and np.abs(scores - others).min() > 0
 
 
+@pytest.mark.slow
 def test_acgan_pays_for_wrong_classes(here, capsys):
     acgan = script("acgan")
     state = acgan.main(2, batch_size=8)
@@ -102,6 +106,7 @@ def test_acgan_pays_for_wrong_classes(here, capsys):
     np.testing.assert_allclose(paid, [0, 0, 100], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_adaptive_augmentation_moves_its_probability(here):
     ada = script("adaptive_augmentation")
     state = ada.main(3, target=-2.0, batch_size=8)  # any D is surer than that
@@ -127,6 +132,7 @@ def test_augmentation_changes_images_with_its_probability():
     assert (augment(images[:8], KEY, 1.0) == augment(images, KEY, 1.0)[:8]).all()
 
 
+@pytest.mark.slow
 def test_cyclegan_keeps_earlier_fakes(here):
     cyclegan = script("cyclegan_points")
     state = cyclegan.main(3, batch_size=8)

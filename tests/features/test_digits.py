@@ -31,6 +31,7 @@ def held_out(mnist_dir):
     return np.asarray(feed.arrays["image"]), np.asarray(feed.arrays["label"])
 
 
+@pytest.mark.slow
 def test_the_shipped_weights_know_at_least_994_of_1000_test_images(held_out):
     images, labels = held_out
     extractor = digits.load()

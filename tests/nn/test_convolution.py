@@ -24,6 +24,7 @@ from jaxgan.nn.convolution.bilinear import (
 OURS = Method(convolve, transpose, correlate)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SHAPES, ids=str)
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["convolve", "transpose", "correlate"])
 @pytest.mark.parametrize("channels", [1, 3])
@@ -34,7 +35,7 @@ def test_values_and_gradients_of_two_orders_at_the_corners(case, which, channels
         check_bilinear(functions(OURS, case)[which], reference(case)[which], *inputs)
 
 
-@settings(derandomize=True, deadline=None, max_examples=10)
+@settings(derandomize=True, deadline=None, max_examples=6)
 @given(cases(), st.sampled_from([0, 1, 2]), st.sampled_from([1, 3]))
 def test_values_and_gradients_of_two_orders(case, which, channels):
     with jax.enable_x64(True):
@@ -43,7 +44,7 @@ def test_values_and_gradients_of_two_orders(case, which, channels):
         check_bilinear(functions(OURS, case)[which], reference(case)[which], *inputs)
 
 
-@settings(derandomize=True, deadline=None, max_examples=20)
+@settings(derandomize=True, deadline=None, max_examples=8)
 @given(cases())
 def test_the_three_are_one_trilinear_form(case):
     @jax.jit
@@ -99,6 +100,7 @@ def test_the_method_depends_on_depth_type_and_platform(platform, dtype, channels
 CASE = Case((6, 5), (3, 2), 2, ((1, 1), (0, 1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["convolve", "transpose", "correlate"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_gradients_under_vmap_and_scan(which, channels):

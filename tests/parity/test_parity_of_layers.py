@@ -18,7 +18,7 @@ from jaxgan.nn.layers import Conv, ConvTranspose, Dropout, FanInDense, batch_nor
 
 SEEDS = st.integers(0, 2**32 - 1)
 FEW = st.integers(1, 4)  # examples, channels
-compiled = settings(max_examples=30, deadline=None)  # each new shape is compiled
+compiled = settings(max_examples=10, deadline=None)  # each new shape is compiled
 
 
 @pytest.fixture(scope="module", autouse=True)

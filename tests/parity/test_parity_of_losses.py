@@ -17,7 +17,7 @@ from jaxgan import losses
 from jaxgan.recipes.mnist_dcgan_bn import LOSS as DCGAN_BN_LOSS
 
 Row = Callable[[Tensor], Tensor]
-compiled = settings(max_examples=40, deadline=None)  # each new shape is compiled
+compiled = settings(max_examples=12, deadline=None)  # each new shape is compiled
 
 
 def against(target: float, function: Callable[..., Tensor]) -> Row:

@@ -26,7 +26,7 @@ slow = pytest.mark.slow
     [
         ("pattern_1010", ITERATIONS),
         # XLA is slow at convolutions in float64 on a CPU.
-        *[(name, 2) for name in ("mnist_mlp", "mnist_conv", "mnist_dcgan", "mnist_dcgan_bn")],
+        *[(name, 2) for name in ("mnist_mlp", "mnist_conv")],
         *[
             pytest.param(name, ITERATIONS, marks=slow)
             for name in ("mnist_mlp", "mnist_conv", "mnist_dcgan", "mnist_dcgan_bn")

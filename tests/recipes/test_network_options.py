@@ -30,6 +30,7 @@ def one_step(name: str, dtype: str):
     return state, jax.jit(jaxgan.make_step(recipe.update(gan)))(state, batch, KEY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOME)
 def test_losses_and_gradients_of_bfloat16_are_near_those_of_float32(name):
     state, (expected_state, expected) = one_step(name, "float32")

@@ -16,6 +16,7 @@ KEY = jax.random.key(0)  # which these batches do not use
 RECIPE = StackedMnist(batch_size=100)
 
 
+@pytest.mark.slow
 def test_the_modes_of_real_examples_are_counted(mnist_dir):
     images = real_examples(RECIPE, 600, 0, mnist_dir)
     assert images.shape == (600, 28, 28, 3)
@@ -39,6 +40,7 @@ def test_the_features_are_those_of_each_channel(mnist_dir):
     np.testing.assert_allclose(features, np.concatenate(parts, axis=1), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_trains_and_is_evaluated(here):
     words = [*TINY["mnist_dcgan"], "--steps", "4", "--out", "run"]
     assert command("train", "stacked_mnist", *words).status == 0
@@ -51,6 +53,7 @@ def test_it_trains_and_is_evaluated(here):
     ]
 
 
+@pytest.mark.slow
 def test_it_trains_on_packs(here):
     words = [*TINY["mnist_dcgan"], "--packing", "2", "--steps", "2", "--out", "run"]
     assert command("train", "stacked_mnist", *words).status == 0

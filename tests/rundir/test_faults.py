@@ -36,6 +36,7 @@ def assert_one_line(done: Result, *told: str) -> None:
     assert all(words in line for words in told), line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [60, 300])
 def test_a_full_disk_ends_a_run_in_a_line_and_space_lets_it_go_on(size, here, whole_run):
     with mounted(here / "disk", f"size={size}k") as disk:
@@ -47,6 +48,7 @@ def test_a_full_disk_ends_a_run_in_a_line_and_space_lets_it_go_on(size, here, wh
         assert result_of(disk / "run") == result_of(whole_run("mnist_mlp"))
 
 
+@pytest.mark.slow
 def test_files_that_may_not_grow_large_enough_are_named(here):
     words = ["train", "mnist_mlp", "--data", "mnist@train[:64]", "--batch-size", "8"]
     done = subprocess.run(

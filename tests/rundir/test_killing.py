@@ -86,6 +86,7 @@ def interrupt(recipe: str, here: Path, number: int, moments: list[str]) -> Count
     return hit
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_bit_for_bit(here):
     hit = interrupt("pattern_1010", here, signal.SIGKILL, MOMENTS[1:2])
     assert hit["half a save"] >= 1

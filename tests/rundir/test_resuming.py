@@ -332,6 +332,7 @@ def scores(monkeypatch):
     monkeypatch.setattr("jaxgan.training.monitor.Evaluator", Scores)
 
 
+@pytest.mark.slow
 def test_best_agrees_with_the_evaluations_wherever_a_run_dies(here, scores):
     whole, run = here / "whole", here / "run"
     train(EVALUATED, whole)
@@ -347,6 +348,7 @@ def test_best_agrees_with_the_evaluations_wherever_a_run_dies(here, scores):
     assert len(steps_of(run, BEST)) <= len(steps_of(run)) + 1
 
 
+@pytest.mark.slow
 def test_best_is_there_also_after_damage_that_takes_a_run_far_back(here, scores):
     run = here / "run"
     train(EVALUATED, run)

@@ -62,6 +62,7 @@ def test_only_one_process_trains_in_a_directory(long_run, here):
     assert command("verify", "run", "--steps", "100").out == "reproduced: 10 of 10 points\n"
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_no_lock(long_run, here):
     done = command(*NEW, "--resume")
     assert done.status == 2
@@ -72,6 +73,7 @@ def test_a_killed_process_leaves_no_lock(long_run, here):
     assert newest(here / "run") == steps
 
 
+@pytest.mark.slow
 def test_of_two_new_runs_in_one_directory_one_trains(here):
     both = [begin(2000), begin(2000)]
     first, second = sorted(map(ended, both), key=lambda done: done.status)
@@ -96,6 +98,7 @@ def unchangeable(folder: Path):
         subprocess.run(["chattr", "-R", "-i", folder], capture_output=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_directory_that_becomes_read_only_ends_a_run_in_a_line(long_run, here):
     with unchangeable(here / "run"):
         done = ended(long_run)
