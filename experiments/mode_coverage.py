@@ -160,7 +160,7 @@ def train(recipe: Gaussians, method: Method, seeds: Array, steps: int) -> Array:
 
     @jax.jit
     def run(keys):
-        example = {"image": jnp.zeros((1, 2))}
+        example = {"image": jnp.zeros((recipe.batch_size, 2))}
         states = population.init(gan, jax.vmap(lambda key: stream(key, "init"))(keys), example)
         states, _ = jaxgan.run_steps(step, states, jnp.arange(steps // times), keys)
         keys = jax.vmap(lambda key: stream(key, "sample"))(keys)

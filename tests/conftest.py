@@ -6,7 +6,7 @@ And what tests of several rooms share: MNIST, prepared once, and short runs of a
 import importlib.util
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Also for the processes that tests start.
@@ -25,6 +25,13 @@ startup.compile_small_loops_whole()  # as the commands do
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 assert jax.device_count() == 8  # and from here on, commands run in this process cannot change it
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs() -> Iterator[None]:
+    """Drops the compiled programs of a file after it: all of them would take gigabytes."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import difflib
 import gc
-import inspect
 import io
 import logging
 import math
@@ -390,10 +389,7 @@ def _recipes(words: list[str]) -> None:
 def _recipe_table() -> str:
     from jaxgan.recipes import recipes
 
-    first, *others = [
-        (name, inspect.cleandoc(kind.__doc__ or "").partition("\n")[0])
-        for name, kind in recipes().items()
-    ]
+    first, *others = [(name, kind.summary()) for name, kind in recipes().items()]
     return as_text(first, others)
 
 

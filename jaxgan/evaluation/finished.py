@@ -102,9 +102,7 @@ def evaluate(
     for index, gan in enumerate(gans):
         try:
             evaluated.append(evaluate_one(gan))
-        except (
-            UserError
-        ) as error:  # due to the samples: the real examples were fine
+        except UserError as error:  # due to the samples: the real examples were fine
             logger.warning("member %d is left out: %s", index, error)
             evaluated.append(None)
         logger.info("%d of %d members", index + 1, len(gans))

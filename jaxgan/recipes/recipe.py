@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, fields
 from functools import cache
-from inspect import get_annotations
+from inspect import get_annotations, getdoc
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_origin, get_type_hints
 
@@ -95,6 +95,12 @@ class Recipe(ABC):
             raise UserError(
                 f"microbatch must divide the batch size {self.batch_size}, not {self.microbatch}"
             )
+
+    @classmethod
+    def summary(cls) -> str:
+        """Returns the first line of the docstring; "" if there is only the one of dataclasses."""
+        text = getdoc(cls) or ""
+        return "" if text.startswith(f"{cls.__name__}(") else text.partition("\n")[0]
 
     def network(self, module: nn.Module) -> Network:
         """Makes a network that computes as `dtype` and `microbatch` say.

@@ -129,7 +129,7 @@ class Checkpoints:
         if not is_main_process():
             return
         self.wait()
-        step, state = steps_done(state), local_copy(state)
+        step, state = steps_done(state), _of_this_process(state)
         if self._here and not self._path.is_dir():
             raise CannotSave(
                 f"{self._path} was moved or removed while the run trained, with all checkpoints: "
@@ -359,6 +359,16 @@ def _reason(error: Exception) -> str:
     if code := re.search(r"os_error_code='(\d+)'", str(error)):  # at the end of much else
         return os.strerror(int(code[1]))
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _of_this_process(tree: Any) -> Any:
+    """Takes this process's copy of a state; of several processes, Orbax wants NumPy arrays."""
+    tree = local_copy(tree)
+    if jax.process_count() == 1:
+        return tree
+    return jax.tree.map(
+        lambda x: x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else np.asarray(x), tree
+    )
 
 
 def _plain(tree: Any) -> Any:

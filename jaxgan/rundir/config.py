@@ -44,7 +44,7 @@ def describe(
     return Config(
         recipe=recipe.name,
         source=source_of(type(recipe)),
-        description=(recipe.__doc__ or "").partition("\n")[0],
+        description=recipe.summary(),
         hyperparameters=asdict(recipe),
         seed=seed,
         members=members,

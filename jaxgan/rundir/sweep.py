@@ -31,6 +31,9 @@ class Members:
         for name, number in (("members", self.count), ("at_once", self.at_once)):
             if number is not None and not 1 <= number <= MOST:
                 raise UserError(f"{name} must be from 1 to {MOST}, not {number}")
+        for name, values in self.sweep.items():
+            if not values:
+                raise UserError(f"the sweep of {name} has no values")
         if self.count % len(self.settings):
             fit = -(-self.count // len(self.settings)) * len(self.settings)
             raise UserError(

@@ -9,7 +9,7 @@ from runs import command
 from jaxgan.cli.main import COMMANDS
 from jaxgan.recipes import recipes
 
-ALL = sorted(recipes())
+ALL = [name for name, kind in recipes().items() if kind.__module__.startswith("jaxgan.")]
 
 
 @pytest.fixture
@@ -35,7 +35,8 @@ def test_help_names_every_command(words):
 def test_help_of_train_names_every_recipe(command):
     text = helped(command, "--help")
     assert text.startswith(f"usage: jaxgan {command} RECIPE")
-    assert [line.split()[0] for line in text.splitlines()[2:-2]] == ALL
+    listed = [line.split()[0] for line in text.splitlines()[2:-2]]
+    assert [name for name in listed if name in ALL] == ALL
 
 
 @pytest.mark.parametrize("recipe", ALL)
@@ -91,7 +92,7 @@ def test_the_version_is_printed():
 
 def test_recipes_are_listed_with_a_line_each():
     lines = command("recipes").out.splitlines()
-    assert [line.split()[0] for line in lines] == ALL
+    assert [name for name in (line.split()[0] for line in lines) if name in ALL] == ALL
     assert all(len(line) < 110 and line.endswith(".") for line in lines)
 
 

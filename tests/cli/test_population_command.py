@@ -163,7 +163,7 @@ def test_a_member_that_diverges_does_not_stop_the_others():
         ("population mnist_mlp --members 0", "members must be from 1"),
         ("population mnist_mlp --members 3 --sweep lr=1,2", "choose --members 4"),
         ("population mnist_mlp --sweep latent_size=1,2", "cannot sweep 'latent_size'"),
-        ("population mnist_mlp --sweep lr=0.1,-1", "learning_rate must be a positive number"),
+        ("population mnist_mlp --sweep lr=0.1,-1", "learning_rate must be a number > 0"),
         ("population mnist_mlp --members 3 --devices 2", "3 members cannot be spread over 2"),
         ("population mnist_dcgan_bn --sweep norm_time=10,20", "program itself depends on it"),
         ("population mnist_mlp --distributed", "distributed"),
@@ -213,7 +213,7 @@ def test_a_config_that_sweeps_what_cannot_be_is_damaged(sweep, population, here)
     config = json.loads((run / "config.json").read_text())
     config["members"]["sweep"] = sweep
     (run / "config.json").write_text(json.dumps(config))
-    for words in (["sample", "run", "--member", "0"], ["report", "run"], ["verify", "run"]):
+    for words in (["sample", "run", "--member", "0"], ["evaluate", "run"], ["verify", "run"]):
         done = command(*words)
         assert (done.status, done.out) == (2, "")
         (line,) = done.err.splitlines()

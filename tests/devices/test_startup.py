@@ -127,7 +127,7 @@ def test_a_deterministic_run_says_so_and_is_verified_as_one(here):
 
 
 def test_a_process_gets_as_many_virtual_devices_as_it_asks_for():
-    program = "from jaxgan import startup; startup.use_devices(3)\nimport jax; "
+    program = "from jaxgan.devices import startup; startup.use_devices(3)\nimport jax; "
     program += "print(jax.device_count()); startup.use_devices(5); print(jax.device_count())"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60

@@ -137,7 +137,7 @@ def test_what_pytorch_saved_is_imported(weights, tmp_path, monkeypatch):
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / "weights.pth"
     told = f"cannot import {path}: "
-    with pytest.raises(UserError, match=told + "No such file"):
+    with pytest.raises(UserError, match=told + "there is no such file"):
         inception.import_inception(path)
     path.write_bytes(b"not at all")
     with pytest.raises(UserError, match=told + "it holds more than tensors, or is no file"):

@@ -11,6 +11,7 @@ from runs import TINY, command
 from tiny_systems import FIELDS, NAMES, SHAPES, make_recipe
 
 import jaxgan
+from jaxgan.recipes import find_recipe
 from jaxgan.rundir import read_metrics
 from jaxgan.types import DataSpec
 from jaxgan.util.errors import UserError
@@ -64,7 +65,7 @@ def test_both_are_options(here):
 
 def test_other_types_are_refused(here):
     with pytest.raises(UserError, match="float16"):
-        make_recipe("mnist_mlp", dtype="float16")
+        find_recipe("mnist_mlp").check_values({"dtype": "float16"})
     done = command("train", "mnist_mlp", "--dtype", "int8")
     assert (done.status, done.out) == (2, "")
     assert len(done.err.splitlines()) == 1

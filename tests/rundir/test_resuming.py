@@ -13,11 +13,12 @@ import pytest
 from runs import command, contents, copy, result_of
 from test_checkpoints import DAMAGES
 
+from jaxgan.core.state import GANState
 from jaxgan.core.updates import Update
 from jaxgan.evaluation.evaluator import Evaluated
 from jaxgan.metrics import Protocol, Result
 from jaxgan.recipes.pattern_1010 import Pattern1010
-from jaxgan.rundir import BEST, load, read_evaluations, read_metrics, sample_path
+from jaxgan.rundir import BEST, Checkpoints, load, read_evaluations, read_metrics, sample_path
 from jaxgan.rundir.directory import find_samples
 from jaxgan.rundir.resuming import best_at, rewind
 from jaxgan.training import Observer, train
@@ -414,11 +415,9 @@ def test_rewinding_leaves_what_an_uninterrupted_run_has_at_that_step(
 
 
 def test_the_best_until_each_checkpoint_is_kept(tmp_path):
-    class Saved:
-        def steps(self):
-            return [10, 20, 30]
-
-    keep = best_at(Saved())  # pyright: ignore[reportArgumentType]
+    for step in (10, 20, 30):
+        (tmp_path / str(step)).mkdir()
+    keep = best_at(Checkpoints(tmp_path, GANState(jnp.zeros((), int), {}, {}, {})))
     assert set(keep([2])) == {2}
     assert set(keep([2, 6, 12, 14])) == {6, 14}
     assert set(keep([6, 14, 22, 28, 35, 36])) == {6, 14, 28, 36}
