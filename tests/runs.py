@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import pytest
 
 from jaxgan.cli import main
 from jaxgan.core.state import GANState
@@ -39,6 +40,13 @@ TINY = {
     ],
     "mnist_dcgan_bn": [*EVERY, *IMAGES, *WIDE, *"--discriminator-channels 1 4".split()],
 }
+
+
+# A vector and an image recipe; the slow tests take all.
+EACH = [
+    pytest.param(name, marks=() if name in ("pattern_1010", "mnist_mlp") else pytest.mark.slow)
+    for name in sorted(TINY)
+]
 
 
 class Result(NamedTuple):

@@ -196,6 +196,7 @@ class Saving(Observer):
         self._checkpoints.save(state)
 
     def _diverged(self, what: str, value: object, step: int) -> Diverged:
+        self._checkpoints.wait()
         saved = self._checkpoints.steps()
         good = f"the last good checkpoint is step {saved[-1]}" if saved else "nothing was saved"
         return Diverged(

@@ -15,6 +15,7 @@ def compare(*words: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_methods_are_compared_over_seeds(here):
     words = "--sets ring --methods packing2 wgan_gp --seeds 2 --steps 1000".split()
     done = compare(*words, "--batch-size", "16", "--first-seed", "3")

@@ -85,7 +85,7 @@ def test_patterns_are_drawn_as_numbers(here, whole_run):
     for out in ("a.png", "folder"):
         done = command("sample", run, "--out", out)
         assert done.status == 2
-        told = f"these samples are vectors, no images: give a .npz instead of {out}"
+        told = f"these samples are vectors, not images: give a .npz instead of {out}"
         assert done.err == f"jaxgan: {told}\n"
 
 
@@ -103,9 +103,9 @@ def test_patterns_are_drawn_as_numbers(here, whole_run):
             "no checkpoint of step -1 in run/checkpoints; there are: 10, 20, 30, 40",
         ),
         (["--out", "a.jpg"], "cannot write a.jpg: give a .png, a .npz or a folder"),
-        (["--out", "file"], "file: File exists"),
-        (["--out", "file/a.png"], "file: File exists"),
-        (["--out", ""], "one of the arguments of jaxgan sample is empty"),
+        (["--out", "file"], "file: File exists (mend that, then run again)"),
+        (["--out", "file/a.png"], "file: File exists (mend that, then run again)"),
+        (["--out", ""], "one of the arguments is empty"),
     ],
 )
 def test_samples_that_cannot_be_had(words, told, here, whole_run):
@@ -120,7 +120,7 @@ def test_samples_that_cannot_be_had(words, told, here, whole_run):
 def test_a_run_without_checkpoints_has_no_samples(tmp_path, whole_run):
     run = copy(whole_run("pattern_1010"), tmp_path / "run")
     shutil.rmtree(run / "checkpoints")
-    with pytest.raises(UserError, match="no sound checkpoint in"):
+    with pytest.raises(UserError, match="holds no checkpoint"):
         sampling.load(run)
 
 

@@ -1,13 +1,13 @@
 import json
 
 import pytest
-from runs import TINY, command, contents, copy
+from runs import EACH, TINY, command, contents, copy
 
 from jaxgan.rundir.log import read_metrics
 from jaxgan.training.verify import verify
 
 
-@pytest.mark.parametrize("recipe", sorted(TINY))
+@pytest.mark.parametrize("recipe", EACH)
 def test_a_run_is_reproduced_and_left_as_it_is(recipe, here, whole_run, mnist_dir):
     run = whole_run(recipe)
     before = contents(run)
@@ -55,6 +55,7 @@ def test_nothing_to_compare_is_said(words, here, whole_run):
     assert len(done.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_run_on_several_devices_is_repeated_on_as_many(here):
     words = [*TINY["mnist_mlp"], "--steps", "8", "--out", "run", "--devices", "4"]
     assert command("train", "mnist_mlp", *words).status == 0
