@@ -13,7 +13,7 @@ import pytest
 from runs import command, contents, copy, result_of
 from test_checkpoints import DAMAGES
 
-from jaxgan.core.state import GANState
+from jaxgan.core.state import GANState, TrainState
 from jaxgan.core.updates import Update
 from jaxgan.evaluation.evaluator import Evaluated
 from jaxgan.metrics import Protocol, Result
@@ -417,7 +417,8 @@ def test_rewinding_leaves_what_an_uninterrupted_run_has_at_that_step(
 def test_the_best_until_each_checkpoint_is_kept(tmp_path):
     for step in (10, 20, 30):
         (tmp_path / str(step)).mkdir()
-    keep = best_at(Checkpoints(tmp_path, GANState(jnp.zeros((), int), {}, {}, {})))
+    net = TrainState({}, {}, ())
+    keep = best_at(Checkpoints(tmp_path, GANState(jnp.zeros((), int), net, net, {})))
     assert set(keep([2])) == {2}
     assert set(keep([2, 6, 12, 14])) == {6, 14}
     assert set(keep([6, 14, 22, 28, 35, 36])) == {6, 14, 28, 36}
