@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import optax
 import tyro
 
@@ -48,7 +49,7 @@ def system(steps: int) -> tuple[jaxgan.GAN, jaxgan.Update]:
     weight = optax.cosine_decay_schedule(10.0, steps, alpha=0.1)
 
     def train_critic(step: jax.Array) -> jaxgan.Update:
-        penalized = replace(gan, penalty=penalties.gradient_penalty(weight(step)))
+        penalized = replace(gan, penalty=penalties.gradient_penalty(jnp.asarray(weight(step))))
         return jaxgan.repeat(jaxgan.update_discriminator(penalized), CRITIC_STEPS)
 
     update = jaxgan.chain(

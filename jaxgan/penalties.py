@@ -74,7 +74,7 @@ def gradient_penalty(weight: Scalar = 10.0) -> Penalty:
         # The root has no gradient at 0, so what is flat gets 0, not NaN.
         rising = squares > 0
         norms = jnp.where(rising, jnp.sqrt(jnp.where(rising, squares, 1)), 0)
-        return (norms - 1) ** 2 * weight
+        return weight * (norms - 1) ** 2
 
     return penalty
 

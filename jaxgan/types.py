@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from jax import Array
-from jax.typing import ArrayLike
 from jaxtyping import Float, Key
 
 PyTree = Any  # nested dicts, tuples and dataclasses of arrays
@@ -18,7 +17,7 @@ Images = Float[Array, "B ..."]  # in the recipe's value range
 Latents = Float[Array, "B Z"]
 Scores = Float[Array, "B"]  # unbounded: logits or critic values
 PerSample = Float[Array, "B"]
-Scalar = ArrayLike  # one number, which may be traced, as those of a schedule or a sweep are
+Scalar = float | Array  # one number, which may be traced, as those of a schedule or a sweep are
 
 Batch = Mapping[str, Array]  # "image": Images, and "label": Int[Array, "B"] where the data has them
 Metrics = dict[str, Array]  # scalars
