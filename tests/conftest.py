@@ -12,7 +12,7 @@ from pathlib import Path
 # Also for the processes that tests start.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / "jaxgan-test-cache")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-# Compiling takes most of the time of small tests. Thorough runs set this to 0.
+# Compiling takes most of the time of small tests. 0 tests programs as users get them.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import jax  # noqa: E402  (reads the environment)

@@ -31,6 +31,7 @@ slow = pytest.mark.slow
             pytest.param(name, ITERATIONS, marks=slow)
             for name in ("mnist_mlp", "mnist_conv", "mnist_dcgan", "mnist_dcgan_bn")
         ],
+        *[pytest.param(name, 2, marks=slow) for name in ("mnist_dcgan", "mnist_dcgan_bn")],
     ],
 )
 def test_float64_agrees_after_every_iteration(name, iterations):
