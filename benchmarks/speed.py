@@ -62,7 +62,9 @@ class Worker:
             text=True,
             env={
                 **os.environ,
-                "PYTHONPATH": str(script.parents[1]),  # the checkout that the script is of
+                "PYTHONPATH": os.pathsep.join(  # first the checkout that the script is of
+                    [str(script.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+                ),
                 "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # the workers share a GPU's memory
             },
         )

@@ -46,13 +46,13 @@ def descend(network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) 
 
 
 def pattern_1010(system: System, images: Tensor) -> None:
-    low = torch.tensor([0.8, 0, 0.8, 0])
+    low = torch.tensor([0.8, 0, 0.8, 0], device=DEVICE)
     descend(
         system.discriminator,
         system.optimizer_d,
-        system.loss_real(system.discriminator(low + 0.2 * torch.rand(1, 4))),
+        system.loss_real(system.discriminator(low + 0.2 * torch.rand(1, 4, device=DEVICE))),
     )
-    constant = torch.full((1, 1), 0.5)
+    constant = torch.full((1, 1), 0.5, device=DEVICE)
     with torch.no_grad():
         fakes = system.generator(constant)
     descend(system.discriminator, system.optimizer_d, system.loss_fake(system.discriminator(fakes)))
@@ -60,24 +60,24 @@ def pattern_1010(system: System, images: Tensor) -> None:
 
 
 def shared_latents(system: System, images: Tensor) -> None:
-    fakes = system.generator(torch.randn(BATCH, 100))
+    fakes = system.generator(torch.randn(BATCH, 100, device=DEVICE))
     step_d(system, images, fakes)
     step_g(system, fakes)
 
 
 def fresh_latents(system: System, images: Tensor) -> None:
     with torch.no_grad():
-        fakes = system.generator(2 * torch.rand(BATCH, 96) - 1)
+        fakes = system.generator(2 * torch.rand(BATCH, 96, device=DEVICE) - 1)
     step_d(system, images, fakes)
-    step_g(system, system.generator(2 * torch.rand(BATCH, 96) - 1))
+    step_g(system, system.generator(2 * torch.rand(BATCH, 96, device=DEVICE) - 1))
 
 
 def two_of_each(system: System, images: Tensor) -> None:
     for part in images.split(BATCH):
         with torch.no_grad():
-            fakes = system.generator(2 * torch.rand(BATCH, 100) - 1)
+            fakes = system.generator(2 * torch.rand(BATCH, 100, device=DEVICE) - 1)
         step_d(system, part, fakes)
-    latents = 2 * torch.rand(BATCH, 100) - 1
+    latents = 2 * torch.rand(BATCH, 100, device=DEVICE) - 1
     for _ in range(2):
         step_g(system, system.generator(latents))
 

@@ -1,6 +1,6 @@
 """AC-GAN on MNIST: D returns a score and class logits, and both players pay for wrong classes.
 
-    python experiments/acgan.py [--steps 1500] [--out acgan.png]
+    python experiments/acgan.py [--steps 3000] [--out acgan.png]
 
 The adversarial loss looks at the score; the cross-entropy of the logits is a term of either player.
 The picture has a row for each class, and the share of digits that the package's digit network,
@@ -78,7 +78,7 @@ def system() -> jaxgan.GAN:
 
 
 def main(
-    steps: int = 1500, batch_size: int = 64, seed: int = 0, out: Path = Path("acgan.png")
+    steps: int = 3000, batch_size: int = 64, seed: int = 0, out: Path = Path("acgan.png")
 ) -> jaxgan.GANState:
     """Trains, prints metrics, draws ten digits of each class and has them read."""
     gan = system()

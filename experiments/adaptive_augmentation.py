@@ -1,4 +1,4 @@
-"""Adaptive discriminator augmentation: a GAN from 1,000 digits that D cannot learn by heart.
+"""Adaptive discriminator augmentation: a GAN from 250 digits that D cannot learn by heart.
 
     python experiments/adaptive_augmentation.py [--steps 3000] [--target 0.6] [--out ada.png]
 
@@ -110,7 +110,7 @@ def main(
     gan, update = system(target)
     step = jax.jit(jaxgan.make_step(update), donate_argnums=0)
     key = jax.random.key(seed)
-    feed = data.load("mnist@train[:1000]", batch_size=batch_size, seed=seed)
+    feed = data.load("mnist@train[:250]", batch_size=batch_size, seed=seed)
     state = jaxgan.init(gan, stream(key, "init"), next(data.batches(feed, key, 0, 1)), update)
     history = []
     for number, batch in enumerate(data.batches(feed, key, 0, steps), start=1):

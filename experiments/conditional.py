@@ -1,6 +1,6 @@
 """A conditional GAN on MNIST: labels, a projection discriminator, spectral norm.
 
-    python experiments/conditional.py [--steps 1500] [--out conditional.png]
+    python experiments/conditional.py [--steps 3000] [--out conditional.png]
 
 Labels reach G as part of its inputs, and D as part of what it is shown. The picture has a row for
 each class and the same latents in each column.
@@ -71,8 +71,8 @@ def system() -> jaxgan.GAN:
     return jaxgan.GAN(
         generator=jaxgan.linen(Generator()),
         discriminator=jaxgan.linen(Discriminator()),
-        generator_optimizer=optax.adam(2e-4, b1=0.0, b2=0.9),
-        discriminator_optimizer=optax.adam(8e-4, b1=0.0, b2=0.9),
+        generator_optimizer=optax.adam(1e-3, b1=0.5),
+        discriminator_optimizer=optax.adam(1e-3, b1=0.5),
         loss=losses.hinge,
         inputs=lambda key, n, batch: (normal(key, n), batch["label"]),
         view=lambda example, batch, key, state: (example, batch["label"]),
@@ -80,7 +80,7 @@ def system() -> jaxgan.GAN:
 
 
 def main(
-    steps: int = 1500, batch_size: int = 64, seed: int = 0, out: Path = Path("conditional.png")
+    steps: int = 3000, batch_size: int = 64, seed: int = 0, out: Path = Path("conditional.png")
 ) -> jaxgan.GANState:
     """Trains, prints metrics and draws ten digits of each class."""
     gan = system()

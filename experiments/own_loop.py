@@ -21,7 +21,7 @@ import tyro
 import jaxgan
 from jaxgan import data, latents, losses
 from jaxgan.keys import stream
-from jaxgan.models import mlp
+from jaxgan.models import dcgan
 from jaxgan.report import save_grid
 from jaxgan.rundir import Checkpoints
 
@@ -37,9 +37,9 @@ def main(
 ) -> jaxgan.GANState:
     """Trains, or goes on; prints metrics and draws ten digits of each checkpoint."""
     gan = jaxgan.GAN(
-        generator=jaxgan.linen(mlp.Generator((28, 28, 1), widths=(128, 256, 512))),
-        discriminator=jaxgan.linen(mlp.Discriminator(widths=(256, 128))),
-        generator_optimizer=optax.adam(2e-4, b1=0.5),
+        generator=jaxgan.linen(dcgan.Generator((28, 28, 1), channels=(64, 32, 16))),
+        discriminator=jaxgan.linen(dcgan.Discriminator(channels=(32, 64))),
+        generator_optimizer=optax.adam(5e-4, b1=0.5),
         discriminator_optimizer=optax.adam(2e-4, b1=0.5),
         loss=losses.non_saturating,
         inputs=latents.normal(64),

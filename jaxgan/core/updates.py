@@ -5,8 +5,9 @@ A training step is a chain of updates (see `jaxgan.core.combinators`):
     chain(update_discriminator(gan), update_generator(gan))
 """
 
+import inspect
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +67,7 @@ def minimize(
         player: whose parameters move.
         objective: `(params, state, batch, key) -> loss, (metrics, collections)`: a scalar, scalars
             by name, and the player's moved collections.
-        optimizer: any of optax; it is given `value`, `grad` and `value_fn` if it wants them.
+        optimizer: any of optax; it is given `value`, `grad` and `value_fn` if it takes them.
 
     Returns:
         The update, with the objective's metrics.
@@ -98,16 +99,24 @@ def _descend(
     """Steps one player down its gradients, given its loss as a value and as a function."""
     net: TrainState = getattr(state, player)
     value, gradients, collections = axes.mean((value, gradients, collections))
-    changes, opt_state = optax.with_extra_args_support(optimizer).update(
-        gradients,
-        net.opt_state,
-        net.params,
-        value=value,
-        grad=gradients,
-        value_fn=lambda params: axes.mean(loss(params)),
+    extra = {
+        "value": value,
+        "grad": gradients,
+        "value_fn": lambda params: axes.mean(loss(params)),
+    }
+    changes, opt_state = optimizer.update(
+        gradients, net.opt_state, net.params, **_accepted(optimizer.update, extra)
     )
     net = TrainState(optax.apply_updates(net.params, changes), collections, opt_state)
     return state.replace(**{player: net})
+
+
+def _accepted(function: Callable[..., Any], keywords: dict[str, Any]) -> dict[str, Any]:
+    """Returns the keyword arguments that a function takes, out of those on offer."""
+    parameters = inspect.signature(function).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return keywords
+    return {name: value for name, value in keywords.items() if name in parameters}
 
 
 def update_discriminator(

@@ -56,20 +56,15 @@ OPTIMIZERS = {
     "schedule_free_adamw": optax.contrib.schedule_free_adamw,
     "schedule_free_sgd": optax.contrib.schedule_free_sgd,
     "simplified_ademamix": optax.contrib.simplified_ademamix,
-    "sophia": lambda rate: optax.contrib.sophia(rate),
 }
+# Not here: Sophia and opaque SAM, which want an `obj_fn` and a `grad_fn` of their own.
 QUICK = {"dog", "mechanize", "polyak_sgd"}  # which share buffers, or need the loss
-NEED_MORE = {"sophia": "estimates the Hessian with an obj_fn of its own"}
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
-        for name in OPTIMIZERS
-        if name not in NEED_MORE
-    ],
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in OPTIMIZERS],
 )
 @pytest.mark.parametrize("both", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_any_optimizer_trains_with_donation(name, both):
