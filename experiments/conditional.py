@@ -5,6 +5,9 @@
 Labels reach G as part of its inputs, and D as part of what it is shown. The picture has a row for
 each class and the same latents in each column.
 
+Expect digits of the class of their row, slant and stroke alike within a column. The whole run takes
+COST.
+
 Sources: Miyato and Koyama, "cGANs with Projection Discriminator" (2018), equation 3 and G's
 conditional batch norm; Miyato et al., "Spectral Normalization for Generative Adversarial Networks"
 (2018); the hinge loss of both. The networks are small ones of our own.

@@ -170,7 +170,9 @@ def convolutional(layers, params):
     return critic
 
 
-@pytest.mark.parametrize("name", ["gradient_penalty", "r1", "r2"])
+@pytest.mark.parametrize(
+    "name", ["gradient_penalty", *(pytest.param(x, marks=pytest.mark.slow) for x in ("r1", "r2"))]
+)
 def test_penalties_of_convolutional_critics_are_those_of_flax(name):
     penalty = {"gradient_penalty": gradient_penalty(), "r1": r1(1.0), "r2": r2(1.0)}[name]
     with jax.enable_x64(True):

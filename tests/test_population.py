@@ -24,6 +24,7 @@ def close(found, expected, rtol=1e-9, atol=1e-12):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=rtol, atol=atol), found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["pattern_1010", pytest.param("mnist_mlp", marks=pytest.mark.slow)]
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import pytest
 
 import jaxgan
 from jaxgan.recipes import recipes
@@ -13,6 +14,7 @@ from jaxgan.recipes import recipes
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_python_code_runs_as_printed():
     own, critic, many, mapped, recipe = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict[str, Any] = {}

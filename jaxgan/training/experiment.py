@@ -106,6 +106,8 @@ def set_up(
         from_seed(number)  # checks it
     with fail_together():
         mesh = make_mesh(devices)
+        if members is not None:
+            _check(members, recipe, mesh)  # before the data set, which may take long
         feed = recipe.feed(seed, data_dir) if is_main_process() else None
     with fail_together():  # after the main process, so that only it prepares the data set
         feed = feed or recipe.feed(seed, data_dir)
@@ -184,9 +186,7 @@ def _solo(recipe: Recipe, seed: int, feed: Feed, mesh: Mesh) -> Experiment:
     )
 
 
-def _population(
-    recipe: Recipe, seed: int, members: Members, feeds: Sequence[Feed], keys: PyTree, mesh: Mesh
-) -> Experiment:
+def _check(members: Members, recipe: Recipe, mesh: Mesh) -> None:
     if jax.process_count() > 1:
         raise UserError("a population trains in one process: leave out --distributed")
     if members.count % mesh.size:
@@ -194,6 +194,11 @@ def _population(
     check_sweep(members.sweep, type(recipe))
     for setting in members.settings:
         replace(recipe, **setting)  # checks the values
+
+
+def _population(
+    recipe: Recipe, seed: int, members: Members, feeds: Sequence[Feed], keys: PyTree, mesh: Mesh
+) -> Experiment:
     feed = feeds[0]
     example = jax.eval_shape(_functions(recipe, feed).init, keys[0])
     members = replace(members, at_once=members.at_once or _fitting(example, members, mesh))

@@ -76,7 +76,10 @@ def pictures(here):
         ("train mnist_mlp --grid 0 5", r"grid\[0\] must be a whole number >= 1, not 0"),
         ("train mnist_mlp --batch-size 0", r"batch_size must be a whole number >= 1, not 0"),
         ("train mnist_mlp --batch-size -8", r"batch_size must be a whole number >= 1, not -8"),
-        ("train mnist_mlp --batch-size 60001", r"60001 is larger than the 60000 examples of mnist"),
+        (
+            "train mnist_mlp --data mnist@train[:9] --batch-size 10",
+            "10 is larger than the 9 examples of",
+        ),
         ("train mnist_mlp --steps 0", r"steps must be a whole number >= 1, not 0"),
         ("train mnist_mlp --epochs 0", r"epochs must be a whole number >= 1, not 0"),
         ("train mnist_mlp --steps 3 --epochs 3", r"steps and epochs .*: give one of them"),
@@ -216,7 +219,8 @@ def test_a_run_that_cannot_begin_replaces_nothing(here, whole_run):
     run = copy(whole_run("mnist_mlp"), here / "run")
     before = contents(run)
     words = ["train", "mnist_mlp", "--out", "run", "--overwrite"]
-    assert_refused(command(*words, "--batch-size", "70000"), "is larger than the 60000 examples")
+    few = ["--data", "mnist@train[:64]", "--batch-size", "65"]
+    assert_refused(command(*words, *few), "is larger than the 64 examples")
     assert_refused(command(*words, "--data", "folder:absent"), "no folder absent")
     assert contents(run) == before
 

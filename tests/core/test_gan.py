@@ -132,7 +132,9 @@ def test_images_can_be_differentiated_by_their_latents():
             assert abs(float(slope)) > 1e-4
 
 
-@pytest.mark.parametrize("wrap", [lambda network: network, always_training])
+@pytest.mark.parametrize(
+    "wrap", [lambda network: network, pytest.param(always_training, marks=pytest.mark.slow)]
+)
 def test_the_first_samples_are_the_same_whatever_their_number(wrap):
     gan = small_gan(generator=wrap(linen(Generator())))
     state = moved(gan)

@@ -127,7 +127,10 @@ def test_in_dtype_rounds_what_is_floating_and_leaves_the_rest_alone():
     "changes",
     [
         {},
-        {"loss": losses.wasserstein, "penalty": penalties.gradient_penalty()},
+        pytest.param(
+            {"loss": losses.wasserstein, "penalty": penalties.gradient_penalty()},
+            marks=pytest.mark.slow,
+        ),
         pytest.param({"loss": losses.relativistic}, marks=pytest.mark.slow),
     ],
     ids=["plain", "penalty", "pairs"],

@@ -58,7 +58,7 @@ OPTIMIZERS = {
     "simplified_ademamix": optax.contrib.simplified_ademamix,
 }
 # Not here: Sophia and opaque SAM, which want an `obj_fn` and a `grad_fn` of their own.
-QUICK = {"dog", "mechanize", "polyak_sgd"}  # which share buffers, or need the loss
+QUICK = {"dog", "polyak_sgd"}  # which share buffers, or need the loss
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -215,6 +215,7 @@ def test_jit_over_sharded_batches_computes_what_one_device_does(name, constraine
     check_as_solo(name, result)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPREAD)
 def test_shard_map_without_its_check_computes_what_one_device_does(name):
     _, _, update, state, batches = get(name)
@@ -238,7 +239,7 @@ def test_shard_map_with_its_check_is_refused():
         mapped(state, {"image": batches["image"][0]}, KEY)
 
 
-@pytest.mark.parametrize("name", some_slow("study"))
+@pytest.mark.parametrize("name", some_slow("pattern_1010"))
 def test_vmap_over_runs_computes_what_each_computes_alone(name):
     _, _, update, state, batches = get(name)
     run = partial(run_steps, make_step(update))

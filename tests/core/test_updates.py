@@ -119,7 +119,7 @@ PACKED = PAIRED | {"discriminator": in_packs(linen(Discriminator()), 4)}
         (chain, {}),
         pytest.param(share_key, {}, marks=pytest.mark.slow),
         pytest.param(chain, PAIRED, marks=pytest.mark.slow),
-        (share_key, PAIRED),
+        pytest.param(share_key, PAIRED, marks=pytest.mark.slow),
         pytest.param(chain, PACKED, marks=pytest.mark.slow),
         pytest.param(share_key, PACKED, marks=pytest.mark.slow),
     ],
@@ -333,6 +333,7 @@ def test_a_penalty_has_no_part_on_one_kind(on):
         update_discriminator(small_gan(penalty=penalties.r1(1.0)), on=on)
 
 
+@pytest.mark.slow
 def test_penalties_of_packs_are_of_the_slope_by_a_whole_pack():
     gan = small_gan(discriminator=in_packs(linen(Linear()), 4), penalty=penalties.r1(2.0))
     state = first(gan)
@@ -340,6 +341,7 @@ def test_penalties_of_packs_are_of_the_slope_by_a_whole_pack():
     close(metrics["penalty"], (state.discriminator.params["Dense_0"]["kernel"] ** 2).sum(), 1e-5)
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_are_packed_by_themselves():
     packs = in_packs(linen(Discriminator()), 2)
     gan = small_gan(discriminator=packs, loss=losses.wasserstein)

@@ -84,6 +84,7 @@ def test_labels_reach_both_players_and_every_output_is_measured(make):
         assert np.abs(embedding - first).min() > 0  # every class has learned something
 
 
+@pytest.mark.slow
 def test_a_penalty_may_be_of_one_output():
     def penalty(critic, *others):
         return penalties.r1(2.0)(lambda x: critic(x)["score"], *others)
@@ -217,6 +218,7 @@ def test_inputs_of_another_number_of_examples_are_refused(make):
         make(gan).apply(init(small_gan(), KEY, BATCH), BATCH, KEY)
 
 
+@pytest.mark.slow
 def test_labels_may_be_a_part_of_examples_under_a_penalty_and_in_microbatches():
     class Labelled(nn.Module):
         @nn.compact

@@ -83,7 +83,11 @@ print(os.environ["XLA_FLAGS"])
     ("flags", "times", "calls", "after"),
     [
         ("--xla_cpu_enable_fast_math=false", 2, 1, " --xla_backend_extra_options=xla_cpu_small_w"),
-        ("--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=0", 1, 0, ""),
+        pytest.param(
+            "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=0",
+            *(1, 0, ""),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_small_loops_are_one_function_unless_xla_is_told_otherwise(flags, times, calls, after):

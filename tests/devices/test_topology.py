@@ -70,12 +70,14 @@ def test_jit_over_a_mesh(name, count):
     assert_same(name, numbers(result))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", some_slow(4))
 @pytest.mark.parametrize("name", quick("mnist_mlp"))
 def test_pmap(name, count):
     assert_same(name, numbers(by_pmap(name, count)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", some_slow(2))
 @pytest.mark.parametrize("name", quick("mnist_mlp"))
 def test_shard_map(name, count):

@@ -161,7 +161,8 @@ def test_what_cannot_be_measured_does_not_stop_training(here, monkeypatch, caplo
     assert second["step"] == 4 and second["metrics"]
 
 
-@pytest.mark.parametrize("stop", [14, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [14, 20])
 def test_a_resumed_run_has_the_same_evaluations(stop, evaluated, here):
     train = ["train", RECIPE, *EVALUATED, "--out", "run"]
     assert command(*train, "--steps", str(stop)).status == 0
@@ -177,7 +178,10 @@ def test_a_resumed_run_has_the_same_evaluations(stop, evaluated, here):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("train mnist_mlp --eval-every 5 --best-by fud", "best_by 'fud' is not measured here"),
+        (
+            "train mnist_mlp --data mnist@train[:64] --batch-size 8 --eval-every 5 --best-by fud",
+            "best_by 'fud' is not measured here",
+        ),
         ("train mnist_mlp --eval-every 0", "eval_every must be a whole number"),
         ("population mnist_mlp --eval-every 5 --members 2", "evaluated afterwards"),
     ],

@@ -119,6 +119,7 @@ def test_all_members_of_a_population_are_evaluated_and_summarized(population, he
         assert row.split()[-1] == f"{first['floor']:.4g}"
 
 
+@pytest.mark.slow
 def test_draws_share_no_samples_whatever_the_seeds(whole_run, here, monkeypatch):
     run = copy(whole_run("gaussians_ring8"), here / "run")
     draws = []

@@ -30,7 +30,10 @@ def test_methods_are_compared_over_seeds(here):
         assert f"| {sum(figures['found']) / 2:.1f} ±" in row
 
 
-@pytest.mark.parametrize("words", ["--methods nope", "--sets square"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", ["--methods nope", pytest.param("--sets square", marks=pytest.mark.slow)]
+)
 def test_unknown_names_are_told(words, here):
     done = compare(*words.split())
     assert done.returncode == 1

@@ -52,6 +52,7 @@ def test_own_loop_goes_on_where_it_stopped(here, capsys):
     assert [line[:6] for line in capsys.readouterr().out.splitlines()] == ["step 3", "step 4"]
 
 
+@pytest.mark.slow
 def test_wgan_gp_draws_latents_for_each_critic_step(here, monkeypatch):
     wgan_gp, seen = script("wgan_gp"), []
 
@@ -121,6 +122,7 @@ def test_adaptive_augmentation_moves_its_probability(here):
         np.testing.assert_allclose(moved.extra["p"], end, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_augmentation_changes_images_with_its_probability():
     ada = script("adaptive_augmentation")
     images = batch_of(64)["image"]

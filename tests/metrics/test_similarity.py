@@ -103,6 +103,7 @@ def test_pairs_are_of_two_different_samples_each_equally_often():
     assert (np.abs(counts - 500) < 5 * np.sqrt(500)).all()
 
 
+@pytest.mark.slow
 def test_the_less_diverse_the_more_similar(digits, digit_labels):
     def mean(images):
         return float(pair_similarities(images, KEY, data_range=1, pairs=512).mean())

@@ -92,6 +92,7 @@ def test_descriptors_are_patches_of_every_place_normalized_per_channel():
     assert shapes == {tuple(np.argsort(w[..., 0], axis=None)) for w in windows}
 
 
+@pytest.mark.slow
 def test_images_have_a_distance_on_each_level():
     x, y = draw(400, 32, 32, 1), draw(400, 32, 32, 1)
     same, other = (pyramid_distances(x, z, KEY, patches=8, directions=16) for z in (x, y))

@@ -134,7 +134,13 @@ def check_distribution(kernel: np.ndarray, kind):
             assert 0.03 < beyond < 0.06
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow if n in ("mnist_conv", "mnist_dcgan_bn") else ())
+        for n in NAMES
+    ],
+)
 def test_parameters_have_the_shapes_and_first_values_of_the_source(name):
     shape = SHAPES[name] if len(SHAPES[name]) == 1 else (28, 28, 1)
     gan = make_recipe(name).gan(DataSpec(shape))

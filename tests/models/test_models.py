@@ -165,7 +165,13 @@ NORMS = {  # momentum, epsilon
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["generator", "discriminator"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow if n in ("mnist_conv", "mnist_dcgan_bn") else ())
+        for n in NAMES
+    ],
+)
 def test_networks_compute_what_the_source_says(name, which):
     _, gan, _, state, batches = system(name)
     if name == "mnist_dcgan":  # dropout has tests of its own

@@ -67,6 +67,7 @@ def test_the_three_are_one_trilinear_form(case):
 DEEP = Case((6, 5), (5, 5), 1, ((2, 2), (2, 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["convolve", "transpose", "correlate"])
 def test_values_and_gradients_of_two_orders_of_a_deep_layer(which):
     with jax.enable_x64(True):

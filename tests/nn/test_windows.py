@@ -35,6 +35,7 @@ def test_short_lines_of_one_channel_suit(columns, channels, suits):
     assert windows.suits((2, 9, 2 * columns, channels), kernel, 2, ((1, 1), (1, 1))) == suits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "features"),
     [

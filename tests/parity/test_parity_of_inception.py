@@ -73,6 +73,7 @@ def test_features_and_logits_in_float64(weights, theirs):
         np.testing.assert_allclose(ours, other, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_whole_way_from_pixels(weights, theirs):
     extractor = inception.from_state_dict(weights)
     assert extractor.logits is not None
@@ -125,6 +126,7 @@ def test_the_reference_is_torch_fidelitys(weights, theirs, tmp_path, monkeypatch
     np.testing.assert_allclose(nchw(np.asarray(found)), theirs_resized, rtol=1e-6, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_pytorch_saved_is_imported(weights, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     torch.save(weights, tmp_path / "weights.pth")

@@ -64,6 +64,7 @@ def same_pads(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
+@pytest.mark.slow
 @given(SEEDS, st.lists(FEW, max_size=2), FEW, FEW)
 @compiled
 def test_fan_in_dense(seed, batch, fan_in, features):
@@ -129,6 +130,7 @@ def test_conv_transpose(seed, batch, channels, features, height, width, size, st
     assert_same(ours, theirs, x, kernel, bias)
 
 
+@pytest.mark.slow
 @given(SEEDS, FEW, st.integers(1, 7), st.integers(1, 4), st.integers(0, 2))
 @compiled
 def test_conv_transpose_is_pytorchs_padding_and_output_padding(seed, channels, size, stride, half):
@@ -149,6 +151,7 @@ def test_conv_transpose_is_pytorchs_padding_and_output_padding(seed, channels, s
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(
     SEEDS, FEW, FEW, FEW, st.tuples(st.integers(1, 9), st.integers(1, 9)),
     st.tuples(st.integers(1, 5), st.integers(1, 5)), st.integers(1, 4),
@@ -181,6 +184,7 @@ def test_convolutions_of_any_padding(seed, batch, channels, features, size, kern
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(
     SEEDS, st.integers(2, 5), st.sampled_from([(), (1, 1), (3, 1), (2, 4)]), FEW,
     st.floats(0.5, 0.999), st.floats(1e-5, 1e-1), st.booleans(),
@@ -213,6 +217,7 @@ def test_batch_norm(seed, batch, size, features, momentum, epsilon, train):
     np.testing.assert_allclose(moved["var"], averages[1].numpy() - excess, rtol=1e-9)
 
 
+@pytest.mark.slow
 @given(SEEDS, st.integers(1, 4), st.lists(FEW, max_size=3), st.floats(0.05, 0.95))
 @compiled
 def test_dropout_with_its_mask(seed, batch, rest, rate):

@@ -25,13 +25,16 @@ slow = pytest.mark.slow
     ("name", "iterations"),
     [
         ("pattern_1010", ITERATIONS),
-        # XLA is slow at convolutions in float64 on a CPU.
-        *[(name, 2) for name in ("mnist_mlp", "mnist_conv")],
+        ("mnist_mlp", 2),
         *[
             pytest.param(name, ITERATIONS, marks=slow)
             for name in ("mnist_mlp", "mnist_conv", "mnist_dcgan", "mnist_dcgan_bn")
         ],
-        *[pytest.param(name, 2, marks=slow) for name in ("mnist_dcgan", "mnist_dcgan_bn")],
+        # XLA is slow at convolutions in float64 on a CPU.
+        *[
+            pytest.param(name, 2, marks=slow)
+            for name in ("mnist_conv", "mnist_dcgan", "mnist_dcgan_bn")
+        ],
     ],
 )
 def test_float64_agrees_after_every_iteration(name, iterations):
@@ -108,6 +111,7 @@ def flat(weights) -> np.ndarray:
     return np.concatenate([torch.as_tensor(w).detach().double().ravel() for w in weights.values()])
 
 
+@pytest.mark.slow
 def test_full_batch_sets_the_momentum_of_the_system():
     """The pairs have small batches, on which the momentum of this recipe depends."""
     assert momenta(MnistDcganBn().gan(DataSpec((28, 28, 1)))) == {math.exp(-128 / 5000)}

@@ -55,6 +55,7 @@ def test_losses_and_gradients_of_bfloat16_are_near_those_of_float32(name):
         assert 0 < apart < 0.1
 
 
+@pytest.mark.slow
 def test_both_are_options(here):
     words = "--steps 4 --dtype bfloat16 --microbatch 2 --out run".split()
     done = command("train", "mnist_mlp", *TINY["mnist_mlp"], *words)

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 from tiny_systems import make_recipe
 
 import jaxgan
@@ -27,6 +28,7 @@ def test_the_feed_of_patterns_draws_with_the_key_it_is_given():
     np.testing.assert_array_equal(batch["image"], draw_real(KEY, 3))
 
 
+@pytest.mark.slow
 def test_a_hundred_patterns_are_learned():
     recipe = make_recipe("pattern_1010")
     gan = recipe.gan(DataSpec((4,)))

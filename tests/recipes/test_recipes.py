@@ -258,7 +258,7 @@ def other(value):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n == "mnist_dcgan" else pytest.mark.slow) for n in FIELDS]
+    "name", [pytest.param(n, marks=() if n == "mnist_mlp" else pytest.mark.slow) for n in FIELDS]
 )
 def test_every_hyperparameter_reaches_the_training_step(name):
     def program(recipe):

@@ -213,6 +213,7 @@ def test_without_final_samples_the_last_ones_lead(run):
     assert page.all("img")[0]["alt"] == "Samples at step 200"
 
 
+@pytest.mark.slow
 def test_many_grids_are_thinned(run):
     image_run(run, 40)
     page = page_of(run)
@@ -221,6 +222,7 @@ def test_many_grids_are_thinned(run):
     assert page.all("input")[0]["max"] == str(MAX_GRIDS - 1)
 
 
+@pytest.mark.slow
 def test_heavy_grids_are_thinned_further(run, monkeypatch):
     image_run(run, 10)
     size = max(path.stat().st_size for path in (run / "samples").iterdir())

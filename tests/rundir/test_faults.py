@@ -116,7 +116,7 @@ def losses(shim: Path, folder: Path, which: str, points: str) -> list[str]:
 
 # Each open, read, write, sync, rename, listing and deletion in the run directory counts, those of
 # threads and of TensorStore's C++ among them; not so what only asks for a file's status.
-@pytest.mark.parametrize("which", ["new", "resumed"])
+@pytest.mark.parametrize("which", [pytest.param("new", marks=pytest.mark.slow), "resumed"])
 def test_whichever_call_fails_nothing_is_lost_at_some_points(which, shim, tmp_path):
     assert losses(shim, tmp_path, which, "5") == []
 

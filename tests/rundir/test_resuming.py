@@ -60,7 +60,9 @@ def die():
     raise Died
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage", [pytest.param(x, marks=() if x == "flip" else pytest.mark.slow) for x in DAMAGES]
+)
 def test_a_run_goes_on_from_the_newest_sound_checkpoint(damage, here, whole_run, caplog):
     run = copy(whole_run("pattern_1010"), here / "run")
     for file in (run / "checkpoints" / "40").rglob("d/*"):
@@ -160,8 +162,13 @@ def cut(path: Path, lines: int) -> None:
     ("spoil", "step"),
     [
         (lambda path: cut(path, 6), 20),  # up to step 24
-        (lambda path: cut(path, 4), 10),  # up to step 16
-        (lambda path: path.write_text(path.read_text()[:-30]), 30),  # within the line of step 40
+        *[
+            pytest.param(spoil, step, marks=pytest.mark.slow)
+            for spoil, step in (
+                (lambda path: cut(path, 4), 10),  # up to step 16
+                (lambda path: path.write_text(path.read_text()[:-30]), 30),  # within step 40's line
+            )
+        ],
         (lambda path: path.unlink(), 0),
     ],
 )
@@ -201,7 +208,13 @@ def test_pipes_in_the_place_of_files_do_not_block(here, whole_run):
             assert f"{run / name} is not a regular file" in done.err
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01", b"no array at all"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x93NUMPY\x01",
+        *(pytest.param(x, marks=pytest.mark.slow) for x in (b"", b"no array at all")),
+    ],
+)
 def test_damaged_samples_are_named_and_end_neither_report_nor_run(
     content, here, whole_run, monkeypatch, caplog
 ):
@@ -238,14 +251,14 @@ def test_a_run_directory_that_is_removed_is_missed_and_a_new_run_may_go_there(he
 
 @echoes
 def test_another_run_in_the_place_of_a_renamed_one_is_left_alone(here, whole_run):
-    run = here / "run"
+    run, another = here / "run", copy(whole_run("pattern_1010"), here / "another")
 
     def replace_it():
         run.rename(here / "moved")
-        copy(whole_run("pattern_1010"), run)
+        another.rename(run)
 
     with pytest.raises(UserError, match=f"{run} was moved or removed while it trained"):
-        train(RECIPE, run, observers=[At(20, replace_it)])
+        train(RECIPE, run, observers=[At(15, replace_it)])
     assert contents(run) == contents(whole_run("pattern_1010"))
 
 

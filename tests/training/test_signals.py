@@ -61,7 +61,10 @@ def begin(words: list[str]) -> subprocess.Popen:
     return subprocess.Popen([*JAXGAN, *words], stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_a_signal_ends_a_run_that_the_command_it_names_takes_up_again(number, status, here):
     options = "--steps 100000 --log-every 1000 --sample-every 1000".split()
     words = ["train", "pattern_1010", *options, "--checkpoint-every", "50000"]

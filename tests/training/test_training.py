@@ -83,7 +83,10 @@ def test_a_run_leaves_a_whole_directory(recipe, whole_run):
     assert recipe in page and page.rstrip().endswith("</html>")
 
 
-@pytest.mark.parametrize("recipe", EACH)
+@pytest.mark.parametrize(
+    "recipe",
+    [pytest.param(n, marks=() if n == "mnist_mlp" else pytest.mark.slow) for n in sorted(TINY)],
+)
 def test_a_resumed_run_ends_as_if_it_had_never_stopped(recipe, here, whole_run):
     first = command("train", recipe, *TINY[recipe], "--steps", "18", "--out", "run")
     assert first.status == 0, first.err
@@ -100,6 +103,7 @@ def test_the_same_command_twice_gives_the_same_bits(recipe, here, whole_run):
     assert result_of(here / "run") == result_of(whole_run(recipe))
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_run(here, whole_run):
     words = ["train", "mnist_mlp", *TINY["mnist_mlp"], "--steps", "40", "--seed", "1"]
     done = command(*words)
@@ -148,7 +152,7 @@ def test_the_length_of_chunks_does_not_change_a_bit(here, whole_run, monkeypatch
     assert result_of(here / "runs" / "mnist_mlp-seed0") == result_of(whole_run("mnist_mlp"))
 
 
-@pytest.mark.parametrize("step", [1, 17])
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 17])
 def test_a_run_that_is_interrupted_goes_on_bit_for_bit(step, here, whole_run, monkeypatch):
     def interrupt(self, chunk):
         if chunk.step == step:
@@ -247,7 +251,10 @@ class Poisoned(Pattern1010):
         return Update(inner.init, apply)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), *(pytest.param(float(x), marks=pytest.mark.slow) for x in ("inf", "-inf"))],
+)
 def test_a_loss_that_is_not_finite_stops_the_run(value, here):
     object.__setattr__(recipe := Poisoned(), "metric", value)  # which no recipe would accept
     run = here / "run"
