@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxgan import axes
 from jaxgan.types import PerSample, PyTree, Scores
 
 
@@ -91,6 +92,41 @@ def from_logits(loss: Loss) -> Loss:
         The loss of any scores, of which it takes the sigmoid.
     """
     return map_outputs(jax.nn.sigmoid, loss)
+
+
+def relativistic_average(loss: Loss) -> Loss:
+    """Makes a loss that judges each score against the mean score of the other kind.
+
+    Of `non_saturating` it makes RaSGAN, of `hinge` RaHingeGAN. The source's RaLSGAN comes of least
+    squares around zero:
+
+        relativistic_average(separable(lambda r: (r - 1) ** 2, lambda f: (f + 1) ** 2, ...))
+
+    Source: Jolicoeur-Martineau, "The relativistic discriminator" (2018), section 4.1 (RaGAN); the
+    sum of both halves, which its code divides by 2.
+
+    Args:
+        loss: one with parts of reals and of fakes.
+
+    Returns:
+        The loss, which pairs reals with fakes.
+
+    Raises:
+        ValueError: if `loss` pairs them already.
+    """
+    real_part, fake_part = loss.real, loss.fake
+    if real_part is None or fake_part is None:
+        raise ValueError("a loss that pairs reals with fakes has no relativistic average")
+
+    def above(scores: Scores, others: Scores) -> Scores:
+        return scores - axes.mean(others.mean())
+
+    return Loss(
+        discriminator=lambda real, fake: (
+            real_part(above(real, fake)) + fake_part(above(fake, real))
+        ),
+        generator=lambda fake, real: real_part(above(fake, real)) + fake_part(above(real, fake)),
+    )
 
 
 def _log(probabilities: Array) -> Array:

@@ -9,6 +9,7 @@ returns a tree, penalize one of its outputs:
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import jax
@@ -16,6 +17,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Key
 
+from jaxgan import axes
+from jaxgan.keys import stream
 from jaxgan.types import PyTree, Scalar, Scores
 
 Critic = Callable[[PyTree], Scores]
@@ -60,21 +63,82 @@ def gradient_penalty(weight: Scalar = 10.0) -> Penalty:
     """
 
     def penalty(critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]) -> PerScore:
-        packs = len(jax.eval_shape(critic, real))
-        size = len(keys) // packs
-        shares = jax.vmap(jax.random.uniform)(keys[::size])  # the same within a pack
+        between = _interpolate(critic, real, fake, keys)
+        return weight * (_slopes(critic, between) - 1) ** 2
 
-        def between(real: Array, fake: Array) -> Array:
-            if not jnp.issubdtype(real.dtype, jnp.floating):
-                return real
-            own = jnp.repeat(shares.astype(real.dtype), size).reshape(-1, *[1] * (real.ndim - 1))
-            return own * real + (1 - own) * fake
+    return penalty
 
-        squares = _squared_slopes(critic, jax.tree.map(between, real, fake))
-        # The root has no gradient at 0, so what is flat gets 0, not NaN.
-        rising = squares > 0
-        norms = jnp.where(rising, jnp.sqrt(jnp.where(rising, squares, 1)), 0)
-        return weight * (norms - 1) ** 2
+
+def dragan(weight: Scalar = 10.0) -> Penalty:
+    """Makes the penalty of DRAGAN: slopes other than 1 around reals.
+
+    `weight * (|| dD(x)/dx || - 1)^2` at `x = real + a / 2 * std * u` with one `a` from U(0, 1) for
+    each example, or pack, numbers `u` from U(0, 1), and the standard deviation of all numbers of
+    the batch.
+
+    Source: Kodali et al., "On Convergence and Stability of GANs" (2017), equation 4, with the noise
+    of its code, which is never negative.
+
+    Args:
+        weight: lambda there.
+
+    Returns:
+        The penalty.
+    """
+
+    def penalty(critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]) -> PerScore:
+        shares = _shares(critic, real, keys)
+
+        def disturb(real: Array) -> Array:
+            noise = jax.vmap(lambda key: jax.random.uniform(key, real.shape[1:], real.dtype))(
+                jax.vmap(partial(stream, name="noise"))(keys)
+            )
+            mean = axes.mean(real.mean())
+            deviation = jnp.sqrt(axes.mean(((real - mean) ** 2).mean()))
+            return real + shares(real) / 2 * deviation * noise
+
+        around = jax.tree.map(lambda x: disturb(x) if _is_floating(x) else x, real)
+        return weight * (_slopes(critic, around) - 1) ** 2
+
+    return penalty
+
+
+def zero_centred(weight: Scalar) -> Penalty:
+    """Makes the zero-centred penalty between reals and fakes, `weight * || dD(x)/dx ||^2`.
+
+    The points are those of `gradient_penalty`.
+
+    Source: Thanh-Tung et al., "Improving Generalization and Stability of Generative Adversarial
+    Networks" (2019).
+
+    Args:
+        weight: lambda there.
+
+    Returns:
+        The penalty.
+    """
+    return lambda critic, real, fake, keys: (
+        weight * _squared_slopes(critic, _interpolate(critic, real, fake, keys))
+    )
+
+
+def steepest(weight: Scalar = 10.0) -> Penalty:
+    """Makes the penalty of LGAN: the largest slope between the reals and fakes of a batch.
+
+    `weight * max || dD(x)/dx ||^2` over the points of `gradient_penalty`, the same for each score.
+
+    Source: Zhou et al., "Lipschitz Generative Adversarial Nets" (2019), its MaxGP.
+
+    Args:
+        weight: lambda there.
+
+    Returns:
+        The penalty.
+    """
+
+    def penalty(critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]) -> PerScore:
+        squares = _squared_slopes(critic, _interpolate(critic, real, fake, keys))
+        return jnp.broadcast_to(weight * axes.whole(squares).max(), squares.shape)
 
     return penalty
 
@@ -126,6 +190,36 @@ def total(*penalties: Penalty) -> Penalty:
         return jnp.stack([each(critic, real, fake, keys) for each in penalties]).sum(0)
 
     return penalty
+
+
+def _shares(critic: Critic, real: PyTree, keys: Key[Array, "B"]) -> Callable[[Array], Array]:
+    """Draws a number from U(0, 1) for each example, the same within a pack, to multiply it with."""
+    size = len(keys) // len(jax.eval_shape(critic, real))
+    shares = jnp.repeat(jax.vmap(jax.random.uniform)(keys[::size]), size)
+    return lambda x: shares.astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+
+
+def _interpolate(critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]) -> PyTree:
+    """Draws a point between each real and its fake."""
+    shares = _shares(critic, real, keys)
+
+    def between(real: Array, fake: Array) -> Array:
+        if not _is_floating(real):
+            return real
+        return shares(real) * real + (1 - shares(real)) * fake
+
+    return jax.tree.map(between, real, fake)
+
+
+def _is_floating(x: Array) -> bool:
+    return jnp.issubdtype(x.dtype, jnp.floating)
+
+
+def _slopes(critic: Critic, examples: PyTree) -> PerScore:
+    """Norms of the gradients of scores. The root has none at 0, so what is flat gets 0, not NaN."""
+    squares = _squared_slopes(critic, examples)
+    rising = squares > 0
+    return jnp.where(rising, jnp.sqrt(jnp.where(rising, squares, 1)), 0)
 
 
 def _squared_slopes(critic: Critic, examples: PyTree) -> PerScore:

@@ -1,6 +1,8 @@
 """Who may import whom, read from the source: imports go one way, and libraries stay in one room."""
 
 import ast
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,10 @@ def test_imports_go_one_way(room):
 def test_libraries_stay_in_their_rooms(library):
     importing = {path for path in FILES if library in {x.split(".")[0] for x in imports_of(path)}}
     assert {room_of(path) for path in importing} <= KEPT[library], importing
+
+
+def test_every_dependency_has_a_lower_and_an_upper_bound():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    needed = [*project["dependencies"], *extras["parity"], *extras["test"]]
+    assert [each for each in needed if not re.fullmatch(r"[\w-]+>=[\d.]+,<[\d.]+", each)] == []

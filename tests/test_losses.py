@@ -153,6 +153,29 @@ def test_gradients_are_the_analytic_ones(name):
     np.testing.assert_allclose(slope(lambda s: loss.generator(s, None), scores), generator, 1e-5)
 
 
+AROUND_ZERO = separable(lambda s: (s - 1) ** 2, lambda s: (s + 1) ** 2, lambda s: (s - 1) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("loss", "of_d", "of_g"),
+    [
+        (losses.non_saturating, 1.687369, 2.354036),  # RaSGAN
+        (losses.hinge, 2 * 1.055556, 2 * 1.611111),  # RaHingeGAN, without the source's 1/2
+        (AROUND_ZERO, 2 * 3.333333, 2 * 4.666667),  # RaLSGAN, likewise
+    ],
+    ids=["standard", "hinge", "least squares"],
+)
+def test_a_relativistic_average_is_against_the_mean_of_the_others(loss, of_d, of_g):
+    real, fake = jnp.array([1.0, 2.0, -1.0]), jnp.array([0.0, -2.0, 3.0])
+    average = losses.relativistic_average(loss)
+    for shift in (0, 7):  # which changes nothing
+        found = average.discriminator(real + shift, fake + shift), average.generator(fake, real)
+        np.testing.assert_allclose([x.mean() for x in found], (of_d, of_g), rtol=2e-6)
+    assert average.real is None and average.fake is None
+    with pytest.raises(ValueError, match="pairs"):
+        losses.relativistic_average(average)
+
+
 def test_the_relativistic_gradients_are_opposite_sigmoids():
     real, fake = jnp.array([0.5, -2.0]), jnp.array([-0.25, 1.0])
     d = jax.grad(lambda r, f: losses.relativistic.discriminator(r, f).sum(), (0, 1))(real, fake)

@@ -5,13 +5,20 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_systems import Plain, small_gan
 
+from jaxgan import losses
+from jaxgan.core.gan import init
+from jaxgan.core.networks import linen
+from jaxgan.core.steps import make_step
+from jaxgan.core.updates import update_both
 from jaxgan.nn.layers import Conv, ConvTranspose
-from jaxgan.penalties import gradient_penalty, r1, r2, total
+from jaxgan.penalties import dragan, gradient_penalty, r1, r2, steepest, total, zero_centred
 
 KEYS = jax.random.split(jax.random.key(0), 5)
 SHAPES = [(3,), (4, 2, 3)]  # of a vector, of an image
@@ -42,6 +49,9 @@ def test_penalties_of_a_linear_critic_and_their_gradients_are_those_of_its_slope
             (gradient_penalty(7.0), 7 * (length - 1) ** 2, 14 * (1 - 1 / length) * w),
             (r1(3.0), 1.5 * length**2, 3 * w),
             (r2(0.5), 0.25 * length**2, 0.5 * w),
+            (dragan(7.0), 7 * (length - 1) ** 2, 14 * (1 - 1 / length) * w),
+            (zero_centred(3.0), 3 * length**2, 6 * w),
+            (steepest(3.0), 3 * length**2, 6 * w),
         ]
         for penalty, value, slope in cases:
 
@@ -89,6 +99,53 @@ def test_the_gradient_penalty_looks_between_each_real_and_its_fake(shape):
         assert abs(shares.mean() - 0.5) < 0.05 and shares.min() < 0.02 and shares.max() > 0.98
 
 
+def test_zero_centred_and_steepest_look_where_the_gradient_penalty_does():
+    real, fake = examples((3,))
+    critic = quadratic(10 * jnp.diag(jnp.arange(1.0, 4.0)))  # steeper than 1 everywhere
+    slopes = 1 + jnp.sqrt(gradient_penalty(1.0)(critic, real, fake, KEYS))
+    found = zero_centred(2.0)(critic, real, fake, KEYS)
+    np.testing.assert_allclose(found, 2 * slopes**2, rtol=1e-6)
+    worst = steepest(2.0)(critic, real, fake, KEYS)
+    np.testing.assert_allclose(worst, np.full(5, 2 * slopes.max() ** 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("deviation", [1.0, 4.0])
+def test_dragan_looks_beside_reals_within_half_a_deviation(deviation):
+    real = deviation * jnp.where(jnp.arange(4000) % 2 == 0, 1.0, -1.0)[:, None]
+    keys = jax.random.split(jax.random.key(2), 4000)
+    # The slope of x^2 / 2 is x, and x lies above its real by a / 2 * deviation * u.
+    found = dragan(1.0)(lambda x: (x[:, 0] ** 2) / 2, real, real, keys)[::2]
+    above = 1 + np.sqrt(found) - deviation if deviation > 1 else np.sqrt(found)
+    assert above.min() >= -1e-5 and above.max() <= deviation / 2
+    np.testing.assert_allclose(above.mean(), deviation / 8, rtol=0.05)
+    np.testing.assert_allclose((above**2).mean(), deviation**2 / 36, rtol=0.08)
+
+
+def test_what_is_of_the_whole_batch_is_the_same_on_two_devices():
+    gan = small_gan(
+        discriminator=linen(Plain()),
+        loss=losses.relativistic_average(losses.non_saturating),
+        penalty=total(dragan(1.0), steepest(0.1)),
+        generator_optimizer=optax.sgd(0.1),
+        discriminator_optimizer=optax.sgd(0.1),
+    )
+    update, key = update_both(gan), jax.random.key(0)
+    batch = {"image": jnp.asarray(np.random.default_rng(0).normal(1, 2, (8, 3)), jnp.float32)}
+    state = init(gan, key, batch)
+    one, expected = jax.jit(make_step(update))(state, batch, key)
+    halves = {"image": batch["image"].reshape(2, 4, 3)}
+    step = make_step(update, axis_name="devices")
+    mapped = jax.pmap(step, "devices", in_axes=(None, 0, None), devices=jax.devices()[:2])
+    two, found = jax.device_get(mapped(state, halves, key))
+    for name in ("loss_d", "loss_g", "penalty"):
+        np.testing.assert_allclose(found[name], np.full(2, expected[name]), rtol=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(b[1], a, rtol=1e-4, atol=1e-6),
+        (one.generator.params, one.discriminator.params),
+        (two.generator.params, two.discriminator.params),
+    )
+
+
 def test_what_is_drawn_for_a_sample_depends_on_its_key_alone():
     real, fake = examples((3,))
     critic = quadratic(jnp.diag(jnp.arange(1.0, 4.0)))
@@ -123,14 +180,18 @@ def test_a_total_is_a_sum():
     )
 
 
-@pytest.mark.parametrize("penalty", [gradient_penalty(), r1(1.0), r2(1.0)])
+@pytest.mark.parametrize(
+    "penalty", [gradient_penalty(), r1(1.0), r2(1.0), dragan(), zero_centred(1.0), steepest()]
+)
 def test_penalties_are_per_sample_and_keep_the_type_of_numbers(penalty):
     real, fake = (x.astype(jnp.float32) for x in examples((3,)))
     found = penalty(linear(jnp.ones(3)), real, fake, KEYS)
     assert (found.shape, found.dtype) == ((5,), jnp.float32)
 
 
-@pytest.mark.parametrize("penalty", [gradient_penalty(3.0), r1(2.0), r2(2.0)])
+@pytest.mark.parametrize(
+    "penalty", [gradient_penalty(3.0), r1(2.0), r2(2.0), dragan(3.0), zero_centred(2.0), steepest()]
+)
 def test_slopes_are_by_floating_inputs_and_labels_are_handed_on(penalty):
     real, fake = examples((3,))
     labels = jnp.arange(5)
