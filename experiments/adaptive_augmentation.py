@@ -26,31 +26,16 @@ from matplotlib.figure import Figure
 
 import jaxgan
 from jaxgan import axes, data, latents, losses
-from jaxgan.keys import per_example, stream
+from jaxgan.augment import compose, cutout, of_batch, quarter_turns, sometimes, translation
+from jaxgan.keys import stream
 from jaxgan.models import dcgan
 from jaxgan.types import Batch, Metrics, PRNGKey
 
 
 def augment(images: Array, key: PRNGKey, p: Array) -> Array:
     """Turns, shifts and cuts images `[B, H, W, C]`, each of them with probability p."""
-
-    def one(image: Array, key: PRNGKey) -> Array:
-        gate, turn, shift, cut = (stream(key, name) for name in ("gate", "turn", "shift", "cut"))
-        turned, shifted, cutting = jax.random.bernoulli(gate, p, (3,))
-        size, reach = image.shape[0], image.shape[0] // 8
-        turns = jnp.where(turned, jax.random.randint(turn, (), 0, 4), 0)
-        image = jnp.stack([jnp.rot90(image, k) for k in range(4)])[turns]
-        offset = jnp.where(shifted, jax.random.randint(shift, (2,), 0, 2 * reach + 1), reach)
-        edge = ((reach, reach), (reach, reach), (0, 0))
-        padded = jnp.pad(image, edge, constant_values=-1)  # with black
-        image = jax.lax.dynamic_slice(padded, (*offset, 0), image.shape)
-        places = (
-            jnp.abs(jnp.arange(size)[None] - jax.random.randint(cut, (2, 1), 0, size)) <= size // 4
-        )
-        hole = cutting & places[0][:, None] & places[1][None]
-        return jnp.where(hole[..., None], 0, image)
-
-    return jax.vmap(one)(images, per_example(key, len(images)))
+    parts = quarter_turns(), translation(), cutout()
+    return of_batch(compose(*(sometimes(part, p) for part in parts)))(images, key)
 
 
 def adapt(gan: jaxgan.GAN, target: float, images: int = 50_000) -> jaxgan.Update:
