@@ -6,7 +6,8 @@ The adversarial loss looks at the score; the cross-entropy of the logits is a te
 The picture has a row for each class, and the share of digits that the package's digit network,
 which took no part, reads as the class that was asked for is printed.
 
-Expect clean digits, 95 to 99 of a hundred of them read as asked for. The whole run takes COST.
+Expect clean digits, 95 to 99 of a hundred of them read as asked for. The whole run
+takes a minute on an NVIDIA H100, beside six others.
 
 Source: Odena et al., "Conditional Image Synthesis with Auxiliary Classifier GANs" (2017), equations
 2 and 3: D learns classes from reals and fakes. The networks are small ones of our own.

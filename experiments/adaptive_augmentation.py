@@ -7,7 +7,8 @@ An update of its own moves it: up where D is surer of the reals than `target`, d
 sure. `--target 1` never augments, for comparison. The picture shows digits and how p moved.
 
 Expect p to rise while D knows every real, to fall once G has caught up, and to rise again from
-about step 2,600 on, when D begins to learn its 250 digits by heart. The whole run takes COST.
+about step 2,600 on, when D begins to learn its 250 digits by heart. The whole run takes
+5 minutes of processor time (2 cores of an AMD EPYC, AVX2, shared).
 
 Source: Karras et al., "Training Generative Adversarial Networks with Limited Data" (2020), section
 3.1 (r_t is the mean sign of the scores of reals), with three of its augmentations. Here p moves in

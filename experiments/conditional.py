@@ -6,7 +6,7 @@ Labels reach G as part of its inputs, and D as part of what it is shown. The pic
 each class and the same latents in each column.
 
 Expect digits of the class of their row, slant and stroke alike within a column. The whole run takes
-COST.
+a minute on an NVIDIA H100, beside six others.
 
 Sources: Miyato and Koyama, "cGANs with Projection Discriminator" (2018), equation 3 and G's
 conditional batch norm; Miyato et al., "Spectral Normalization for Generative Adversarial Networks"
