@@ -5,8 +5,8 @@
 Saves the state ten times on the way. Stop it and start it again: it goes on from the newest
 checkpoint to the same numbers. The picture has a row for each checkpoint, of the same latents.
 
-Expect noise in the first row, strokes from the second on and rough digits in the last. The whole
-run takes 75 s of processor time (2 cores of an AMD EPYC, AVX2, shared).
+Expect noise in the first row, strokes from the second on and digits in the last. The whole run
+takes 5 minutes of processor time (2 cores of an AMD EPYC, AVX2, shared).
 
 The networks are small ones of the kind that `jaxgan train mnist_dcgan` trains.
 """
