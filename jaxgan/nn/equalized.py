@@ -52,11 +52,14 @@ class EqualizedDense(nn.Module):
     @nn.compact
     def __call__(self, inputs: Float[Array, "*B C"]) -> Float[Array, "*B F"]:
         """Maps `[..., C]` to `[..., features]`."""
-        shape = (inputs.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.normal(1 / self.multiplier), shape)
-        bias = self.param("bias", self.bias_init, (self.features,)) if self.use_bias else None
+        fan_in = inputs.shape[-1]
+        init = nn.initializers.normal(1 / self.multiplier)
+        kernel = self.param("kernel", init, (fan_in, self.features), jnp.float32)
+        bias = None
+        if self.use_bias:
+            bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
         inputs, kernel, bias = promote_dtype(inputs, kernel, bias)
-        outputs = jnp.dot(inputs, kernel * (self.multiplier / math.sqrt(shape[0])))
+        outputs = jnp.dot(inputs, kernel * (self.multiplier / math.sqrt(fan_in)))
         if bias is not None:
             outputs += self.multiplier * bias.reshape(*[1] * (outputs.ndim - 1), -1)
         return outputs
@@ -72,8 +75,8 @@ class EqualizedConv(nn.Module):
     def __call__(self, inputs: Float[Array, "B H W C"]) -> Float[Array, "B P Q F"]:
         """Maps `[B, H, W, C]` to `[B, P, Q, features]`."""
         shape = (3, 3, inputs.shape[-1], self.features)
-        kernel = self.param("kernel", _normal, shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        kernel = self.param("kernel", _normal, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         inputs, kernel, bias = promote_dtype(inputs, kernel, bias)
         outputs = self.convolution(inputs, kernel / math.sqrt(math.prod(shape[:3])))
         return outputs + bias.reshape(1, 1, 1, -1)
@@ -97,7 +100,7 @@ class ModulatedConv(nn.Module):
     ) -> Float[Array, "B P Q F"]:
         """Maps `[B, H, W, C]`, by styles `[B, S]`, to `[B, P, Q, features]`."""
         channels = inputs.shape[-1]
-        kernel = self.param("kernel", _normal, (3, 3, channels, self.features))
+        kernel = self.param("kernel", _normal, (3, 3, channels, self.features), jnp.float32)
         affine = EqualizedDense(channels, bias_init=nn.initializers.ones, name="affine")
         scales = affine(styles)
         inputs, kernel, scales = promote_dtype(inputs, kernel, scales)

@@ -46,7 +46,7 @@ def _by_definition(images: Array, kernel: Array, padding) -> Array:
 
 
 def _by_matrices(images: Array, kernel: Array, padding) -> Array:
-    """Sums a product of matrices for each place in the kernel.
+    """Sums a product of matrices for each row of the kernel, whose columns lie side by side.
 
     XLA's gradients of grouped convolutions take ten times as long on a CPU, in the loop of a
     training run.
@@ -56,13 +56,12 @@ def _by_matrices(images: Array, kernel: Array, padding) -> Array:
     groups = channels // inputs
     x = jnp.pad(images, ((0, 0), *padding, (0, 0)))
     x = jnp.moveaxis(x.reshape(*x.shape[:3], groups, inputs), 3, 0)
-    kernel = jnp.moveaxis(kernel.reshape(rows, columns, inputs, groups, -1), 3, 0)
-    total = sum(
-        jnp.einsum("gbhwi,gio->gbhwo", x[:, :, i : i + height, j : j + width], kernel[:, i, j])
-        for i in range(rows)
-        for j in range(columns)
-    )
-    return jnp.moveaxis(jnp.asarray(total), 0, 3).reshape(batch, height, width, outputs)
+    x = jnp.concatenate([x[:, :, :, j : j + width] for j in range(columns)], -1)
+    kernel = jnp.moveaxis(kernel.reshape(rows, columns * inputs, groups, -1), 2, 1)
+    y = jnp.zeros((), x.dtype)
+    for i in range(rows):
+        y += jnp.einsum("gbhwi,gio->gbhwo", x[:, :, i : i + height], kernel[i])
+    return jnp.moveaxis(y, 0, 3).reshape(batch, height, width, outputs)
 
 
 class GroupedConv(nn.Module):
@@ -86,7 +85,7 @@ class GroupedConv(nn.Module):
                 f"{self.groups} groups do not divide {channels} inputs and {self.features} outputs"
             )
         shape = (self.kernel_size, self.kernel_size, channels // self.groups, self.features)
-        kernel = self.param("kernel", self.kernel_init, shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         inputs, kernel, bias = promote_dtype(inputs, kernel, bias)
         return convolve_in_groups(inputs, kernel) + bias.reshape(1, 1, 1, -1)

@@ -24,7 +24,9 @@ def assert_parity(ours: Callable, theirs: Callable[..., Tensor], *arguments: Any
     expected = theirs(*tensors)
     cotangent = np.random.default_rng(9).normal(size=tuple(expected.shape))
     floating = [tensor for tensor in jax.tree.leaves(tensors) if tensor.requires_grad]
-    expected_gradients = torch.autograd.grad(expected, floating, torch.tensor(cotangent))
+    expected_gradients = torch.autograd.grad(
+        expected, floating, torch.tensor(cotangent), allow_unused=True, materialize_grads=True
+    )
 
     @jax.jit
     def run(arguments, cotangent):

@@ -1,0 +1,129 @@
+"""R3GAN: residual networks of grouped convolutions, without normalization and other tricks.
+
+Images have a side of `4 * 2 ** (len(widths) - 1)` and are not bounded. For the relativistic loss
+with R1 and R2.
+
+Source: Huang et al., "The GAN is dead; long live the GAN! A Modern GAN Baseline" (2024), section 3
+and appendix D, and its code, whose preset for conditional CIFAR-10 is the default here.
+"""
+
+import math
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+from jaxtyping import Float, Int
+
+from jaxgan.nn.grouped import GroupedConv
+from jaxgan.nn.labels import is_conditional
+from jaxgan.nn.resampling import downsample, require_sizes, upsample
+from jaxgan.types import Images, Latents, Scores
+
+SLOPE = 0.2  # of leaky ReLU below zero
+EXPANSION = 2  # channels within a block for each outside
+
+
+def _normal(gain: float = 1.0) -> nn.initializers.Initializer:
+    """Normal, with the deviation `gain / sqrt(fan_in)`."""
+    return nn.initializers.variance_scaling(gain**2, "fan_in", "normal")
+
+
+class Block(nn.Module):
+    """A residual block: convolutions of 1 x 1, of 3 x 3 in groups, and of 1 x 1.
+
+    At first it is the identity, for the last convolution starts at zero.
+    """
+
+    group_size: int  # channels in a group
+    depth: int  # blocks in the whole network
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        """Maps `[B, H, W, C]` to the same shape."""
+        channels = inputs.shape[-1]
+        inner = EXPANSION * channels
+        # What He's deviation becomes in Fixup, for `depth` blocks with two layers that start so.
+        init = _normal(math.sqrt(2 / (1 + SLOPE**2)) * self.depth**-0.25)
+        x = nn.leaky_relu(nn.Dense(inner, kernel_init=init)(inputs), SLOPE)
+        x = GroupedConv(inner, 3, inner // self.group_size, kernel_init=init)(x)
+        x = nn.leaky_relu(x, SLOPE)
+        return inputs + nn.Dense(channels, use_bias=False, kernel_init=nn.initializers.zeros)(x)
+
+
+class Generator(nn.Module):
+    """A learned picture of 4 x 4, scaled by latents, that grows from size to size."""
+
+    widths: tuple[int, ...] = (768,) * 4  # channels of each size, from 4 x 4 up
+    colors: int = 3  # channels of an image
+    classes: int | None = None  # of labels; None for an unconditional generator
+    label_size: int = 64  # of a label's code, which follows the latent
+    blocks: int = 2  # of each size
+    group_size: int = 16  # channels of a group in the convolutions of 3 x 3
+
+    @nn.compact
+    def __call__(
+        self, latents: Latents, labels: Int[Array, "B"] | None = None, *, train: bool
+    ) -> Images:
+        """Maps latents `[B, Z]`, with labels `[B]` if conditional, to images `[B, H, W, C]`."""
+        if is_conditional(self.classes, labels):
+            codes = _label_codes(self.classes, self.label_size)(labels)
+            latents = jnp.concatenate([latents, codes], -1)
+        first, *_ = self.widths
+        basis = self.param("basis", nn.initializers.normal(1.0), (1, 4, 4, first), jnp.float32)
+        x = basis * _linear(first)(latents)[:, None, None]
+        for size, width in enumerate(self.widths):
+            if size:
+                x = upsample(_to_width(x, width))
+            for _ in range(self.blocks):
+                x = Block(self.group_size, self.blocks * len(self.widths))(x)
+        return _linear(self.colors)(x)
+
+
+class Discriminator(nn.Module):
+    """The mirror image of the generator; the score is linear in what remains at 4 x 4."""
+
+    widths: tuple[int, ...] = (768,) * 4  # channels of each size, from 4 x 4 up
+    classes: int | None = None  # of labels; None for an unconditional discriminator
+    blocks: int = 2  # of each size
+    group_size: int = 16  # channels of a group in the convolutions of 3 x 3
+
+    @nn.compact
+    def __call__(
+        self, images: Images, labels: Int[Array, "B"] | None = None, *, train: bool
+    ) -> Scores:
+        """Maps images `[B, H, W, C]`, with labels `[B]` if conditional, to critic values `[B]`.
+
+        Raises:
+            ValueError: if images are not of the largest of as many sizes as there are widths.
+        """
+        require_sizes(images, len(self.widths))
+        first, *_ = self.widths
+        x = _linear(self.widths[-1])(images)
+        for size, width in reversed(list(enumerate(self.widths))):
+            x = _to_width(x, width)
+            for _ in range(self.blocks):
+                x = Block(self.group_size, self.blocks * len(self.widths))(x)
+            if size:
+                x = downsample(x)
+        # A convolution of 4 x 4 without padding, of each channel by itself.
+        init = nn.initializers.normal(1 / 4)
+        basis = self.param("basis", init, (1, 4, 4, first), jnp.float32)
+        x = (x * basis).sum((1, 2))
+        if not is_conditional(self.classes, labels):
+            return _linear(1)(x)[:, 0]
+        codes = _label_codes(self.classes, first, 1 / math.sqrt(first))(labels)
+        return (_linear(first)(x) * codes).sum(-1)
+
+
+def _linear(features: int) -> nn.Dense:
+    return nn.Dense(features, use_bias=False, kernel_init=_normal())
+
+
+def _to_width(x: Array, width: int) -> Array:
+    return x if x.shape[-1] == width else _linear(width)(x)
+
+
+def _label_codes(classes: int, size: int, gain: float = 1.0) -> nn.Embed:
+    """A linear map of one-hot labels, with the deviation `gain / sqrt(classes)`."""
+    init = nn.initializers.normal(gain / math.sqrt(classes))
+    return nn.Embed(classes, size, embedding_init=init)
