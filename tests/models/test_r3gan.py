@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from jaxgan import latents, losses, penalties
-from jaxgan.core.gan import GAN, init, sample
+from jaxgan.core.gan import GAN, init
 from jaxgan.core.networks import linen
 from jaxgan.core.steps import make_step
 from jaxgan.core.updates import update_both
@@ -223,5 +223,3 @@ def test_a_conditional_gan_trains_with_r1_and_r2():
             getattr(state, player).params,
         )
         assert all(jax.tree.leaves(moved)), moved
-    images = sample(gan, state, KEY, 3, {"label": jnp.array([0, 1, 2])})
-    assert images.shape == (3, 4, 4, 1)

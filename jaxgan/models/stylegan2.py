@@ -1,0 +1,342 @@
+"""StyleGAN2: a mapping of latents to styles, and a synthesis of images by styles.
+
+Images have a side of `4 * 2 ** (len(widths) - 1)` and are not bounded. `to_styles` and
+`to_images` are the two halves of the generator, for path lengths and for latent tools:
+
+    styles = generator.apply(variables, latents, train=False, method="to_styles")
+    images = generator.apply(variables, styles, method="to_images", rngs={"noise": key})
+
+Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (2020), and the code
+of Karras et al., "Training Generative Adversarial Networks with Limited Data" (2020).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+from jaxtyping import Float, Int
+
+from jaxgan.nn.equalized import (
+    Convolution,
+    EqualizedConv,
+    EqualizedDense,
+    ModulatedConv,
+    convolve_same,
+)
+from jaxgan.nn.labels import is_conditional
+from jaxgan.nn.minibatch import minibatch_deviation
+from jaxgan.nn.noise import normal_per_example
+from jaxgan.nn.resampling import (
+    convolve_down,
+    convolve_up,
+    downsample,
+    require_sizes,
+    upsample,
+)
+from jaxgan.types import Images, Latents, Scalar, Scores
+
+BOUND = 256.0  # of a convolution's outputs, which float16 could not hold otherwise
+
+Styles = Float[Array, "B L S"]  # one for each layer of the synthesis
+
+
+def _leaky(x: Array) -> Array:
+    return math.sqrt(2) * nn.leaky_relu(x, 0.2)
+
+
+def _bounded(x: Array) -> Array:
+    return jnp.clip(x, -BOUND, BOUND)
+
+
+def _normalized(x: Float[Array, "B C"]) -> Float[Array, "B C"]:
+    """Scales each example to a mean square of 1."""
+    return x * jax.lax.rsqrt((x**2).mean(-1, keepdims=True) + 1e-8)
+
+
+class Mapping(nn.Module):
+    """Dense layers that learn at a hundredth of the speed of the others."""
+
+    width: int = 512  # of a style, and of all layers
+    depth: int = 8  # layers
+
+    @nn.compact
+    def __call__(
+        self, latents: Latents | None, labels: Float[Array, "B K"] | None = None
+    ) -> Float[Array, "B S"]:
+        """Maps latents `[B, Z]`, one-hot labels `[B, K]` or both to styles `[B, width]`."""
+        codes = [] if latents is None else [_normalized(latents)]
+        if labels is not None:
+            codes.append(_normalized(EqualizedDense(self.width, name="labels")(labels)))
+        x = jnp.concatenate(codes, -1)
+        for _ in range(self.depth):
+            x = _leaky(EqualizedDense(self.width, multiplier=0.01)(x))
+        return x
+
+
+class Layer(nn.Module):
+    """A modulated convolution, noise, a bias and leaky ReLU."""
+
+    features: int  # output channels
+    convolution: Convolution = convolve_same
+
+    @nn.compact
+    def __call__(
+        self,
+        inputs: Float[Array, "B H W C"],
+        styles: Float[Array, "B S"],
+        noise: Float[Array, "#B P Q 1"],
+    ) -> Float[Array, "B P Q F"]:
+        """Maps `[B, H, W, C]` to `[B, P, Q, features]`; noise is `[B or 1, P, Q, 1]`."""
+        x = ModulatedConv(self.features, self.convolution)(inputs, styles)
+        strength = self.param("noise_strength", nn.initializers.zeros, (), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        return _bounded(_leaky(x + strength * noise + bias.reshape(1, 1, 1, -1)))
+
+
+class ToColors(nn.Module):
+    """Colors of features: a modulated convolution of 1 x 1 that keeps its norm."""
+
+    colors: int
+
+    @nn.compact
+    def __call__(
+        self, inputs: Float[Array, "B H W C"], styles: Float[Array, "B S"]
+    ) -> Float[Array, "B H W F"]:
+        """Maps `[B, H, W, C]` to `[B, H, W, colors]`."""
+        affine = EqualizedDense(inputs.shape[-1], bias_init=nn.initializers.ones, name="affine")
+        x = inputs * affine(styles)[:, None, None]
+        return _bounded(EqualizedDense(self.colors, name="colors")(x))
+
+
+class Synthesis(nn.Module):
+    """An image as the sum of images of all sizes, each made from the features of its size."""
+
+    widths: tuple[int, ...]  # channels of each size, from 4 x 4 up
+    colors: int
+
+    @nn.compact
+    def __call__(self, styles: Styles, noise: Sequence[Float[Array, "#B _ _ 1"]]) -> Images:
+        """Maps styles `[B, L, S]` to images, with noise for each of the layers of 3 x 3.
+
+        Of each size but the first, one layer enlarges the features and another follows. The
+        image of a size has the style of the layer after it.
+        """
+        shape = (1, 4, 4, self.widths[0])
+        x = self.param("constant", nn.initializers.normal(1.0), shape, jnp.float32)
+        x = jnp.repeat(x, len(styles), 0)
+        image = None
+        for size, features in enumerate(self.widths):
+            if size:
+                x = Layer(features, convolve_up)(x, styles[:, 2 * size - 1], noise[2 * size - 1])
+            x = Layer(features)(x, styles[:, 2 * size], noise[2 * size])
+            own = ToColors(self.colors)(x, styles[:, 2 * size + 1])
+            image = own if image is None else upsample(image) + own
+        assert image is not None
+        return image
+
+
+def truncate(
+    styles: Styles, average: Float[Array, "S"], psi: Scalar, layers: int | None = None
+) -> Styles:
+    """Moves styles towards their average: less variety, fewer failures.
+
+    Source: Karras et al., "A Style-Based Generator Architecture for Generative Adversarial
+    Networks" (2019), appendix B.
+
+    Args:
+        styles: `[B, L, S]`.
+        average: `[S]`, which a generator keeps as `batch_stats/average`.
+        psi: what remains of the distance: 1 changes nothing, 0 leaves the average alone.
+        layers: how many layers to treat, from the first; all if None.
+
+    Returns:
+        `[B, L, S]`.
+    """
+    average = average.reshape(1, 1, -1).astype(styles.dtype)
+    treated = styles[:, :layers]
+    moved = treated + (1 - psi) * (average - treated)
+    return jnp.concatenate([moved, styles[:, moved.shape[1] :]], 1)
+
+
+class Generator(nn.Module):
+    """Mapping and synthesis.
+
+    The collection `batch_stats` holds a running average of the styles, which starts at 0. It moves
+    when G trains; in the source's code, also when D does. `generator.clone(truncation=0.7)` has the
+    same parameters and samples near that average.
+    """
+
+    widths: tuple[int, ...]  # channels of each size, from 4 x 4 up
+    colors: int = 3  # channels of an image
+    classes: int | None = None  # of labels; None for an unconditional generator
+    style_size: int = 512
+    mapping_depth: int = 8
+    mixing: float = 0.9  # probability that a batch of training has styles of two latents
+    decay: float = 0.995  # of the average of styles
+    truncation: float = 1.0  # psi, outside training (see `truncate`)
+
+    def setup(self):
+        """Makes the two halves, and the average."""
+        self.mapping = Mapping(self.style_size, self.mapping_depth)
+        self.synthesis = Synthesis(self.widths, self.colors)
+        self.average = self.variable(
+            "batch_stats", "average", jnp.zeros, (self.style_size,), jnp.float32
+        )
+
+    def __call__(
+        self, latents: Latents, labels: Int[Array, "B"] | None = None, *, train: bool
+    ) -> Images:
+        """Maps latents `[B, Z]`, with labels `[B]` if conditional, to images `[B, H, W, C]`."""
+        return self.to_images(self.to_styles(latents, labels, train=train))
+
+    def to_styles(
+        self, latents: Latents, labels: Int[Array, "B"] | None = None, *, train: bool
+    ) -> Styles:
+        """Maps latents to styles for all layers.
+
+        Args:
+            latents: `[B, Z]`.
+            labels: int32 `[B]` if conditional.
+            train: whether to move the average of styles and to mix: from a layer on that is drawn
+                for the whole batch, styles are those of other latents, from N(0, 1). Otherwise,
+                styles are truncated.
+
+        Returns:
+            `[B, L, S]`, where L is `2 * len(widths)`.
+        """
+        conditions = None
+        if is_conditional(self.classes, labels):
+            conditions = jax.nn.one_hot(labels, self.classes, dtype=latents.dtype)
+        styles = self._for_all_layers(self.mapping(latents, conditions))
+        average = self.average.value
+        if not train:
+            return truncate(styles, average, self.truncation)
+        # On several devices, whoever minimizes takes the mean of what each of them keeps.
+        now = styles[:, 0].astype(average.dtype).mean(0)
+        self.average.value = self.decay * average + (1 - self.decay) * now
+        if not self.mixing:
+            return styles
+        choice, place, others = jax.random.split(self.make_rng("mixing"), 3)
+        layers = styles.shape[1]
+        mixed = jax.random.bernoulli(choice, self.mixing)
+        first = jnp.where(mixed, jax.random.randint(place, (), 1, layers), layers)
+        others = normal_per_example(others, len(latents), latents.shape[1:], latents.dtype)
+        others = self._for_all_layers(self.mapping(others, conditions))
+        return jnp.where(jnp.arange(layers).reshape(1, -1, 1) < first, styles, others)
+
+    def to_images(
+        self, styles: Styles, noise: Sequence[Float[Array, "#B _ _ 1"]] | None = None
+    ) -> Images:
+        """Maps styles to images.
+
+        Args:
+            styles: `[B, L, S]`.
+            noise: as `draw_noise` gives it, or `[1, H, W, 1]` for all images alike; drawn if None.
+
+        Returns:
+            Images `[B, H, W, C]`.
+        """
+        if noise is None:
+            noise = self.draw_noise(len(styles), styles.dtype)
+        return self.synthesis(styles, noise)
+
+    def draw_noise(self, n: int, dtype=jnp.float32) -> list[Float[Array, "B _ _ 1"]]:
+        """Draws noise from N(0, 1) for all layers of 3 x 3.
+
+        Args:
+            n: how many images.
+            dtype: of the noise.
+
+        Returns:
+            For each layer, `[n, H, W, 1]`.
+        """
+        key = self.make_rng("noise")
+        sides = [4 * 2 ** ((layer + 1) // 2) for layer in range(2 * len(self.widths) - 1)]
+        return [
+            normal_per_example(jax.random.fold_in(key, layer), n, (side, side, 1), dtype)
+            for layer, side in enumerate(sides)
+        ]
+
+    def _for_all_layers(self, styles: Float[Array, "B S"]) -> Styles:
+        return jnp.repeat(styles[:, None], 2 * len(self.widths), 1)
+
+
+class Block(nn.Module):
+    """Two convolutions, of which the second halves the size."""
+
+    features: int  # output channels
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "B H W C"]) -> Float[Array, "B P Q F"]:
+        """Maps `[B, H, W, C]` to `[B, H / 2, W / 2, features]`."""
+        x = _bounded(_leaky(EqualizedConv(inputs.shape[-1])(inputs)))
+        return _bounded(_leaky(EqualizedConv(self.features, convolve_down)(x)))
+
+
+class ResidualBlock(nn.Module):
+    """A block and a linear shortcut."""
+
+    features: int  # output channels
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "B H W C"]) -> Float[Array, "B P Q F"]:
+        """Maps `[B, H, W, C]` to `[B, H / 2, W / 2, features]`."""
+        shortcut = EqualizedDense(self.features, use_bias=False)(downsample(inputs))
+        return (shortcut + Block(self.features)(inputs)) / math.sqrt(2)
+
+
+class Discriminator(nn.Module):
+    """Convolutions down to 4 x 4, the deviation within groups, and dense layers."""
+
+    widths: tuple[int, ...]  # channels of each size, from 4 x 4 up
+    block: Callable[[int], nn.Module] = ResidualBlock  # of a number of features
+    group: int = 4  # examples in a group (see `minibatch_deviation`)
+    classes: int | None = None  # of labels; None for an unconditional discriminator
+
+    @nn.compact
+    def __call__(
+        self, images: Images, labels: Int[Array, "B"] | None = None, *, train: bool
+    ) -> Scores:
+        """Maps images `[B, H, W, C]`, with labels `[B]` if conditional, to logits `[B]`.
+
+        Raises:
+            ValueError: if images are not of the largest of as many sizes as there are widths, or
+                groups do not divide the batch.
+        """
+        require_sizes(images, len(self.widths))
+        *larger, largest = self.widths
+        x = _bounded(_leaky(EqualizedDense(largest)(images)))
+        for features in reversed(larger):
+            x = self.block(features)(x)
+        x = minibatch_deviation(x, self.group)
+        width = self.widths[0]
+        x = _bounded(_leaky(EqualizedConv(width)(x)))
+        x = _leaky(EqualizedDense(width)(x.reshape(len(x), -1)))
+        if not is_conditional(self.classes, labels):
+            return EqualizedDense(1)(x)[:, 0]
+        conditions = jax.nn.one_hot(labels, self.classes, dtype=images.dtype)
+        wanted = Mapping(width)(None, conditions)
+        return (EqualizedDense(width)(x) * wanted).sum(-1) / math.sqrt(width)
+
+
+class Pair(NamedTuple):
+    """Two networks for the same images."""
+
+    generator: Generator
+    discriminator: Discriminator
+
+
+# Settings of the source's code, called `cifar` and `paper256` there, for images of 32 x 32 and of
+# 256 x 256. `clone` changes them: `CIFAR.generator.clone(classes=10)`.
+CIFAR = Pair(
+    Generator((512,) * 4, mapping_depth=2, mixing=0.0),
+    Discriminator((512,) * 4, Block, group=32),
+)
+PAPER256 = Pair(
+    Generator((512, 512, 512, 512, 256, 128, 64)),
+    Discriminator((512, 512, 512, 512, 256, 128, 64), group=8),
+)
