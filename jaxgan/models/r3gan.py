@@ -1,7 +1,7 @@
 """R3GAN: residual networks of grouped convolutions, without normalization and other tricks.
 
-Images have a side of `4 * 2 ** (len(widths) - 1)` and are not bounded. For the relativistic loss
-with R1 and R2.
+Images have a side of `4 * 2 ** (len(widths) - 1)` and are not bounded. Latents are 64 standard
+normal numbers in the source, which trains by the relativistic loss with R1 and R2.
 
 Source: Huang et al., "The GAN is dead; long live the GAN! A Modern GAN Baseline" (2024), section 3
 and appendix D, and its code, whose preset for conditional CIFAR-10 is the default here.
@@ -42,7 +42,7 @@ class Block(nn.Module):
         """Maps `[B, H, W, C]` to the same shape."""
         channels = inputs.shape[-1]
         inner = EXPANSION * channels
-        # What He's deviation becomes in Fixup, for `depth` blocks with two layers that start so.
+        # He's gain times `depth ** (-1 / (2 m - 2))`, as in Fixup, for the m = 3 layers of a block.
         init = _normal(math.sqrt(2 / (1 + SLOPE**2)) * self.depth**-0.25)
         x = nn.leaky_relu(nn.Dense(inner, kernel_init=init)(inputs), SLOPE)
         x = GroupedConv(inner, 3, inner // self.group_size, kernel_init=init)(x)

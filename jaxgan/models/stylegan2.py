@@ -1,7 +1,8 @@
 """StyleGAN2: a mapping of latents to styles, and a synthesis of images by styles.
 
-Images have a side of `4 * 2 ** (len(widths) - 1)` and are not bounded. `to_styles` and
-`to_images` are the two halves of the generator, for path lengths and for latent tools:
+Images have a side of `4 * 2 ** (len(widths) - 1)` and are not bounded. Latents are 512 standard
+normal numbers in the source. `to_styles` and `to_images` are the two halves of the generator, for
+path lengths and for latent tools:
 
     styles = generator.apply(variables, latents, train=False, method="to_styles")
     images = generator.apply(variables, styles, method="to_images", rngs={"noise": key})

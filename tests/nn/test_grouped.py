@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from jaxgan.nn.grouped import GroupedConv, convolve_in_groups
+from jaxgan.nn.grouped import GroupedConv, _by_definition, _by_matrices, convolve_in_groups
 
 KEY = jax.random.key(0)
 
@@ -41,6 +41,15 @@ def test_values_and_gradients_of_two_orders_are_those_of_flax(groups, size):
 
         found, expected = both(params, x)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10), found, expected)
+
+
+def test_what_cpus_compute_is_what_other_devices_compute():
+    x, kernel = jax.random.normal(KEY, (2, 5, 4, 6)), jax.random.normal(KEY, (3, 2, 2, 9))
+    padding = ((1, 1), (0, 1))
+    expected = jax.jit(lambda x, kernel: _by_definition(x, kernel, padding))(x, kernel)
+    found = jax.jit(lambda x, kernel: _by_matrices(x, kernel, padding))(x, kernel)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_array_equal(jax.jit(convolve_in_groups)(x, kernel), found)
 
 
 def test_groups_do_not_see_each_other():
