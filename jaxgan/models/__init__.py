@@ -1,6 +1,7 @@
 """Generators and discriminators, one family per file.
 
 Every module is called as `module(inputs, train=train)`, or `module(inputs, labels, train=train)` if
-it is conditional; `train` chooses batch statistics and dropout. Discriminators return one unbounded score per example, `[B]`: a logit or a critic value,
-never a probability, so that any loss fits any of them.
+it is conditional; `train` chooses batch statistics and dropout. Discriminators return one unbounded
+score per example, `[B]`: a logit or a critic value, never a probability, so that any loss fits any
+of them.
 """
