@@ -134,6 +134,7 @@ def drawn(module, *inputs) -> tuple[Any, Any]:
     return variables, jax.jit(lambda *args: module.apply(*args, train=True))
 
 
+@pytest.mark.slow
 def test_at_first_networks_are_linear():
     z = jax.random.normal(KEY, (3, 5))
     variables, generate = drawn(Generator(**SMALL), z)
@@ -160,6 +161,7 @@ def test_at_first_only_the_last_layer_of_a_block_learns():
             assert (leaf == 0).all() if still else (leaf != 0).any(), name
 
 
+@pytest.mark.slow
 def test_labels_count_and_are_asked_for():
     z, x = jax.random.normal(KEY, (2, 5)), jax.random.normal(KEY, (2, 8, 8, 3))
     for make, inputs in ((Generator, z), (Discriminator, x)):
@@ -197,6 +199,7 @@ def test_networks_compute_in_the_type_of_parameters_and_inputs(dtype):
             assert outputs.dtype == dtype
 
 
+@pytest.mark.slow
 def test_a_conditional_gan_trains_with_r1_and_r2():
     gan = GAN(
         generator=linen(Generator((4,), 1, 3, group_size=4, blocks=1)),

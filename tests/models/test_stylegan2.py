@@ -249,6 +249,7 @@ def test_scores_depend_on_the_other_examples_of_a_group():
     assert not np.allclose(judge(X[np.array(broken)]), scores[broken], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_labels_count_and_are_asked_for():
     labels = jnp.array([0, 1, 2, 0])
     for make, inputs in ((Generator, Z), (Discriminator, X[:, :4, :4])):
@@ -294,6 +295,7 @@ def test_networks_compute_in_the_type_of_parameters_and_inputs(dtype):
             assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(moved))
 
 
+@pytest.mark.slow
 def test_a_gan_trains_with_r1_and_samples_from_an_average_near_the_average_style():
     generator = Generator((3,), 1, style_size=3, mapping_depth=1)
     gan = GAN(
