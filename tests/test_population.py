@@ -77,6 +77,7 @@ def with_rate(learning_rate):
     return update_both(gan)
 
 
+@pytest.mark.slow
 def test_members_may_have_hyper_parameters_of_their_own():
     images = jnp.asarray(np.random.default_rng(0).normal(size=(8, 3)), jnp.float32)
     gan = small_gan(generator_optimizer=optax.sgd(1.0), discriminator_optimizer=optax.sgd(1.0))

@@ -7,6 +7,7 @@ copied to the user's data directory.
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax.numpy as jnp
@@ -106,17 +107,21 @@ def weights_path() -> Path:
     return data / "jaxgan" / "inception.safetensors"
 
 
-def _load_pth(path: Path) -> Mapping[str, Any]:
-    """Reads a state dict that PyTorch saved; nothing but tensors is unpickled."""
+def _torch() -> ModuleType:
     try:
         import torch
     except ModuleNotFoundError as error:
         raise UserError(
             "PyTorch is needed to read it; run `pip install torch`, or give a .safetensors file"
         ) from error
+    return torch
+
+
+def _load_pth(path: Path) -> Mapping[str, Any]:
+    """Reads a state dict that PyTorch saved; nothing but tensors is unpickled."""
     try:
         with open_regular(path) as file:
-            loaded = torch.load(file, map_location="cpu", weights_only=True)
+            loaded = _torch().load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError("there is no such file") from error
     except (UserError, MemoryError):

@@ -109,6 +109,7 @@ def test_a_recipe_from_a_file_has_help_like_all_others(source):
     assert "my_gan" in command("recipes", "--import", source).out
 
 
+@pytest.mark.slow
 def test_its_runs_are_loaded_with_the_same_import(mine, source, here):
     run = copy(mine, here / "run")
     assert command("report", "run", "--import", source).status == 0

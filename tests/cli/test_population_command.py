@@ -120,6 +120,7 @@ def test_members_spread_over_devices_go_as_on_one(devices, population):
     assert config["device"]["count"] == devices
 
 
+@pytest.mark.slow
 def test_a_population_is_verified_and_the_first_member_that_differs_is_named(population, here):
     run = copy(population[0], here / "run")
     before = contents(run)

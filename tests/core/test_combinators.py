@@ -71,6 +71,7 @@ def test_repeat_gives_each_time_its_own_part_and_key():
     assert log == first_time
 
 
+@pytest.mark.slow
 def test_repeat_of_the_discriminators_step_is_two_steps():
     gan = small_gan()
     twice = run(repeat(update_discriminator(gan), 2), first(gan))[0]

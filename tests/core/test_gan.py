@@ -84,6 +84,7 @@ def test_no_two_leaves_of_a_state_share_a_buffer():
     assert len(set(places)) == len(places)
 
 
+@pytest.mark.slow
 def test_images_come_from_the_running_averages():
     gan = small_gan()
     state = moved(gan)
@@ -115,6 +116,7 @@ def test_images_come_from_the_average_where_there_is_one():
     assert not np.allclose(own, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_images_can_be_differentiated_by_their_latents():
     gan = small_gan()
     state = moved(gan)

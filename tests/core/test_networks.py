@@ -69,6 +69,7 @@ def test_a_linen_network_keeps_every_collection_and_takes_several_inputs():
     close(still, moved)
 
 
+@pytest.mark.slow
 def test_an_nnx_network_trains_like_the_same_one_of_linen():
     class Judge(nnx.Module):
         def __init__(self, rngs: nnx.Rngs):

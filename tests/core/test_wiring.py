@@ -117,6 +117,7 @@ def test_examples_may_be_trees():
     assert metrics["penalty"] > 0 and np.isfinite(metrics["loss_g"])
 
 
+@pytest.mark.slow
 def test_both_players_pay_their_terms_and_see_the_whole_play():
     def generator_terms(play: Play):
         assert play.inputs.shape == (8, 2) and play.real_outputs.shape == (8,)

@@ -87,12 +87,14 @@ def block_deviations(first: float, second: float) -> dict[str, float]:
     return {"Dense_0/kernel": first, "GroupedConv_0/kernel": second} | biases | last
 
 
+@pytest.mark.slow
 def test_a_block_of_cifar10_starts_as_the_source_says():
     init = jax.jit(Block(16, 8).init)
     params = init(KEY, jnp.zeros((1, 1, 1, 768)))["params"]
     check_deviations(params, block_deviations(0.0297540, 0.0687139))
 
 
+@pytest.mark.slow
 def test_networks_start_as_the_source_says():
     labels = jnp.zeros(1, jnp.int32)
     widths, gain = (24, 16), math.sqrt(2 / 1.04) * 4**-0.25
@@ -149,6 +151,7 @@ def test_at_first_networks_are_linear():
     np.testing.assert_array_equal(judge(variables, 0 * images), 0)
 
 
+@pytest.mark.slow
 def test_at_first_only_the_last_layer_of_a_block_learns():
     x = jax.random.normal(KEY, (2, 8, 8, 3))
     z = jax.random.normal(KEY, (2, 5))

@@ -115,6 +115,7 @@ def to_images(styles, *noise, key=KEY) -> Any:
     return compiled(SMALL, method="to_images")(variables(), styles, *noise, noise=key)
 
 
+@pytest.mark.slow
 def test_parameters_start_as_the_source_says():
     for path, leaf in jax.tree_util.tree_leaves_with_path(first()["params"]):
         *layers, name = [entry.key for entry in path]
@@ -126,6 +127,7 @@ def test_parameters_start_as_the_source_says():
             assert abs(float(leaf.std()) / deviation - 1) < slack, path
 
 
+@pytest.mark.slow
 def test_both_halves_make_the_whole():
     whole = jax.jit(lambda v, z: SMALL.apply(v, z, train=False, rngs={"noise": KEY}))
     styles = to_styles()
@@ -172,6 +174,7 @@ def test_truncation_moves_styles_to_their_average():
     np.testing.assert_array_equal(truncate(styles, average, 1.0), styles)
 
 
+@pytest.mark.slow
 def test_the_average_follows_the_styles_of_training():
     styles, moved = train(SMALL.clone(mixing=0.0))
     average = variables()["batch_stats"]["average"]
@@ -183,6 +186,7 @@ def test_the_average_follows_the_styles_of_training():
     np.testing.assert_allclose(mixed["batch_stats"]["average"], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_in_training_later_layers_take_the_styles_of_other_latents():
     own, places = np.asarray(to_styles()), set()
     for seed in range(12):
@@ -216,6 +220,7 @@ def test_noise_has_a_strength_that_starts_at_0():
     np.testing.assert_allclose(run(variables(), styles, noise), images, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_devices_make_what_one_makes():
     module: Any = Generator((4,), style_size=5, mapping_depth=1, mixing=1.0)
     variables = drawn(module, Z)
@@ -239,6 +244,7 @@ def test_two_devices_make_what_one_makes():
 X = jax.random.normal(KEY, (4, 8, 8, 3))
 
 
+@pytest.mark.slow
 def test_scores_depend_on_the_other_examples_of_a_group():
     module = Discriminator(WIDTHS, group=2)  # pairs (0, 2) and (1, 3)
     judge = jax.jit(partial(module.apply, drawn(module, X), train=True))

@@ -61,6 +61,7 @@ def begin(words: list[str]) -> subprocess.Popen:
     return subprocess.Popen([*JAXGAN, *words], stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"),
     [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],

@@ -146,6 +146,7 @@ def test_options_of_the_compiler_are_known_to_it_or_done_without(monkeypatch):
         chunks.compiled(program, mesh)
 
 
+@pytest.mark.slow
 def test_the_length_of_chunks_does_not_change_a_bit(here, whole_run, monkeypatch):
     monkeypatch.setattr(chunks, "SECONDS", 1e-9)  # one step at a time
     assert command("train", "mnist_mlp", *TINY["mnist_mlp"], "--steps", "40").status == 0
@@ -274,6 +275,7 @@ def test_a_state_that_is_not_finite_is_never_saved(here):
     assert [path.name for path in (here / "run" / "checkpoints").iterdir()] == ["5"]
 
 
+@pytest.mark.slow
 def test_divergence_on_the_command_line_keeps_the_last_good_checkpoint(here):
     words = [*TINY["mnist_mlp"], *"--learning-rate 1e18 --checkpoint-every 1 --log-every 1".split()]
     done = command("train", "mnist_mlp", *words, "--steps", "40", "--out", "run")
