@@ -158,6 +158,8 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_without_pytorch_one_line_says_what_to_do(tmp_path, monkeypatch):
+    path = tmp_path / "weights.pth"
+    torch.save({}, path)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UserError, match="pip install torch.*or give a .safetensors file"):
-        inception.import_inception(tmp_path / "weights.pth")
+        inception.import_inception(path)
