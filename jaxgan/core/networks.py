@@ -8,7 +8,6 @@ other pair of functions will do. What a network does besides its layers is a wra
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import flax.nnx
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -68,17 +67,20 @@ def linen(module: nn.Module) -> Network:
     return Network(init, apply)
 
 
-def nnx(make: Callable[[flax.nnx.Rngs], Any]) -> Network:
+def nnx(make: Callable[..., Any]) -> Network:
     """Makes a network of an NNX module.
 
     Args:
-        make: makes the module from its random streams. The module is called as `module(*inputs)`,
-            after `module.train()` or `module.eval()`, and draws from streams of any names.
+        make: makes the module from its random streams, `flax.nnx.Rngs`. The module is called as
+            `module(*inputs)`, after `module.train()` or `module.eval()`, and draws from streams of
+            any names.
 
     Returns:
         The network. Its collection "state" holds all variables that are not parameters and not the
         states of random streams, which start anew from the key of each call.
     """
+    import flax.nnx  # takes 0.3 s, which other networks need not wait for
+
     other = (flax.nnx.RngState, flax.nnx.Param, ...)
 
     def init(key: PRNGKey, inputs: PyTree) -> tuple[PyTree, PyTree]:
