@@ -1,12 +1,14 @@
 """Settings of all tests: several virtual devices, a compilation cache, strict JAX.
 
-And what tests of several rooms share: MNIST, prepared once, and short runs of all recipes.
+And what tests of several rooms share: the beginning of MNIST, prepared once, and short runs of all
+recipes.
 """
 
 import importlib.util
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 # Also for the processes that tests start.
@@ -43,11 +45,32 @@ def forget_programs() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def mnist_dir(tmp_path_factory) -> str:
-    """A data directory in which MNIST is prepared, once for all workers."""
+    """A data directory in which the first 6,000 images of each split of MNIST are prepared.
+
+    All of them would take half a minute to write and to decode; see `whole_mnist_dir`.
+    """
+    from jaxgan.data.mnist.builder import JaxganMnist
+
+    generate = JaxganMnist._generate_examples
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            JaxganMnist, "_generate_examples", lambda *args: islice(generate(*args), 6000)
+        )
+        return _prepare(tmp_path_factory, "mnist")
+
+
+@pytest.fixture(scope="session")
+def whole_mnist_dir(tmp_path_factory) -> str:
+    """A data directory in which all of MNIST is prepared."""
+    return _prepare(tmp_path_factory, "whole-mnist")
+
+
+def _prepare(tmp_path_factory, name: str) -> str:
+    """Prepares MNIST, once for all workers."""
     from jaxgan.data.sources import open_source
 
     base = tmp_path_factory.getbasetemp()
-    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "jaxgan-mnist"
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with FileLock(f"{root}.lock"):
         open_source("mnist", image_size=None, default_size=28, data_dir=str(root))
     return str(root)

@@ -59,8 +59,8 @@ def distances(seed: int, steps: list[int], data_dir: str | None = None) -> list[
 
 
 @pytest.mark.slow
-def test_a_short_run_comes_as_close_to_digits_as_measured(mnist_dir):
-    (distance,) = distances(0, [STEPS], mnist_dir)
+def test_a_short_run_comes_as_close_to_digits_as_measured(whole_mnist_dir):
+    (distance,) = distances(0, [STEPS], whole_mnist_dir)
     assert 52 < distance < 68
 
 

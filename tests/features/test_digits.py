@@ -22,18 +22,17 @@ def script():
     return module
 
 
-@pytest.fixture(scope="module")
-def held_out(mnist_dir):
+def held_out(data_dir: str) -> tuple[np.ndarray, np.ndarray]:
     feed = data.load(
         "mnist@test", batch_size=1, seed=0, low=0.0, high=1.0, image_size=None, default_size=28,
-        data_dir=mnist_dir,
+        data_dir=data_dir,
     )  # fmt: skip
     return np.asarray(feed.arrays["image"]), np.asarray(feed.arrays["label"])
 
 
 @pytest.mark.slow
-def test_the_shipped_weights_know_at_least_994_of_1000_test_images(held_out):
-    images, labels = held_out
+def test_the_shipped_weights_know_at_least_994_of_1000_test_images(whole_mnist_dir):
+    images, labels = held_out(whole_mnist_dir)
     extractor = digits.load()
     assert extractor.logits is not None and images.shape == (10_000, 28, 28, 1)
     features = extract(extractor, images, 500)
@@ -46,8 +45,8 @@ def test_the_shipped_weights_know_at_least_994_of_1000_test_images(held_out):
     assert (distances.argmin(-1) == labels[:2000]).mean() > 0.98
 
 
-def test_features_do_not_depend_on_the_batch(held_out):
-    images = held_out[0][:5]
+def test_features_do_not_depend_on_the_batch(mnist_dir):
+    images = held_out(mnist_dir)[0][:5]
     alone = extract(digits.load(), images, 1)
     np.testing.assert_allclose(extract(digits.load(), images, 4), alone, atol=1e-5)
 
@@ -81,9 +80,9 @@ def test_distortions_move_turn_and_stretch_but_a_little(monkeypatch):
 
 @pytest.mark.slow
 def test_the_training_script_learns_and_writes_its_weights(
-    tmp_path, mnist_dir, monkeypatch, capsys
+    tmp_path, whole_mnist_dir, monkeypatch, capsys
 ):
-    monkeypatch.setenv("TFDS_DATA_DIR", mnist_dir)
+    monkeypatch.setenv("TFDS_DATA_DIR", whole_mnist_dir)
     training = script()
     monkeypatch.setattr(training, "BATCH_SIZE", 32)  # many steps, for the running averages
     settings = training.Settings(
