@@ -19,7 +19,7 @@ from turns import SIZE, take_turns
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "parity"))
 
-from systems import SYSTEMS, GivenDropout, System  # noqa: E402
+from systems import SYSTEMS, GivenDropout, System  # noqa: E402  (found through the line above)
 
 BATCH = 128
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -111,3 +113,12 @@ def test_every_dependency_has_a_lower_and_an_upper_bound():
     extras = project["optional-dependencies"]
     needed = [*project["dependencies"], *extras["parity"], *extras["test"]]
     assert [each for each in needed if not re.fullmatch(r"[\w-]+>=[\d.]+,<[\d.]+", each)] == []
+
+
+def test_what_is_slow_to_import_waits_until_it_is_needed():
+    program = (
+        "import sys, jaxgan, jaxgan.data, jaxgan.cli; "
+        "print({'tensorflow', 'tensorflow_datasets', 'grain', 'flax.nnx'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr
