@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -254,6 +255,10 @@ def test_another_run_in_the_place_of_a_renamed_one_is_left_alone(here, whole_run
     run, another = here / "run", copy(whole_run("pattern_1010"), here / "another")
 
     def replace_it():
+        # A save that is under way would make the folder again between the two lines.
+        end = time.monotonic() + 60
+        while not (run / "checkpoints" / "10").is_dir() and time.monotonic() < end:
+            time.sleep(0.001)
         run.rename(here / "moved")
         another.rename(run)
 
