@@ -11,6 +11,7 @@ from inspect import get_annotations, getdoc
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_origin, get_type_hints
 
+import jax
 import jax.numpy as jnp
 import msgspec
 import numpy as np
@@ -27,7 +28,7 @@ from jaxgan.types import Batch, DataSpec
 from jaxgan.util.errors import UserError
 from jaxgan.util.parsing import convert, shown
 
-# Types of hyperparameters with a range. Of a plain `float`, every finite number is in range.
+# Types of hyperparameters with a range. Of a plain `float`, every finite float32 is in range.
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]  # training steps are counted in int32
 Counts = Annotated[tuple[Count, ...], Meta(min_length=1)]  # such as the widths of layers
 Positive = Annotated[float, Meta(gt=0)]
@@ -36,6 +37,7 @@ Share = Annotated[float, Meta(ge=0, lt=1)]  # such as a momentum or a probabilit
 
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}  # None: that of the parameters
 MOST_SAMPLES = 10_000  # in a picture
+LARGEST = float(jnp.finfo(jnp.float32).max)
 
 known: dict[str, type["Recipe"]] = {}  # every recipe that was defined so far, by its name
 
@@ -287,6 +289,9 @@ def _converted(value: Any, kind: Any, name: str) -> Any:
         json.dumps(msgspec.to_builtins(value), allow_nan=False)  # as config.json will hold it
     except ValueError:
         raise UserError(f"{name} must be finite, not {shown(value)}") from None
+    floats = [x for x in jax.tree.leaves(value) if isinstance(x, float)]
+    if any(abs(x) > LARGEST for x in floats):
+        raise UserError(f"{name} must be a number that float32 can hold, not {shown(value)}")
     return value
 
 

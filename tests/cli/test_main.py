@@ -88,6 +88,7 @@ def pictures(here):
         ("train mnist_mlp --generator-widths", r"generator_widths must be a list of length >= 1"),
         ("train mnist_mlp --learning-rate nan", r"learning_rate must be .*, not nan"),
         ("train mnist_mlp --learning-rate inf", r"learning_rate must be finite, not inf"),
+        ("train mnist_mlp --learning-rate 4e38", r"learning_rate .* that float32 can hold"),
         ("train mnist_mlp --learning-rate -1", r"learning_rate must be a number > 0.0, not -1.0"),
         ("train mnist_mlp --beta1 1", r"beta1 must be a number < 1.0, not 1.0"),
         (
