@@ -1,7 +1,7 @@
 """R3GAN: residual networks of grouped convolutions, without normalization and other tricks.
 
-Images have a side of `4 * 2 ** (len(widths) - 1)` and are not bounded. Latents are 64 standard
-normal numbers in the source, which trains by the relativistic loss with R1 and R2.
+Images have a side of `smallest * 2 ** (len(widths) - 1)` and are not bounded. Latents are 64
+standard normal numbers in the source, which trains by the relativistic loss with R1 and R2.
 
 Source: Huang et al., "The GAN is dead; long live the GAN! A Modern GAN Baseline" (2024), section 3
 and appendix D, and its code, whose preset for conditional CIFAR-10 is the default here.
@@ -51,14 +51,15 @@ class Block(nn.Module):
 
 
 class Generator(nn.Module):
-    """A learned picture of 4 x 4, scaled by latents, that grows from size to size."""
+    """A small learned picture, scaled by latents, that grows from size to size."""
 
-    widths: tuple[int, ...] = (768,) * 4  # channels of each size, from 4 x 4 up
+    widths: tuple[int, ...] = (768,) * 4  # channels of each size, from the smallest up
     colors: int = 3  # channels of an image
     classes: int | None = None  # of labels; None for an unconditional generator
     label_size: int = 64  # of a label's code, which follows the latent
     blocks: int = 2  # of each size
     group_size: int = 16  # channels of a group in the convolutions of 3 x 3
+    smallest: int = 4  # side of the smallest size
 
     @nn.compact
     def __call__(
@@ -69,7 +70,8 @@ class Generator(nn.Module):
             codes = _label_codes(self.classes, self.label_size)(labels)
             latents = jnp.concatenate([latents, codes], -1)
         first, *_ = self.widths
-        basis = self.param("basis", nn.initializers.normal(1.0), (1, 4, 4, first), jnp.float32)
+        shape = (1, self.smallest, self.smallest, first)
+        basis = self.param("basis", nn.initializers.normal(1.0), shape, jnp.float32)
         x = basis * _linear(first)(latents)[:, None, None]
         for size, width in enumerate(self.widths):
             if size:
@@ -80,12 +82,13 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The mirror image of the generator; the score is linear in what remains at 4 x 4."""
+    """The mirror image of the generator; the score is linear in the smallest size."""
 
-    widths: tuple[int, ...] = (768,) * 4  # channels of each size, from 4 x 4 up
+    widths: tuple[int, ...] = (768,) * 4  # channels of each size, from the smallest up
     classes: int | None = None  # of labels; None for an unconditional discriminator
     blocks: int = 2  # of each size
     group_size: int = 16  # channels of a group in the convolutions of 3 x 3
+    smallest: int = 4  # side of the smallest size
 
     @nn.compact
     def __call__(
@@ -96,7 +99,7 @@ class Discriminator(nn.Module):
         Raises:
             ValueError: if images are not of the largest of as many sizes as there are widths.
         """
-        require_sizes(images, len(self.widths))
+        require_sizes(images, len(self.widths), self.smallest)
         first, *_ = self.widths
         x = _linear(self.widths[-1])(images)
         for size, width in reversed(list(enumerate(self.widths))):
@@ -105,9 +108,10 @@ class Discriminator(nn.Module):
                 x = Block(self.group_size, self.blocks * len(self.widths))(x)
             if size:
                 x = downsample(x)
-        # A convolution of 4 x 4 without padding, of each channel by itself.
-        init = nn.initializers.normal(1 / 4)
-        basis = self.param("basis", init, (1, 4, 4, first), jnp.float32)
+        # A convolution of the whole, of each channel by itself.
+        shape = (1, self.smallest, self.smallest, first)
+        init = nn.initializers.normal(1 / self.smallest)
+        basis = self.param("basis", init, shape, jnp.float32)
         x = (x * basis).sum((1, 2))
         if not is_conditional(self.classes, labels):
             return _linear(1)(x)[:, 0]

@@ -1,8 +1,8 @@
 """StyleGAN2: a mapping of latents to styles, and a synthesis of images by styles.
 
-Images have a side of `4 * 2 ** (len(widths) - 1)` and are not bounded. Latents are 512 standard
-normal numbers in the source. `to_styles` and `to_images` are the two halves of the generator, for
-path lengths and for latent tools:
+Images have a side of `smallest * 2 ** (len(widths) - 1)` and are not bounded. Latents are 512
+standard normal numbers in the source. `to_styles` and `to_images` are the two halves of the
+generator, for path lengths and for latent tools:
 
     styles = generator.apply(variables, latents, train=False, method="to_styles")
     images = generator.apply(variables, styles, method="to_images", rngs={"noise": key})
@@ -116,7 +116,7 @@ class ToColors(nn.Module):
 class Synthesis(nn.Module):
     """An image as the sum of images of all sizes, each made from the features of its size."""
 
-    widths: tuple[int, ...]  # channels of each size, from 4 x 4 up
+    widths: tuple[int, ...]  # channels of each size, from the smallest up
     colors: int
 
     @nn.compact
@@ -126,7 +126,8 @@ class Synthesis(nn.Module):
         Of each size but the first, one layer enlarges the features and another follows. The
         image of a size has the style of the layer after it.
         """
-        shape = (1, 4, 4, self.widths[0])
+        side = noise[0].shape[1]
+        shape = (1, side, side, self.widths[0])
         x = self.param("constant", nn.initializers.normal(1.0), shape, jnp.float32)
         x = jnp.repeat(x, len(styles), 0)
         image = None
@@ -171,7 +172,7 @@ class Generator(nn.Module):
     same parameters and samples near that average.
     """
 
-    widths: tuple[int, ...]  # channels of each size, from 4 x 4 up
+    widths: tuple[int, ...]  # channels of each size, from the smallest up
     colors: int = 3  # channels of an image
     classes: int | None = None  # of labels; None for an unconditional generator
     style_size: int = 512
@@ -179,6 +180,7 @@ class Generator(nn.Module):
     mixing: float = 0.9  # probability that a batch of training has styles of two latents
     decay: float = 0.995  # of the average of styles
     truncation: float = 1.0  # psi, outside training (see `truncate`)
+    smallest: int = 4  # side of the smallest size
 
     def setup(self):
         """Makes the two halves, and the average."""
@@ -256,7 +258,8 @@ class Generator(nn.Module):
             For each layer, `[n, H, W, 1]`.
         """
         key = self.make_rng("noise")
-        sides = [4 * 2 ** ((layer + 1) // 2) for layer in range(2 * len(self.widths) - 1)]
+        layers = range(2 * len(self.widths) - 1)
+        sides = [self.smallest * 2 ** ((layer + 1) // 2) for layer in layers]
         return [
             normal_per_example(jax.random.fold_in(key, layer), n, (side, side, 1), dtype)
             for layer, side in enumerate(sides)
@@ -291,12 +294,13 @@ class ResidualBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Convolutions down to 4 x 4, the deviation within groups, and dense layers."""
+    """Convolutions down to the smallest size, the deviation within groups, and dense layers."""
 
-    widths: tuple[int, ...]  # channels of each size, from 4 x 4 up
+    widths: tuple[int, ...]  # channels of each size, from the smallest up
     block: Callable[[int], nn.Module] = ResidualBlock  # of a number of features
     group: int = 4  # examples in a group (see `minibatch_deviation`)
     classes: int | None = None  # of labels; None for an unconditional discriminator
+    smallest: int = 4  # side of the smallest size
 
     @nn.compact
     def __call__(
@@ -308,7 +312,7 @@ class Discriminator(nn.Module):
             ValueError: if images are not of the largest of as many sizes as there are widths, or
                 groups do not divide the batch.
         """
-        require_sizes(images, len(self.widths))
+        require_sizes(images, len(self.widths), self.smallest)
         *larger, largest = self.widths
         x = _bounded(_leaky(EqualizedDense(largest)(images)))
         for features in reversed(larger):

@@ -78,21 +78,23 @@ def convolve_down(
     return convolve(_blur(images, padding=2), kernel, 2, _UNPADDED)
 
 
-def require_sizes(images: Float[Array, "B H W C"], sizes: int) -> None:
+def require_sizes(images: Float[Array, "B H W C"], sizes: int, smallest: int) -> None:
     """Checks that images fit a network that sees several sizes, each half of the one before.
 
     Args:
         images: `[B, H, W, C]`.
-        sizes: how many, the smallest being 4 x 4.
+        sizes: how many.
+        smallest: the side of the smallest of them.
 
     Raises:
         ValueError: if the images have another size than the largest.
     """
-    side = 4 * 2 ** (sizes - 1)
+    side = smallest * 2 ** (sizes - 1)
     if images.shape[1:3] != (side, side):
         raise ValueError(
             f"{sizes} widths are for images of {side} x {side}, not {images.shape[1]} x "
-            f"{images.shape[2]}: a network has one width for each size, from 4 x 4 up"
+            f"{images.shape[2]}: a network has one width for each size, from "
+            f"{smallest} x {smallest} up"
         )
 
 

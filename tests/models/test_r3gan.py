@@ -229,3 +229,13 @@ def test_a_conditional_gan_trains_with_r1_and_r2():
             getattr(state, player).params,
         )
         assert all(jax.tree.leaves(moved)), moved
+
+
+def test_the_smallest_size_may_be_another_one():
+    generator, discriminator = (kind(**SMALL, smallest=7) for kind in (Generator, Discriminator))
+    params, images = shapes(generator, jnp.zeros((2, 64)))
+    assert params["basis"].shape == (1, 7, 7, 4)
+    assert images.shape == (2, 14, 14, 3)
+    params, scores = shapes(discriminator, jnp.zeros(images.shape))
+    assert params["basis"].shape == (1, 7, 7, 4)
+    assert scores.shape == (2,)

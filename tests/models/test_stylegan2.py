@@ -330,3 +330,11 @@ def test_a_gan_trains_with_r1_and_samples_from_an_average_near_the_average_style
     images = np.asarray(sample(alone, state, KEY, 3))
     assert images.shape == (3, 4, 4, 1)
     assert np.ptp(images, 0).max() < 0.1  # what differs is noise alone, which has hardly begun
+
+
+def test_the_smallest_size_may_be_another_one():
+    params, images = shapes(SMALL.clone(smallest=7), Z)
+    assert params["synthesis"]["constant"].shape == (1, 7, 7, 4)
+    assert images.shape == (len(Z), 14, 14, 3)
+    _, scores = shapes(Discriminator(WIDTHS, smallest=7), jnp.zeros(images.shape))
+    assert scores.shape == (len(Z),)
