@@ -333,8 +333,8 @@ def test_a_gan_trains_with_r1_and_samples_from_an_average_near_the_average_style
 
 
 def test_the_smallest_size_may_be_another_one():
-    params, images = shapes(SMALL.clone(smallest=7), Z)
-    assert params["synthesis"]["constant"].shape == (1, 7, 7, 4)
+    variables, images = shapes(SMALL.clone(smallest=7), Z)
+    assert variables["params"]["synthesis"]["constant"].shape == (1, 7, 7, 4)
     assert images.shape == (len(Z), 14, 14, 3)
     _, scores = shapes(Discriminator(WIDTHS, smallest=7), jnp.zeros(images.shape))
     assert scores.shape == (len(Z),)
