@@ -134,7 +134,7 @@ def sefa(matrix: Float[Array, "Z F"]) -> Float[Array, "Z Z"]:
 
     They are the eigenvectors of `matrix @ matrix.T`, and need neither samples nor labels. In a
     network without a style mapping, the matrix is that of G's first layer
-    (`jaxgan.core.first_layer`). In StyleGAN2, where styles are edited instead of latents, it is
+    (`jaxgan.first_layer`). In StyleGAN2, where styles are edited instead of latents, it is
     `jaxgan.models.stylegan2.style_matrix`.
 
     Source: Shen and Zhou, "Closed-Form Factorization of Latent Semantics in GANs" (2021). Its code
