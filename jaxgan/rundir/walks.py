@@ -13,6 +13,8 @@ from jaxgan.rundir.loading import Trained, as_examples, check_num
 from jaxgan.types import PRNGKey, PyTree
 from jaxgan.util.errors import UserError
 
+TOGETHER = 16  # inputs of walks in a batch
+
 _generate = jax.jit(generate, static_argnums=0)
 
 
@@ -41,7 +43,7 @@ def interpolate(trained: Trained, rows: int, columns: int, key: PRNGKey) -> np.n
         walks = slerp(start.reshape(rows, 1, -1), end.reshape(rows, 1, -1), places)
         return walks.reshape(-1, *start.shape[1:])
 
-    return _make(trained, jax.tree.map(walk, starts, ends))
+    return _make(trained, jax.tree.map(walk, starts, ends), key)
 
 
 def vary(trained: Trained, rows: int, columns: int, reach: float, key: PRNGKey) -> np.ndarray:
@@ -74,7 +76,7 @@ def vary(trained: Trained, rows: int, columns: int, reach: float, key: PRNGKey) 
     steps = jnp.linspace(-reach, reach, columns).reshape(1, -1, 1)
     moved = (latent[None] + steps * directions[:, None]).reshape(-1, latent.shape[-1])
     kept = [jnp.repeat(x, len(moved), 0) for x in others]
-    return _make(trained, tree.unflatten([moved, *kept]))
+    return _make(trained, tree.unflatten([moved, *kept]), key)
 
 
 def _check(rows: int, columns: int) -> None:
@@ -89,10 +91,24 @@ def _inputs(trained: Trained, count: int, key: PRNGKey) -> PyTree:
     return trained.gan.inputs(key, count, trained.recipe.conditions(count, trained.spec))
 
 
-def _make(trained: Trained, inputs: PyTree) -> np.ndarray:
-    """Makes examples of inputs `[N, ...]`, as many at a time as `sample` does."""
-    examples = []
-    for start in range(0, len(jax.tree.leaves(inputs)[0]), SAMPLE_BATCH):
-        part = jax.tree.map(lambda x: x[start : start + SAMPLE_BATCH], inputs)  # noqa: B023
-        examples.append(_generate(trained.gan, trained.state, part))
-    return as_examples(trained, jnp.concatenate(examples))
+def _make(trained: Trained, inputs: PyTree, key: PRNGKey) -> np.ndarray:
+    """Makes examples of inputs `[N, ...]`, each among many that are drawn as usual.
+
+    So a generator that samples with batch statistics makes of an input what `sample` does, although
+    the inputs of a walk are much alike.
+    """
+    count = len(jax.tree.leaves(inputs)[0])
+    others = _inputs(trained, SAMPLE_BATCH, stream(key, "others"))
+
+    def batch(start: int) -> PyTree:
+        return jax.tree.map(
+            lambda x, rest: jnp.concatenate([x[start : start + TOGETHER], rest])[:SAMPLE_BATCH],
+            inputs,
+            others,
+        )
+
+    made = [
+        _generate(trained.gan, trained.state, batch(start))[:TOGETHER]
+        for start in range(0, count, TOGETHER)
+    ]
+    return as_examples(trained, jnp.concatenate(made)[:count])

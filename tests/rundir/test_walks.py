@@ -12,7 +12,7 @@ from runs import assert_refused, command, contents, copy
 
 from jaxgan.core.first_layer import first_layer
 from jaxgan.core.gan import generate, init
-from jaxgan.core.networks import linen
+from jaxgan.core.networks import always_training, linen
 from jaxgan.keys import from_seed, stream
 from jaxgan.latents import sefa, slerp
 from jaxgan.report.pictures import grid
@@ -52,10 +52,20 @@ def test_a_latent_moves_along_the_directions_of_the_first_layer(trained):
     assert len(walks.vary(trained, 100, 3, 2.0, KEY)) == 4 * 3  # latents have 4 numbers
 
 
-def test_more_images_than_are_made_at_once_are_the_same(trained, monkeypatch):
+def test_images_do_not_depend_on_how_many_are_made_together(trained, monkeypatch):
     whole = walks.interpolate(trained, 3, 5, KEY)
-    monkeypatch.setattr(walks, "SAMPLE_BATCH", 4)
+    monkeypatch.setattr(walks, "TOGETHER", 4)
     assert close(walks.interpolate(trained, 3, 5, KEY), whole)
+
+
+def test_a_generator_with_batch_statistics_makes_of_a_latent_what_it_makes_among_others(trained):
+    gan = replace(trained.gan, generator=always_training(trained.gan.generator))
+    of_batches = trained._replace(gan=gan)
+    latent = gan.inputs(KEY, 1, {})
+    others = gan.inputs(stream(KEY, "others"), 128, {})
+    expected = made(of_batches, jnp.concatenate([latent, latent, latent, others[:125]]))[:3]
+    assert close(walks.vary(of_batches, 1, 3, 1e-6, KEY), expected)
+    assert not close(made(of_batches, jnp.concatenate([latent, latent, -latent])), expected)
 
 
 class Shaded(nn.Module):
