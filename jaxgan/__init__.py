@@ -20,6 +20,7 @@ from jaxgan.core.combinators import (
     share_key,
     update_average,
 )
+from jaxgan.core.first_layer import first_layer
 from jaxgan.core.gan import GAN, Play, generate, init, sample
 from jaxgan.core.networks import (
     Network,
@@ -30,6 +31,7 @@ from jaxgan.core.networks import (
     linen,
     nnx,
 )
+from jaxgan.core.standing import standing_statistics
 from jaxgan.core.state import GANState, TrainState
 from jaxgan.core.steps import Step, make_step, run_steps
 from jaxgan.core.updates import (
@@ -54,6 +56,7 @@ __all__ = [
     "always_training",
     "chain",
     "every",
+    "first_layer",
     "generate",
     "half_life",
     "in_dtype",
@@ -70,6 +73,7 @@ __all__ = [
     "sample",
     "scheduled",
     "share_key",
+    "standing_statistics",
     "stateless",
     "update_average",
     "update_both",

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxgan.cli.options import (
+    Directions,
     Evaluate,
     ImportInception,
     Info,
+    Interpolate,
     Population,
     ProcessOptions,
     Recipes,
@@ -287,6 +289,48 @@ def _labels(options: Sample, trained: Any) -> tuple[list[int] | None, int | None
     return [int(options.label)] * options.num, None
 
 
+def _interpolate(words: list[str]) -> None:
+    options = parse(Interpolate, words, "jaxgan interpolate")
+    trained, key = _begin_walks(options)
+    from jaxgan.rundir import walks
+
+    samples = walks.interpolate(trained, options.rows, options.columns, key)
+    _save_walks("interpolation", options, trained, samples)
+
+
+def _directions(words: list[str]) -> None:
+    options = parse(Directions, words, "jaxgan directions")
+    trained, key = _begin_walks(options)
+    from jaxgan.rundir import walks
+
+    samples = walks.vary(trained, options.rows, options.columns, options.reach, key)
+    _save_walks("directions", options, trained, samples)
+
+
+def _begin_walks(options: Interpolate | Directions) -> tuple[Any, Any]:
+    """Loads the GAN of a run, and makes the key of its latents."""
+    _import(options.import_)
+    from jaxgan.keys import from_seed, stream
+    from jaxgan.rundir import loading
+
+    _speed_up()
+    trained = loading.load(options.run, options.step, options.member, best=options.best)
+    return trained, stream(from_seed(options.seed), "walks")
+
+
+def _save_walks(name: str, options: Interpolate | Directions, trained: Any, samples: Any) -> None:
+    """Writes what was made along walks, and says where."""
+    from jaxgan.report.pictures import save_walks
+
+    member = "" if options.member is None else f"_member{options.member}"
+    suffix = "npz" if samples.ndim == 2 else "png"
+    name = f"{name}_step{int(trained.state.step)}{member}_seed{options.seed}.{suffix}"
+    out = options.out or options.run / name
+    with naming(out, missing=True):
+        save_walks(samples, out, options.columns)
+    print(out)
+
+
 def _evaluate(words: list[str]) -> None:
     options = parse(Evaluate, words, "jaxgan evaluate")
     _import(options.import_)
@@ -421,6 +465,18 @@ COMMANDS = {
         "choose a smaller --at-once, --members or --batch-size",
     ),
     "sample": Command(_sample, "sample RUN", "draw samples from a run"),
+    "interpolate": Command(
+        _interpolate,
+        "interpolate RUN",
+        "walk from one latent to another",
+        "choose fewer --rows or --columns",
+    ),
+    "directions": Command(
+        _directions,
+        "directions RUN",
+        "move a latent along its most effective directions",
+        "choose fewer --rows or --columns",
+    ),
     "evaluate": Command(_evaluate, "evaluate RUN", "measure how good its samples are"),
     "report": Command(
         _report, "report RUN", "draw its figures and write its page again", "close other programs"

@@ -141,6 +141,37 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Interpolate:
+    """Walks from one latent of a run to another: a walk in each row."""
+
+    run: RunDirectory  # run directory
+    rows: int = 8  # walks
+    columns: int = 10  # samples in a walk
+    seed: int = 0  # of the latents
+    member: Member = None  # which GAN of a population, from 0
+    step: Step = None  # of the checkpoint
+    best: Flag = False  # take the best checkpoint that --eval-every found
+    out: Annotated[Path | None, _default("a new file in RUN")] = None  # .png, .gif, .npz or folder
+    import_: Imports = ()  # Python module or file that defines recipes
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Moves a latent of a run along the directions in which G's first layer changes most (SeFa)."""
+
+    run: RunDirectory  # run directory
+    rows: int = 8  # directions, from the most effective one
+    columns: int = 9  # samples along a direction
+    reach: float = 3.0  # how far to either side
+    seed: int = 0  # of the latent
+    member: Member = None  # which GAN of a population, from 0
+    step: Step = None  # of the checkpoint
+    best: Flag = False  # take the best checkpoint that --eval-every found
+    out: Annotated[Path | None, _default("a new file in RUN")] = None  # .png, .gif, .npz or folder
+    import_: Imports = ()  # Python module or file that defines recipes
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Measures how good the samples of a run are."""
 

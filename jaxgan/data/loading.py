@@ -25,7 +25,7 @@ def load(
     """Opens a data set for training.
 
     Args:
-        spec: `mnist`, `tfds:NAME[/CONFIG][:VERSION]`, both with an optional `@SPLIT`, or
+        spec: `mnist`, `openmoji`, `tfds:NAME[/CONFIG][:VERSION]`, all with an optional `@SPLIT`, or
             `folder:PATH`; see `jaxgan.data.sources.open_source`.
         batch_size: examples per step, at most the size of the data set.
         seed: of the order, 0 or more.

@@ -12,11 +12,12 @@ from jaxgan.data.folder import open_folder
 from jaxgan.data.tfds import open_tfds
 from jaxgan.util.errors import UserError
 
-MNIST = re.compile(r"mnist(@(?P<split>.+))?")
+OURS = re.compile(r"(?P<name>mnist|openmoji)(@(?P<split>.+))?")
 TFDS = re.compile(r"tfds:(?P<name>\w+(/[\w+.-]+)?(:[\d*]+(\.[\d*]+){2})?)(@(?P<split>.+))?")
 FOLDER = re.compile(r"folder:(?P<path>.+)")
-OUR_MNIST = "jaxgan_mnist:1.0.0"  # jaxgan.data.mnist.builder, prepared by this version of it
-GRAMMAR = "mnist[@SPLIT], tfds:NAME[/CONFIG][:VERSION][@SPLIT] or folder:PATH"
+# What prepares the data sets that come with the package: this version of jaxgan.data.NAME.builder.
+BUILDERS = {"mnist": "jaxgan_mnist:1.0.0", "openmoji": "jaxgan_openmoji:1.0.0"}
+GRAMMAR = "mnist[@SPLIT], openmoji[@SPLIT], tfds:NAME[/CONFIG][:VERSION][@SPLIT] or folder:PATH"
 
 
 @runtime_checkable
@@ -67,7 +68,7 @@ def name_and_split(spec: str) -> tuple[str, str]:
     Returns:
         Name and split; the split of a folder is "all".
     """
-    for form in (MNIST, TFDS):
+    for form in (OURS, TFDS):
         if match := form.fullmatch(spec):
             return spec.partition("@")[0], match["split"] or "train"
     return spec, "all"
@@ -79,8 +80,8 @@ def open_source(
     """Opens the data set that a spec names, after preparing it on the disk if necessary.
 
     Args:
-        spec: `mnist`, `tfds:NAME[/CONFIG][:VERSION]`, both with an optional `@SPLIT` (a TFDS split
-            such as `test` or `train[5000:]`; `train` by default), or `folder:PATH`.
+        spec: `mnist`, `openmoji`, `tfds:NAME[/CONFIG][:VERSION]`, all with an optional `@SPLIT` (a
+            TFDS split such as `test` or `train[5000:]`; `train` by default), or `folder:PATH`.
         image_size: side of the square that pictures are resized to; None keeps the size of pictures
             that all have the same.
         default_size: the side if `image_size` is None and the pictures differ in size.
@@ -92,9 +93,9 @@ def open_source(
     Raises:
         UserError: if the spec is malformed, or the data set does not exist or is not available.
     """
-    if match := MNIST.fullmatch(spec):
-        split = match["split"] or "train"
-        return open_tfds(OUR_MNIST, split, image_size, default_size, data_dir)
+    if match := OURS.fullmatch(spec):
+        builder, split = BUILDERS[match["name"]], match["split"] or "train"
+        return open_tfds(builder, split, image_size, default_size, data_dir)
     if match := TFDS.fullmatch(spec):
         name, split = match["name"], match["split"] or "train"
         return open_tfds(name, split, image_size, default_size, data_dir)

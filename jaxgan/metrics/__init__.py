@@ -20,6 +20,7 @@ from jaxgan.metrics.inception import inception_score
 from jaxgan.metrics.intervals import Estimate, Interval, estimate, t_interval
 from jaxgan.metrics.kernel import kernel_distance, squared_mmd
 from jaxgan.metrics.neighbours import PRDC, prdc
+from jaxgan.metrics.path import path_lengths, perceptual_path_length
 from jaxgan.metrics.result import Protocol, Result
 from jaxgan.metrics.similarity import ms_ssim, pair_similarities
 from jaxgan.metrics.sliced import pyramid_distances, sliced_wasserstein
@@ -38,6 +39,8 @@ __all__ = [
     "moments",
     "ms_ssim",
     "pair_similarities",
+    "path_lengths",
+    "perceptual_path_length",
     "prdc",
     "pyramid_distances",
     "sliced_wasserstein",

@@ -7,6 +7,9 @@ generator, for path lengths and for latent tools:
     styles = generator.apply(variables, latents, train=False, method="to_styles")
     images = generator.apply(variables, styles, method="to_images", rngs={"noise": key})
 
+Between them, `truncate` and `mix` change styles, and so does a row of `sefa` (`jaxgan.latents`) of
+the `style_matrix`, added to them.
+
 Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (2020), and the code
 of Karras et al., "Training Generative Adversarial Networks with Limited Data" (2020).
 """
@@ -19,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from jaxgan.nn.equalized import (
     Convolution,
@@ -38,11 +41,11 @@ from jaxgan.nn.resampling import (
     require_sizes,
     upsample,
 )
-from jaxgan.types import Images, Latents, Scalar, Scores
+from jaxgan.types import Images, Latents, PyTree, Scalar, Scores
 
 BOUND = 256.0  # of a convolution's outputs, which float16 could not hold otherwise
 
-Styles = Float[Array, "B L S"]  # one for each layer of the synthesis
+Styles = Float[Array, "... L S"]  # one for each layer of the synthesis
 
 
 def _leaky(x: Array) -> Array:
@@ -164,6 +167,54 @@ def truncate(
     return jnp.concatenate([moved, styles[:, moved.shape[1] :]], 1)
 
 
+def mix(styles: Styles, others: Styles, taken: Bool[Array, "L"]) -> Styles:
+    """Mixes the styles of two latents, layer by layer.
+
+    A grid of all pairs has the coarse styles of its column and the fine ones of its row:
+
+        mix(rows[:, None], columns[None], jnp.arange(layers) < 7)  # [R, C, L, S]
+
+    Source: Karras et al., "A Style-Based Generator Architecture for Generative Adversarial
+    Networks" (2019), section 3.1.
+
+    Args:
+        styles: `[..., L, S]`.
+        others: `[..., L, S]`; leading axes may be 1 in either.
+        taken: `[L]`: which layers have the styles of `others`.
+
+    Returns:
+        `[..., L, S]`.
+    """
+    shape = jnp.broadcast_shapes(styles.shape, others.shape)
+    return jnp.where(jnp.broadcast_to(taken[:, None], shape), others, styles)
+
+
+def style_matrix(params: PyTree, layers: Sequence[int]) -> Float[Array, "S F"]:
+    """Joins the layers that styles pass first, whose directions `jaxgan.latents.sefa` finds.
+
+    To edit an image, add a direction to the styles of these layers alone.
+
+    Source: Shen and Zhou, "Closed-Form Factorization of Latent Semantics in GANs" (2021), whose
+    code divides each column by its length as well.
+
+    Args:
+        params: a generator's parameters.
+        layers: which of the L styles; of the last, which goes to colors alone, it is that of these.
+
+    Returns:
+        `[S, F]`: the affine layers from styles to the scales of channels, side by side.
+    """
+    synthesis = params["synthesis"]
+    count = sum(name.startswith("Layer_") for name in synthesis)
+
+    def affine(layer: int) -> Array:
+        if layer < count:
+            return synthesis[f"Layer_{layer}"]["ModulatedConv_0"]["affine"]["kernel"]
+        return synthesis[f"ToColors_{count // 2}"]["affine"]["kernel"]
+
+    return jnp.concatenate([affine(layer) for layer in layers], 1)
+
+
 class Generator(nn.Module):
     """Mapping and synthesis.
 
@@ -229,7 +280,7 @@ class Generator(nn.Module):
         first = jnp.where(mixed, jax.random.randint(place, (), 1, layers), layers)
         others = normal_per_example(others, len(latents), latents.shape[1:], latents.dtype)
         others = self._for_all_layers(self.mapping(others, conditions))
-        return jnp.where(jnp.arange(layers).reshape(1, -1, 1) < first, styles, others)
+        return mix(styles, others, jnp.arange(layers) >= first)
 
     def to_images(
         self, styles: Styles, noise: Sequence[Float[Array, "#B _ _ 1"]] | None = None

@@ -244,7 +244,7 @@ class ImageRecipe(Recipe):
     value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)  # of black and white
     default_size: ClassVar[int] = 28  # height and width of images that differ in size
 
-    data: str = "mnist"  # mnist, tfds:NAME or folder:PATH; @SPLIT may follow the first two
+    data: str = "mnist"  # mnist, openmoji, tfds:NAME or folder:PATH; all but the last take @SPLIT
     image_size: Count | None = None  # resize images to this height and width
 
     def feed(self, seed: int, data_dir: str | None = None) -> Feed:

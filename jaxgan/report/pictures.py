@@ -151,6 +151,30 @@ def _captioned(picture: Image.Image, caption: str) -> Image.Image:
     return result
 
 
+def save_walks(samples: np.ndarray, out: Path, columns: int) -> None:
+    """Writes samples row by row, or as an animation of their columns.
+
+    Args:
+        samples: what `jaxgan.rundir.walks` returned.
+        out: a .gif, whose frames show all rows at once, or a format of `save_samples`.
+        columns: samples in a row.
+
+    Raises:
+        UserError: if the samples do not suit the format, or there is no such format.
+    """
+    _check(samples, out, ".png", ".gif", ".npz")
+    if out.suffix != ".gif":
+        save_samples(samples, out, columns)
+        return
+    rows = len(samples) // columns
+    width = math.ceil(math.sqrt(rows))
+    frames = [
+        grid(samples[column::columns], math.ceil(rows / width), width) for column in range(columns)
+    ]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    animate(frames, out)
+
+
 def save_samples(samples: np.ndarray, out: Path, columns: int | None = None) -> None:
     """Writes samples in the format of a path's suffix.
 
@@ -162,10 +186,7 @@ def save_samples(samples: np.ndarray, out: Path, columns: int | None = None) -> 
     Raises:
         UserError: if the samples do not suit the format, or there is no such format.
     """
-    if out.suffix not in (".png", ".npz", ""):
-        raise UserError(f"cannot write {out}: give a .png, a .npz or a folder")
-    if samples.ndim == 2 and out.suffix != ".npz":
-        raise UserError(f"these samples are vectors, not images: give a .npz instead of {out}")
+    _check(samples, out, ".png", ".npz")
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".npz":
         np.savez(out, samples=samples)
@@ -177,3 +198,11 @@ def save_samples(samples: np.ndarray, out: Path, columns: int | None = None) -> 
         out.mkdir(exist_ok=True)
         for index, image in enumerate(samples):
             save_png(picture(image), out / f"{index:05d}.png")
+
+
+def _check(samples: np.ndarray, out: Path, *suffixes: str) -> None:
+    """Checks that there is a format of a path's suffix, and that samples suit it."""
+    if out.suffix not in (*suffixes, ""):
+        raise UserError(f"cannot write {out}: give a {', a '.join(suffixes)} or a folder")
+    if samples.ndim == 2 and out.suffix != ".npz":
+        raise UserError(f"these samples are vectors, not images: give a .npz instead of {out}")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxgan import population
 from jaxgan.core.gan import GAN, init, sample
@@ -133,7 +134,22 @@ def draw(
     conditions = dict(trained.recipe.conditions(num, trained.spec))
     if labels is not None:
         conditions["label"] = _checked(labels, num, trained)
-    samples = _sample(trained.gan, trained.state, key, num, conditions)
+    return as_examples(trained, _sample(trained.gan, trained.state, key, num, conditions))
+
+
+def as_examples(trained: Trained, samples: Array) -> np.ndarray:
+    """Converts what a run's GAN made to what its data set holds.
+
+    Args:
+        trained: what `load` loaded.
+        samples: `[N, ...]`, in the range of G's outputs.
+
+    Returns:
+        Images, uint8 `[N, H, W, C]`, or vectors, float32 `[N, D]`.
+
+    Raises:
+        UserError: if the GAN diverged.
+    """
     if not jnp.isfinite(samples).all():
         raise UserError("this GAN diverged: its samples are not finite; choose another --step")
     if isinstance(trained.recipe, ImageRecipe):

@@ -27,6 +27,7 @@ from jaxgan.recipes import recipe as recipe_module
 from jaxgan.recipes import recipes
 from jaxgan.recipes.pattern_1010 import draw_real
 from jaxgan.rundir import loading as sampling
+from jaxgan.rundir import walks
 from jaxgan.training.experiment import Experiment
 
 # Of command lines, and of configurations.
@@ -35,6 +36,8 @@ RECIPES = {name: kind for name, kind in recipes().items() if kind.__module__.sta
 NAMES = sorted(RECIPES)
 COMMANDS = {
     "sample": options.Sample,
+    "interpolate": options.Interpolate,
+    "directions": options.Directions,
     "evaluate": options.Evaluate,
     "features import-inception": options.ImportInception,
     "verify": options.Verify,
@@ -43,7 +46,7 @@ COMMANDS = {
     "info": options.Info,
 }
 OPERANDS = {
-    **dict.fromkeys(("sample", "evaluate", "verify", "report"), "run"),
+    **dict.fromkeys(("sample", "interpolate", "directions", "evaluate", "verify", "report"), "run"),
     "features import-inception": "file",
 }
 
@@ -272,6 +275,7 @@ def quick(here, monkeypatch, whole_run):
     monkeypatch.setattr(startup, "use_devices", lambda count: None)
     monkeypatch.setattr(startup, "be_deterministic", lambda: None)
     monkeypatch.setattr(sampling, "draw", draw)
+    monkeypatch.setattr(walks, "_make", lambda *_: np.zeros((2, 4), np.float32))
     monkeypatch.setattr(evaluator.Evaluator, "__call__", end)
     few = np.asarray(draw_real(jax.random.key(0), 40))
     monkeypatch.setattr(evaluator, "real_examples", lambda _, n, *rest: few[:n])

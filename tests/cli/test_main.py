@@ -46,7 +46,7 @@ def pictures(here):
     [
         (
             "bogus",
-            r"no command 'bogus': choose train, population, sample, evaluate",
+            r"no command 'bogus': choose train, population, sample, interpolate",
         ),
         ("--bogus", r"no command '--bogus'"),
         ("train", r"needs the name of a recipe: .*mnist_conv, .*pattern_1010"),
@@ -338,6 +338,8 @@ def fail_with(error, monkeypatch):
         ("train mnist_mlp", "choose a smaller --batch-size, or a --microbatch"),
         ("population mnist_mlp", "choose a smaller --at-once, "),
         ("sample run", "choose a smaller --num"),
+        ("interpolate run", "choose fewer --rows or --columns"),
+        ("directions run", "choose fewer --rows or --columns"),
         ("evaluate run", "choose a smaller --num"),
         ("report run", "close other programs"),
     ],

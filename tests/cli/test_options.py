@@ -74,7 +74,13 @@ def test_help_of_a_recipe_keeps_the_paragraphs_of_its_docstring(terminal):
     assert paragraphs == ["usage:", "A", "Source:", "Command:", "Expect:"]
 
 
-@pytest.mark.parametrize("name", ["sample", "evaluate", "report", "verify", "recipes", "info"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("sample", "interpolate", "directions"),
+        *("evaluate", "report", "verify", "recipes", "info"),
+    ],
+)
 def test_help_of_the_other_commands(name, terminal):
     text = helped(name, "--help")
     assert text.startswith(f"usage: jaxgan {name} ")

@@ -64,11 +64,11 @@ def test_image_size_resizes(mnist_dir):
 
 def test_preparing_says_one_line_and_imports_no_tensorflow(mnist_dir, tmp_path, capfd):
     from jaxgan.data import preparing
-    from jaxgan.data.sources import OUR_MNIST
+    from jaxgan.data.sources import BUILDERS
 
-    builder = preparing.declare(OUR_MNIST, tmp_path)
+    builder = preparing.declare(BUILDERS["mnist"], tmp_path)
     builder._generate_examples = lambda prefix: iter([(0, _first())])  # one is enough here
-    preparing.prepare(builder, OUR_MNIST, tmp_path)
+    preparing.prepare(builder, BUILDERS["mnist"], tmp_path)
     out, err = capfd.readouterr()
     assert out == ""
     assert err == f"Preparing jaxgan_mnist/1.0.0 (once, into {tmp_path})...\n"
@@ -76,6 +76,6 @@ def test_preparing_says_one_line_and_imports_no_tensorflow(mnist_dir, tmp_path, 
 
 
 def _first() -> dict:
-    from jaxgan.data.mnist.builder import _png
+    from jaxgan.data.pixels import to_png
 
-    return {"image": _png(np.zeros((28, 28), np.uint8)), "label": 0}
+    return {"image": to_png(np.zeros((28, 28), np.uint8)), "label": 0}

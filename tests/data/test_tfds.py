@@ -77,7 +77,8 @@ def test_cache_names_tell_splits_and_sizes_apart(tiny_dir):
     "spec", ["cifar10", "tfds:", "tfds:a b", "tfds:a:1.0", "mnist@", "mnist:3", "folder:", ""]
 )
 def test_malformed(spec, tmp_path):
-    assert "write mnist[@SPLIT], tfds:NAME[/CONFIG][:VERSION][@SPLIT]" in message(spec, tmp_path)
+    told = "write mnist[@SPLIT], openmoji[@SPLIT], tfds:NAME[/CONFIG][:VERSION][@SPLIT] or folder"
+    assert told in message(spec, tmp_path)
 
 
 def test_unknown_name(tiny_dir):

@@ -23,6 +23,8 @@ from jaxgan.models.stylegan2 import (
     Block,
     Discriminator,
     Generator,
+    mix,
+    style_matrix,
     truncate,
 )
 
@@ -172,6 +174,29 @@ def test_truncation_moves_styles_to_their_average():
     np.testing.assert_allclose(some[:, :3], half[:, :3], rtol=1e-5)
     np.testing.assert_array_equal(some[:, 3:], styles[:, 3:])
     np.testing.assert_array_equal(truncate(styles, average, 1.0), styles)
+
+
+def test_a_grid_of_mixed_styles_has_layers_of_its_column_in_the_others_of_its_row():
+    rows, columns = to_styles()[:2], to_styles(z=-Z)[:3]
+    grid = mix(rows[:, None], columns[None], jnp.arange(4) < 2)
+    assert grid.shape == (2, 3, 4, 5)
+    for row in range(2):
+        for column in range(3):
+            np.testing.assert_array_equal(grid[row, column, :2], columns[column, :2])
+            np.testing.assert_array_equal(grid[row, column, 2:], rows[row, 2:])
+
+
+def test_a_direction_that_the_style_matrix_does_not_see_changes_nothing():
+    styles, params = to_styles(), variables()["params"]
+    noise = [jnp.zeros((1, side, side, 1)) for side in (4, 8, 8)]
+    images = to_images(styles, noise)
+    for layer in (0, 2, 3):  # style 1 passes two layers
+        directions = latents.sefa(style_matrix(params, [layer]))
+        unseen, most = (styles.at[:, layer].add(directions[place]) for place in (-1, 0))
+        np.testing.assert_allclose(to_images(unseen, noise), images, rtol=1e-3, atol=1e-3)
+        assert not np.allclose(to_images(most, noise), images, rtol=0.01, atol=0.01)
+    sizes = [style_matrix(params, layers).shape for layers in ([1], [0, 1, 2, 3])]
+    assert sizes == [(5, 4), (5, 4 + 4 + 3 + 3)]
 
 
 @pytest.mark.slow

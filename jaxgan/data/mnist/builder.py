@@ -4,13 +4,13 @@ TFDS's own `mnist` wants the network and TensorFlow; this one wants neither.
 """
 
 import gzip
-import io
 from collections.abc import Iterator
 from importlib import resources
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
+
+from jaxgan.data.pixels import to_png
 
 SPLITS = {"train": "train", "test": "t10k"}
 IMAGES_HEADER, LABELS_HEADER = 16, 8  # bytes of an IDX file before its data
@@ -47,16 +47,9 @@ class JaxganMnist(tfds.core.GeneratorBasedBuilder):
         images = _idx(f"{prefix}-images-idx3-ubyte.gz", IMAGES_HEADER).reshape(-1, 28, 28)
         labels = _idx(f"{prefix}-labels-idx1-ubyte.gz", LABELS_HEADER)
         for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-            yield i, {"image": _png(image), "label": int(label)}
+            yield i, {"image": to_png(image), "label": int(label)}
 
 
 def _idx(name: str, header: int) -> np.ndarray:
     packed = resources.files("jaxgan.data.mnist").joinpath(name).read_bytes()
     return np.frombuffer(gzip.decompress(packed), np.uint8, offset=header)
-
-
-def _png(image: np.ndarray) -> bytes:
-    # TFDS encodes arrays with TensorFlow and takes bytes as they are.
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "png", compress_level=1)  # 6 is 3 % smaller and slower
-    return buffer.getvalue()
