@@ -52,7 +52,7 @@ class FanInDense(nn.Module):
         return dense(inputs)
 
 
-def batch_norm(momentum: float, epsilon: float, train: bool) -> Callable[[], nn.BatchNorm]:
+def batch_norm(momentum: float, epsilon: float, train: bool) -> Callable[..., nn.BatchNorm]:
     """Makes a constructor of batch norm layers that all have the same settings.
 
     In training they use the statistics of the whole batch, on all devices of a mapped axis (see
@@ -64,7 +64,7 @@ def batch_norm(momentum: float, epsilon: float, train: bool) -> Callable[[], nn.
         train: whether to use the batch's statistics or the running averages.
 
     Returns:
-        A function without arguments that makes a `flax.linen.BatchNorm`.
+        A function that makes a `flax.linen.BatchNorm`; it takes what else that has to set.
     """
     return partial(
         nn.BatchNorm,
