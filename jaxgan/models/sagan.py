@@ -3,7 +3,7 @@
 The defaults are for images of 32 x 32; those of the source are
 
     Generator((128, 128, 3), (1024, 1024, 512, 256, 128, 64), classes=1000, attention=(3,))
-    Discriminator((64, 128, 256, 512, 1024, 1024), 5, heads.Projection(1000), (2,), hidden=min)
+    Discriminator((64, 128, 256, 512, 1024, 1024), 5, heads.Projection(1000), (2,))
 
 Source: Zhang et al., "Self-Attention Generative Adversarial Networks" (2019), and its code.
 """
