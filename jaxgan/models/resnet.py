@@ -12,9 +12,9 @@ The defaults are SNGAN's for images of 32 x 32, where latents are 128 standard n
 - WGAN-GP: `Generator(widths=(128,) * 4, epsilon=1e-5)` and
   `Discriminator(wrap=plain, pool=jnp.mean)`.
 
-Sources: Miyato et al., "Spectral Normalization for Generative Adversarial Networks" (2018),
-appendix B.4; Miyato and Koyama, "cGANs with Projection Discriminator" (2018), appendix A; Gulrajani
-et al., "Improved Training of Wasserstein GANs" (2017), appendix F; and the code of each.
+Sources: Miyato et al., "Spectral Normalization for Generative Adversarial Networks" (2018), tables
+4 to 6; Miyato and Koyama, "cGANs with Projection Discriminator" (2018); Gulrajani et al., "Improved
+Training of Wasserstein GANs" (2017); and the code of each.
 """
 
 from collections.abc import Callable, Sequence

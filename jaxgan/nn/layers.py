@@ -65,7 +65,7 @@ def batch_norm(momentum: float, epsilon: float, train: bool) -> Callable[..., nn
         train: whether to use the batch's statistics or the running averages.
 
     Returns:
-        A function that makes a `flax.linen.BatchNorm`; it takes what else that has to set.
+        A function that makes a `flax.linen.BatchNorm`; it takes any other setting of it.
     """
     return partial(
         nn.BatchNorm,

@@ -1,8 +1,8 @@
 """Batch norm whose gain and bias depend on a condition, such as a label.
 
-What turns a condition into gains or biases is an `Affine`, to be composed. Of labels and `table`,
-this is the conditional batch norm of SNGAN and SAGAN; of `linear` maps of codes that several layers
-share, that of BigGAN. Gains and biases of latents by way of a hidden layer are self-modulation:
+An `Affine` turns the condition into gains or biases. A `table` of labels makes the conditional
+batch norm of SNGAN and SAGAN, `linear` maps of a code that several layers share make that of
+BigGAN. A hidden layer on latents makes self-modulation:
 
     def hidden(init):
         return lambda z, channels: nn.Dense(channels, bias_init=init)(nn.relu(nn.Dense(32)(z)))
@@ -12,7 +12,7 @@ share, that of BigGAN. Gains and biases of latents by way of a hidden layer are 
 Sources: Dumoulin et al., "A Learned Representation For Artistic Style" (2017), section 2.2, for
 batch norm as in Miyato and Koyama, "cGANs with Projection Discriminator" (2018); Brock et al.,
 "Large Scale GAN Training for High Fidelity Natural Image Synthesis" (2019), appendix B; Chen et
-al., "On Self Modulation for Generative Adversarial Networks" (2019), section 2.
+al., "On Self Modulation for Generative Adversarial Networks" (2019).
 """
 
 from collections.abc import Callable

@@ -1,9 +1,8 @@
-"""Residual blocks of generators and discriminators, before their activations come normalizations.
+"""Residual blocks of generators and discriminators, with activations before the convolutions.
 
-Sources: Gulrajani et al., "Improved Training of Wasserstein GANs" (2017), appendix C; Miyato et
-al., "Spectral Normalization for Generative Adversarial Networks" (2018), appendix B.4, and its
-code; Brock et al., "Large Scale GAN Training for High Fidelity Natural Image Synthesis" (2019),
-appendix B.
+Sources: Gulrajani et al., "Improved Training of Wasserstein GANs" (2017); Miyato et al., "Spectral
+Normalization for Generative Adversarial Networks" (2018), tables 4 to 6; Brock et al., "Large Scale
+GAN Training for High Fidelity Natural Image Synthesis" (2019), appendix B; and the code of each.
 """
 
 from collections.abc import Callable

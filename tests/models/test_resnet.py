@@ -6,8 +6,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+from jaxgan import latents, losses
+from jaxgan.core.gan import GAN, init
+from jaxgan.core.networks import linen
+from jaxgan.core.steps import make_step
+from jaxgan.core.updates import update_both
 from jaxgan.models import biggan, resnet, sagan
 from jaxgan.nn import heads
 from jaxgan.nn.residual import GeneratorBlock
@@ -289,3 +295,29 @@ def test_path_lengths_of_generators_have_finite_gradients(module, size):
     gradient = length(variables["params"])
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
     assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradient))
+
+
+@pytest.mark.slow
+def test_a_training_step_of_biggan_on_two_devices_is_one_on_all_examples():
+    gan = GAN(
+        generator=linen(biggan.Generator(3, (4, 4, 1), (8, 8), attention=(1,))),
+        discriminator=linen(biggan.Discriminator((8,), 1, heads.Projection(3))),
+        generator_optimizer=optax.sgd(0.1),
+        discriminator_optimizer=optax.sgd(0.1),
+        loss=losses.hinge,
+        inputs=lambda key, n, batch: (latents.normal(4)(key, n), batch["label"]),
+        view=lambda example, batch, key, state: (example, batch["label"]),
+    )
+    update = update_both(gan)
+    batch = {"image": jax.random.normal(KEY, (4, 4, 4, 1)), "label": jnp.array([0, 2, 1, 2])}
+    state = init(gan, KEY, batch, update)
+    single, _ = jax.jit(make_step(update))(state, batch, KEY)
+    mapped, _ = jax.pmap(
+        make_step(update, axis_name="devices"), "devices", in_axes=(None, 0, None),
+        devices=jax.devices()[:2],
+    )(state, jax.tree.map(lambda x: x.reshape(2, 2, *x.shape[1:]), batch), KEY)  # fmt: skip
+    for device in (0, 1):
+        jax.tree.map(
+            lambda x, y, device=device: np.testing.assert_allclose(x[device], y, atol=1e-4),
+            mapped, single,
+        )  # fmt: skip
