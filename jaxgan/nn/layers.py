@@ -14,6 +14,7 @@ from jax import Array, lax
 from jaxgan import axes
 from jaxgan.keys import per_example
 from jaxgan.nn.convolution import convolve, same_padding, transpose
+from jaxgan.types import Padding
 
 Initializer = nn.initializers.Initializer
 
@@ -52,7 +53,7 @@ class FanInDense(nn.Module):
         return dense(inputs)
 
 
-def batch_norm(momentum: float, epsilon: float, train: bool) -> Callable[[], nn.BatchNorm]:
+def batch_norm(momentum: float, epsilon: float, train: bool) -> Callable[..., nn.BatchNorm]:
     """Makes a constructor of batch norm layers that all have the same settings.
 
     In training they use the statistics of the whole batch, on all devices of a mapped axis (see
@@ -64,7 +65,7 @@ def batch_norm(momentum: float, epsilon: float, train: bool) -> Callable[[], nn.
         train: whether to use the batch's statistics or the running averages.
 
     Returns:
-        A function without arguments that makes a `flax.linen.BatchNorm`.
+        A function that makes a `flax.linen.BatchNorm`; it takes any other setting of it.
     """
     return partial(
         nn.BatchNorm,
@@ -132,28 +133,40 @@ class Conv(nn.Module):
     features: int  # output channels
     kernel_size: int  # height and width of the kernel
     stride: int = 1
-    padding: Literal["SAME", "VALID"] = "SAME"
+    # REFLECT repeats the image in a mirror. Numbers are zeros before and after each axis.
+    padding: Literal["SAME", "VALID", "REFLECT"] | Padding = "SAME"
     kernel_init: Initializer = nn.initializers.glorot_uniform()
 
     @nn.compact
     def __call__(self, inputs: Array) -> Array:
-        """Maps `[B, H, W, C]` to `[B, P, Q, features]`; P is H / stride rounded up if padded."""
+        """Maps `[B, H, W, C]` to `[B, P, Q, features]`.
+
+        P is H / stride, rounded up, with SAME and REFLECT.
+        """
         size = (self.kernel_size, self.kernel_size)
         shape = (*size, inputs.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         inputs, kernel, bias = promote_dtype(inputs, kernel, bias)
-        padding = ((0, 0), (0, 0))
-        if self.padding == "SAME":
-            _, height, width, _ = inputs.shape
-            padding = same_padding((height, width), size, self.stride)
+        match self.padding:
+            case "SAME":
+                padding = same_padding((inputs.shape[1], inputs.shape[2]), size, self.stride)
+            case "VALID":
+                padding = ((0, 0), (0, 0))
+            case "REFLECT":
+                around = ((self.kernel_size - 1) // 2, self.kernel_size // 2)
+                inputs = jnp.pad(inputs, ((0, 0), around, around, (0, 0)), "reflect")
+                padding = ((0, 0), (0, 0))
+            case padding:
+                pass
         return convolve(inputs, kernel, self.stride, padding) + bias.reshape(1, 1, 1, -1)
 
 
 class ConvTranspose(nn.Module):
-    """A two-dimensional transposed convolution with SAME padding: the adjoint of `Conv`.
+    """A two-dimensional transposed convolution: the adjoint of `Conv`.
 
-    `flax.linen.ConvTranspose(transpose_kernel=True)` by way of `jaxgan.nn.convolution`.
+    `flax.linen.ConvTranspose(transpose_kernel=True)` by way of `jaxgan.nn.convolution`. As in
+    PyTorch, and unlike in Flax, padding in numbers is that of the convolution whose adjoint it is.
     """
 
     features: int  # output channels
@@ -161,16 +174,29 @@ class ConvTranspose(nn.Module):
     stride: int = 1
     use_bias: bool = True
     kernel_init: Initializer = nn.initializers.glorot_uniform()
+    padding: Literal["SAME"] | Padding = "SAME"
 
     @nn.compact
     def __call__(self, inputs: Array) -> Array:
-        """Maps `[B, H, W, C]` to `[B, H * stride, W * stride, features]`."""
+        """Maps `[B, H, W, C]` to `[B, H * stride, W * stride, features]`.
+
+        Raises:
+            ValueError: if no convolution with this padding divides sizes by the stride.
+        """
         size = (self.kernel_size, self.kernel_size)
         shape = (*size, self.features, inputs.shape[-1])
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         inputs, kernel = promote_dtype(inputs, kernel)
         grown = (inputs.shape[1] * self.stride, inputs.shape[2] * self.stride)
-        padding = same_padding(grown, size, self.stride)
+        padding = self.padding
+        if padding == "SAME":
+            padding = same_padding(grown, size, self.stride)
+        for before, after in padding:
+            if not 0 <= before + after + self.stride - self.kernel_size < self.stride:
+                raise ValueError(
+                    f"with {before} and {after} zeros around it, a convolution of kernels of "
+                    f"{self.kernel_size} does not divide sizes by a stride of {self.stride}"
+                )
         outputs = transpose(inputs, kernel, self.stride, padding, grown)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)

@@ -81,9 +81,12 @@ SIZES = st.tuples(st.integers(1, 7), st.integers(1, 7))
 
 
 @SETTINGS
-@given(SIZES, st.integers(1, 5), st.integers(1, 3), st.sampled_from(["SAME", "VALID"]))
+@given(
+    SIZES, st.integers(1, 5), st.integers(1, 3),
+    st.sampled_from(["SAME", "VALID", "REFLECT", ((2, 0), (1, 3))]),
+)  # fmt: skip
 def test_conv_is_flax_conv(size, kernel, stride, padding):
-    if padding == "VALID":
+    if padding != "SAME":
         size = (size[0] + kernel - 1, size[1] + kernel - 1)
     their = nn.Conv(4, (kernel, kernel), (stride, stride), padding)
     check_same_function(Conv(4, kernel, stride, padding), their, (2, *size, 3))
@@ -106,6 +109,38 @@ def test_conv_transpose_is_flax_conv_transpose_with_the_kernel_transposed(
         4,
     )
     check_same_function(our, their, x.shape)
+
+
+def test_reflected_pixels_are_those_of_a_mirror():
+    x = jnp.arange(1.0, 5).reshape(1, 1, 4, 1).repeat(4, 1)
+    params = {"kernel": jnp.zeros((5, 5, 1, 1)).at[2, 0].set(1), "bias": jnp.zeros(1)}
+    y: Any = Conv(1, 5, padding="REFLECT").apply({"params": params}, x)
+    np.testing.assert_array_equal(y[0, 0, :, 0], [3, 2, 1, 2])
+
+
+@pytest.mark.parametrize(
+    "kernel, stride, padding", [(3, 2, ((1, 1), (0, 1))), (4, 2, ((1, 1), (2, 0)))]
+)
+def test_conv_transpose_of_any_padding_is_the_adjoint_of_conv(kernel, stride, padding):
+    x, y = (jax.random.normal(KEY, shape) for shape in ((2, 6, 8, 3), (2, 3, 4, 5)))
+    params = {"kernel": jax.random.normal(KEY, (kernel, kernel, 3, 5)), "bias": jnp.zeros(5)}
+    conv = Conv(5, kernel, stride, padding)
+    transposed = ConvTranspose(3, kernel, stride, use_bias=False, padding=padding)
+
+    @jax.jit
+    def products(params):
+        there: Any = conv.apply({"params": params}, x)
+        back: Any = transposed.apply({"params": {"kernel": params["kernel"]}}, y)
+        return jnp.vdot(there, y), jnp.vdot(x, back)
+
+    np.testing.assert_allclose(*products(params), rtol=1e-4)
+
+
+def test_conv_transpose_refuses_a_padding_that_leads_to_other_sizes():
+    for padding in (((0, 0), (1, 1)), ((1, 1), (2, 1))):
+        with pytest.raises(ValueError, match="zeros around it, a convolution of kernels of 3"):
+            layer = ConvTranspose(4, 3, 2, padding=padding)
+            jax.eval_shape(layer.init, KEY, jnp.zeros((1, 4, 4, 2)))
 
 
 def test_convolutions_start_with_the_kernel_they_are_told_and_no_bias():

@@ -151,6 +151,30 @@ def test_conv_transpose_is_pytorchs_padding_and_output_padding(seed, channels, s
     )  # fmt: skip
 
 
+def test_convolutions_of_a_translating_network():
+    """CycleGAN's: reflected pixels, and a transposed convolution of 3 x 3 that doubles sizes."""
+    x, kernel, bias = draw(0, (2, 5, 6, 3), (7, 7, 3, 4), (4,))
+
+    def reflected(x, kernel, bias):
+        x = F.pad(nchw(x), (3, 3, 3, 3), "reflect")
+        return nhwc(F.conv2d(x, to_torch(kernel), bias))
+
+    layer = Conv(4, 7, padding="REFLECT")
+    assert_same(
+        lambda x, kernel, bias: layer.apply({"params": {"kernel": kernel, "bias": bias}}, x),
+        reflected, x, kernel, bias,
+    )  # fmt: skip
+    (kernel,) = draw(1, (3, 3, 4, 3))
+    doubling = ConvTranspose(4, 3, 2, padding=((1, 1), (1, 1)))
+    assert_same(
+        lambda x, kernel, bias: doubling.apply({"params": {"kernel": kernel, "bias": bias}}, x),
+        lambda x, kernel, bias: nhwc(
+            F.conv_transpose2d(nchw(x), to_torch(kernel), bias, 2, padding=1, output_padding=1)
+        ),
+        x, kernel, bias,
+    )  # fmt: skip
+
+
 @pytest.mark.slow
 @given(
     SEEDS, FEW, FEW, FEW, st.tuples(st.integers(1, 9), st.integers(1, 9)),
