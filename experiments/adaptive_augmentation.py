@@ -12,7 +12,8 @@ about step 2,600 on, when D begins to learn its 250 digits by heart. The whole r
 
 Source: Karras et al., "Training Generative Adversarial Networks with Limited Data" (2020), section
 3.1 (r_t is the mean sign of the scores of reals), with three of its augmentations. Here p moves in
-every step, and ten times as fast: from 0 to 1 within 50,000 images.
+every step, and ten times as fast: from 0 to 1 within 50,000 images. `jaxgan.adapt_probability` and
+`jaxgan.augment.bgc` follow the source.
 """
 
 from pathlib import Path

@@ -31,6 +31,7 @@ from jaxgan.core.networks import (
     linen,
     nnx,
 )
+from jaxgan.core.overfitting import adapt_probability, with_pseudo_reals
 from jaxgan.core.standing import standing_statistics
 from jaxgan.core.state import GANState, TrainState
 from jaxgan.core.steps import Step, make_step, run_steps
@@ -53,6 +54,7 @@ __all__ = [
     "Step",
     "TrainState",
     "Update",
+    "adapt_probability",
     "always_training",
     "chain",
     "every",
@@ -79,4 +81,5 @@ __all__ = [
     "update_both",
     "update_discriminator",
     "update_generator",
+    "with_pseudo_reals",
 ]

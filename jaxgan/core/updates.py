@@ -155,8 +155,8 @@ def update_discriminator(
     def objective(params: PyTree, state: GANState, batch: Batch, key: PRNGKey):
         inputs, examples = None, fake
         if on != "real" and fake is None:
-            inputs = _draw_inputs(gan, batch, key)
-            examples, _ = _make_fakes(gan, state.generator.params, state, inputs, key)
+            inputs = draw_inputs(gan, batch, key)
+            examples, _ = make_fakes(gan, state.generator.params, state, inputs, key)
         return _discriminator_loss(gan, on, params, state, inputs, examples, batch, key)
 
     return minimize("discriminator", objective, gan.discriminator_optimizer)
@@ -176,8 +176,8 @@ def update_generator(gan: GAN) -> Update:
     """
 
     def objective(params: PyTree, state: GANState, batch: Batch, key: PRNGKey):
-        inputs = _draw_inputs(gan, batch, key)
-        fake, collections = _make_fakes(gan, params, state, inputs, key)
+        inputs = draw_inputs(gan, batch, key)
+        fake, collections = make_fakes(gan, params, state, inputs, key)
         loss, metrics = _generator_loss(gan, state, inputs, fake, batch, key)
         return loss, (metrics, collections)
 
@@ -198,12 +198,12 @@ def update_both(gan: GAN) -> Update:
     """
 
     def apply(state: GANState, batch: Batch, key: PRNGKey) -> tuple[GANState, Metrics]:
-        inputs = _draw_inputs(gan, batch, key)
+        inputs = draw_inputs(gan, batch, key)
 
-        def make_fakes(params: PyTree) -> tuple[PyTree, PyTree]:
-            return _make_fakes(gan, params, state, inputs, key)
+        def fakes_of(params: PyTree) -> tuple[PyTree, PyTree]:
+            return make_fakes(gan, params, state, inputs, key)
 
-        fake, pullback, collections = jax.vjp(make_fakes, state.generator.params, has_aux=True)
+        fake, pullback, collections = jax.vjp(fakes_of, state.generator.params, has_aux=True)
 
         def objective(params: PyTree, state: GANState, batch: Batch, key: PRNGKey):
             return _discriminator_loss(gan, "both", params, state, inputs, fake, batch, key)
@@ -224,14 +224,14 @@ def update_both(gan: GAN) -> Update:
             value,
             gradients,
             collections,
-            lambda params: loss(make_fakes(params)[0])[0],
+            lambda params: loss(fakes_of(params)[0])[0],
         )
         return state, metrics | axes.mean(more)
 
     return stateless(apply)
 
 
-def _draw_inputs(gan: GAN, batch: Batch, key: PRNGKey) -> PyTree:
+def draw_inputs(gan: GAN, batch: Batch, key: PRNGKey) -> PyTree:
     """Draws what G sees; on each of several devices, its share of what one device would draw."""
     n = batch_size(batch) * axes.device_count()
     inputs = gan.inputs(stream(key, "latents"), n, axes.whole(batch))
@@ -241,7 +241,7 @@ def _draw_inputs(gan: GAN, batch: Batch, key: PRNGKey) -> PyTree:
     return axes.share(inputs)
 
 
-def _make_fakes(
+def make_fakes(
     gan: GAN, params: PyTree, state: GANState, inputs: PyTree, key: PRNGKey
 ) -> tuple[PyTree, PyTree]:
     """Runs G in training mode: fakes, and moved collections."""
@@ -249,7 +249,7 @@ def _make_fakes(
     return gan.generator.apply(params, state.generator.collections, inputs, key, True)
 
 
-def _judge(
+def judge(
     gan: GAN,
     net: TrainState,
     example: PyTree,
@@ -279,7 +279,7 @@ def _discriminator_loss(
     outputs: dict[str, PyTree] = {}
     metrics: Metrics = {}
     for kind in ("real", "fake") if on == "both" else (on,):
-        outputs[kind], moved = _judge(
+        outputs[kind], moved = judge(
             gan, net, examples[kind], batch, key, state, f"discriminator_{kind}"
         )
         net = net.replace(collections=moved)
@@ -294,7 +294,7 @@ def _discriminator_loss(
     if gan.penalty is not None:
 
         def critic(example: PyTree) -> PyTree:
-            return _judge(gan, before, example, batch, key, state, "discriminator_penalty")[0]
+            return judge(gan, before, example, batch, key, state, "discriminator_penalty")[0]
 
         keys = per_example(stream(key, "penalty"), batch_size(batch))
         metrics["penalty"] = gan.penalty(critic, real, fake, keys).mean()
@@ -310,11 +310,11 @@ def _generator_loss(
     gan: GAN, state: GANState, inputs: PyTree, fake: PyTree, batch: Batch, key: PRNGKey
 ) -> tuple[jax.Array, Metrics]:
     net = state.discriminator
-    fake_outputs, _ = _judge(gan, net, fake, batch, key, state, "generator_fake")
+    fake_outputs, _ = judge(gan, net, fake, batch, key, state, "generator_fake")
     real = real_outputs = None
     if gan.loss.real is None or gan.generator_terms is not None:  # else nobody looks at reals
         real = gan.real(batch)
-        real_outputs, _ = _judge(gan, net, real, batch, key, state, "generator_real")
+        real_outputs, _ = judge(gan, net, real, batch, key, state, "generator_real")
     loss = gan.loss.generator(fake_outputs, real_outputs).mean()
     metrics = {"loss_g": loss}
     if gan.generator_terms is not None:
