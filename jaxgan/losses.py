@@ -141,7 +141,7 @@ def top_k(k: Scalar, loss: Loss) -> Loss:
         scheduled(lambda step: update_both(replace(gan, loss=top_k(k(step), hinge))))
 
     Source: Sinha et al., "Top-k Training of GANs: Improving GAN Performance by Throwing Away Bad
-    Samples" (2020), section 3.
+    Samples" (2020).
 
     Args:
         k: how many, at least 1, of the batch on all devices together; it is rounded down and may be

@@ -265,7 +265,8 @@ def test_the_multi_class_hinge_wants_a_class_to_lead_all_others_by_one():
 
 def test_the_multi_hinge_loss_has_a_class_of_fakes():
     scores, labels = jnp.array([[2, 0.5, -1, 0], [0, 1, 0.2, 3]]), jnp.array([0, 1])
-    loss, outputs = losses.multi_hinge, (scores, labels)
+    loss: Any = losses.multi_hinge
+    outputs = (scores, labels)
     assert loss.discriminator(outputs, outputs).tolist() == [0 + 3, 3 + 0]  # class 3 is "fake"
     assert loss.generator(outputs, None).tolist() == [0, 3]
 
@@ -289,5 +290,5 @@ def test_top_k_learns_from_the_fakes_that_are_scored_highest(loss):
 
 def test_the_sources_k_reaches_half_of_the_batch_after_69_epochs():
     k = optax.exponential_decay(100.0, 10, 0.99, staircase=True, end_value=50.0)
-    found = [float(k(10 * epoch + 9)) for epoch in (0, 1, 68, 69, 100)]
+    found = [np.asarray(k(10 * epoch + 9)) for epoch in (0, 1, 68, 69, 100)]
     np.testing.assert_allclose(found, [100, 99, 100 * 0.99**68, 50, 50], rtol=1e-6)

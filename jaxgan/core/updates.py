@@ -141,8 +141,9 @@ def update_discriminator(
 
     Returns:
         An update. Its metrics are D's mean loss `loss_d` (`loss_d_real`, `loss_d_fake` for a step
-        on one kind), the mean of each of D's outputs `[B]` that is not an integer, such as `score_real` and `score_fake`,
-        and the mean `penalty` and `terms_d` where there are any, which `loss_d` does not contain.
+        on one kind), the mean of each of D's outputs `[B]` but for integers, such as `score_real`
+        and `score_fake`, and the mean `penalty` and `terms_d` where there are any, which `loss_d`
+        does not contain.
 
     Raises:
         ValueError: if `on` is "real" or "fake" and the loss, a penalty or terms want both.
