@@ -34,7 +34,9 @@ from jaxgan.core.state import GANState, TrainState
 from jaxgan.core.steps import Step, make_step, run_steps
 from jaxgan.core.updates import (
     Update,
+    draw_inputs,
     minimize,
+    minimize_penalty,
     stateless,
     update_both,
     update_discriminator,
@@ -53,6 +55,7 @@ __all__ = [
     "Update",
     "always_training",
     "chain",
+    "draw_inputs",
     "every",
     "generate",
     "half_life",
@@ -63,6 +66,7 @@ __all__ = [
     "linen",
     "make_step",
     "minimize",
+    "minimize_penalty",
     "nnx",
     "on_part",
     "repeat",

@@ -26,7 +26,7 @@ from jax import Array, lax
 from jaxtyping import Bool, Float, Int
 
 from jaxgan import axes
-from jaxgan.types import PerSample, PyTree, Scalar
+from jaxgan.types import PerSample, PyTree, Scalar, Scores
 
 Labels = Int[Array, "B"]
 Logits = Float[Array, "B K"]
@@ -204,6 +204,44 @@ def feature_matching(real: Float[Array, "B D"], fake: Float[Array, "B D"]) -> Pe
     """
     apart = axes.mean(fake.mean(0)) - axes.mean(real.mean(0))
     return jnp.broadcast_to(jnp.abs(apart).mean(), len(fake))
+
+
+def lecam(real: Scores, fake: Scores, mean_real: Scalar, mean_fake: Scalar) -> PerSample:
+    """Computes LeCam regularization: how far scores are from averages of those of the other kind.
+
+    `(D(x) - mean_fake)^2 + (D(G(z)) - mean_real)^2`, for D to pay.
+
+    Source: Tseng et al., "Regularizing Generative Adversarial Networks under Limited Data" (2021).
+
+    Args:
+        real: scores of reals, `[B]`.
+        fake: scores of fakes, `[B]`.
+        mean_real: a moving average of scores of reals (see `jaxgan.regularizers.track_scores`).
+        mean_fake: one of scores of fakes.
+
+    Returns:
+        `[B]`, at least 0.
+    """
+    return (real - mean_fake) ** 2 + (fake - mean_real) ** 2
+
+
+def one_sided_lecam(real: Scores, fake: Scores, mean_real: Scalar, mean_fake: Scalar) -> PerSample:
+    """Computes LeCam regularization of scores that are on the right side of the other average.
+
+    `max(0, D(x) - mean_fake)^2 + max(0, mean_real - D(G(z)))^2`, for D to pay.
+
+    Source: the code of Tseng et al. (2021, see `lecam`).
+
+    Args:
+        real: scores of reals, `[B]`.
+        fake: scores of fakes, `[B]`.
+        mean_real: a moving average of scores of reals (see `jaxgan.regularizers.track_scores`).
+        mean_fake: one of scores of fakes.
+
+    Returns:
+        `[B]`, at least 0.
+    """
+    return jax.nn.relu(real - mean_fake) ** 2 + jax.nn.relu(mean_real - fake) ** 2
 
 
 def _compare(

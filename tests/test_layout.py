@@ -17,7 +17,17 @@ ROOT = Path(jaxgan.__file__).parent
 ROOMS = [
     *("util", "types", "axes", "keys", "losses", "penalties", "terms", "latents", "augment"),
     "schedules",
-    *("nn", "models", "core", "population", "metrics", "data", "interop", "features"),
+    *(
+        "nn",
+        "models",
+        "core",
+        "regularizers",
+        "population",
+        "metrics",
+        "data",
+        "interop",
+        "features",
+    ),
     *("recipes", "devices", "rundir", "report", "evaluation", "training", "cli", "__init__"),
 ]
 PLACE = {room: place for place, room in enumerate(ROOMS)}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxgan import losses
+from jaxgan import axes, losses
 from jaxgan.losses import Loss, separable
 
 LOG2 = 0.6931471805599453
@@ -292,3 +292,15 @@ def test_the_sources_k_reaches_half_of_the_batch_after_69_epochs():
     k = optax.exponential_decay(100.0, 10, 0.99, staircase=True, end_value=50.0)
     found = [np.asarray(k(10 * epoch + 9)) for epoch in (0, 1, 68, 69, 100)]
     np.testing.assert_allclose(found, [100, 99, 100 * 0.99**68, 50, 50], rtol=1e-6)
+
+
+def test_top_k_is_of_the_whole_batch_on_two_devices():
+    fake = jnp.array([0.5, -2.0, 3.0, 0.5, 4.0, 0.5])
+    loss = losses.top_k(3, losses.hinge)
+
+    def generator(fake):
+        with axes.spread("devices"):
+            return loss.generator(fake, None)
+
+    mapped = jax.pmap(generator, "devices", devices=jax.devices()[:2])(fake.reshape(2, 3))
+    np.testing.assert_array_equal(mapped.ravel(), loss.generator(fake, None))

@@ -176,3 +176,11 @@ def test_feature_matching_compares_means_of_the_batch():
     found, slopes = jax.value_and_grad(lambda f: terms.feature_matching(real, f).mean())(fake)
     assert terms.feature_matching(real, fake).tolist() == [1, 1] and found == 1
     assert slopes.tolist() == [[-0.25, 0.25]] * 2  # of features below and above those of reals
+
+
+def test_lecam_keeps_scores_near_the_average_of_the_other_kind():
+    real, fake, means = jnp.array([1.0, 2.0, -1.0]), jnp.array([0.0, -2.0, 3.0]), (0.5, -0.5)
+    np.testing.assert_allclose(terms.lecam(real, fake, *means).mean(), 7.1666667, rtol=1e-6)
+    np.testing.assert_allclose(terms.one_sided_lecam(real, fake, *means).mean(), 5, rtol=1e-6)
+    crossed = terms.one_sided_lecam(jnp.array([-0.5, -3.0]), jnp.array([0.5, 2.0]), *means)
+    assert crossed.tolist() == [0, 0]
