@@ -37,7 +37,9 @@ from jaxgan.core.state import GANState, TrainState
 from jaxgan.core.steps import Step, make_step, run_steps
 from jaxgan.core.updates import (
     Update,
+    draw_inputs,
     minimize,
+    minimize_penalty,
     stateless,
     update_both,
     update_discriminator,
@@ -57,6 +59,7 @@ __all__ = [
     "adapt_probability",
     "always_training",
     "chain",
+    "draw_inputs",
     "every",
     "first_layer",
     "generate",
@@ -68,6 +71,7 @@ __all__ = [
     "linen",
     "make_step",
     "minimize",
+    "minimize_penalty",
     "nnx",
     "on_part",
     "repeat",

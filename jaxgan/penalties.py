@@ -1,9 +1,9 @@
-"""Gradient penalties, one for each score; the updates take the mean.
+"""Penalties on how a discriminator changes, one for each score; the updates take the mean.
 
-All of them measure how steep the discriminator is, `|| dD(x)/dx ||` by all numbers of one example
-(of one pack, where D judges packs), each at points of its own. Examples are arrays `[B, ...]` or
-trees of them; slopes are by what is floating in these, not by integers such as labels. Where D
-returns a tree, penalize one of its outputs:
+Gradient penalties measure how steep it is, `|| dD(x)/dx ||` by all numbers of one example (of one
+pack, where D judges packs), each at points of its own. Consistency measures what an augmentation
+changes. Examples are arrays `[B, ...]` or trees of them; slopes are by what is floating in these,
+not by integers such as labels. Where D returns a tree, penalize one of its outputs:
 
     lambda critic, *others: r1(1.0)(lambda x: critic(x)["score"], *others)
 """
@@ -19,7 +19,7 @@ from jaxtyping import Float, Key
 
 from jaxgan import axes
 from jaxgan.keys import stream
-from jaxgan.types import PyTree, Scalar, Scores
+from jaxgan.types import PRNGKey, PyTree, Scalar, Scores
 
 Critic = Callable[[PyTree], Scores]
 PerScore = Float[Array, "S"]  # S is B, or B / n where D judges packs of n
@@ -170,7 +170,47 @@ def r2(gamma: Scalar) -> Penalty:
     Returns:
         The penalty.
     """
-    return lambda critic, real, fake, keys: gamma / 2 * _squared_slopes(critic, fake)
+    return on_fakes(r1(gamma))
+
+
+def consistency(
+    augmentation: Callable[[PyTree, PRNGKey], PyTree], weight: Scalar = 10.0
+) -> Penalty:
+    """Makes the penalty on what an augmentation of reals changes (CR).
+
+    `weight * (D(T(x)) - D(x))^2`, where D sees T(x) through the GAN's `view`. Balanced consistency
+    (bCR) asks the same of fakes:
+
+        total(consistency(translation()), on_fakes(consistency(translation())))
+
+    Sources: Zhang et al., "Consistency Regularization for Generative Adversarial Networks" (2020);
+    Zhao et al., "Improved Consistency Regularization for GANs" (2021).
+
+    Args:
+        augmentation: T, of one example and a key; see `jaxgan.augment`.
+        weight: lambda there.
+
+    Returns:
+        The penalty.
+    """
+
+    def penalty(critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]) -> PerScore:
+        augmented = jax.vmap(augmentation)(real, keys)
+        return weight * (critic(augmented) - critic(real)) ** 2
+
+    return penalty
+
+
+def on_fakes(penalty: Penalty) -> Penalty:
+    """Makes a penalty on reals one on fakes, as `on_fakes(r1(gamma))` is `r2(gamma)`.
+
+    Args:
+        penalty: which looks at reals alone.
+
+    Returns:
+        The penalty, with fakes in the place of reals.
+    """
+    return lambda critic, real, fake, keys: penalty(critic, fake, fake, keys)
 
 
 def total(*penalties: Penalty) -> Penalty:

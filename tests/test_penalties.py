@@ -18,7 +18,17 @@ from jaxgan.core.networks import linen
 from jaxgan.core.steps import make_step
 from jaxgan.core.updates import update_both
 from jaxgan.nn.layers import Conv, ConvTranspose
-from jaxgan.penalties import dragan, gradient_penalty, r1, r2, steepest, total, zero_centred
+from jaxgan.penalties import (
+    consistency,
+    dragan,
+    gradient_penalty,
+    on_fakes,
+    r1,
+    r2,
+    steepest,
+    total,
+    zero_centred,
+)
 
 KEYS = jax.random.split(jax.random.key(0), 5)
 SHAPES = [(3,), (4, 2, 3)]  # of a vector, of an image
@@ -125,7 +135,7 @@ def test_what_is_of_the_whole_batch_is_the_same_on_two_devices():
     gan = small_gan(
         discriminator=linen(Plain()),
         loss=losses.relativistic_average(losses.non_saturating),
-        penalty=total(dragan(1.0), steepest(0.1)),
+        penalty=total(dragan(1.0), steepest(0.1), consistency(push)),
         generator_optimizer=optax.sgd(0.1),
         discriminator_optimizer=optax.sgd(0.1),
     )
@@ -168,6 +178,42 @@ def test_a_flat_critic_pays_the_whole_weight_and_gets_no_gradient():
     assert found.tolist() == [10] * 5 and gradient.tolist() == [0] * 3
 
 
+def push(x, key):
+    """Moves an example, vector or image, along all of its axes by a number that is drawn."""
+    return x + jax.random.uniform(key, dtype=x.dtype)
+
+
+def test_consistency_is_about_what_an_augmentation_changes():
+    with jax.enable_x64(True):
+        real, fake = examples((3,))
+        w = jnp.array([0.5, -1.0, 2.0])
+        moves = np.array([1.5 * jax.random.uniform(key, dtype=float) for key in KEYS])
+        for penalty in (consistency(push, 3.0), on_fakes(consistency(push, 3.0))):
+
+            @jax.jit
+            @partial(jax.value_and_grad, has_aux=True)
+            def run(w, penalty=penalty):
+                found = penalty(linear(w), real, fake, KEYS)
+                return found.mean(), found
+
+            (_, found), slope = run(w)
+            np.testing.assert_allclose(found, 3 * moves**2, rtol=1e-12)
+            np.testing.assert_allclose(slope, [4 * (moves**2).mean()] * 3, rtol=1e-12)
+        still = consistency(lambda x, key: x)(linear(w), real, fake, KEYS)
+        assert still.tolist() == [0] * 5
+
+
+def test_balanced_consistency_looks_at_reals_and_at_fakes():
+    real, fake = examples((3,))
+    critic = quadratic(jnp.diag(jnp.arange(1.0, 4.0)))
+    parts = [
+        weight * (critic(x + jax.vmap(partial(push, jnp.zeros((1,))))(KEYS)) - critic(x)) ** 2
+        for x, weight in ((real, 10), (fake, 10))
+    ]
+    both = total(consistency(push), on_fakes(consistency(push)))(critic, real, fake, KEYS)
+    np.testing.assert_allclose(both, np.sum(parts, 0), rtol=1e-5)
+
+
 def test_a_total_is_a_sum():
     real, fake = examples((3,))
     critic = quadratic(jnp.diag(jnp.arange(1.0, 4.0)))
@@ -181,7 +227,11 @@ def test_a_total_is_a_sum():
 
 
 @pytest.mark.parametrize(
-    "penalty", [gradient_penalty(), r1(1.0), r2(1.0), dragan(), zero_centred(1.0), steepest()]
+    "penalty",
+    [
+        *(gradient_penalty(), r1(1.0), r2(1.0), dragan(), zero_centred(1.0), steepest()),
+        consistency(push),
+    ],
 )
 def test_penalties_are_per_sample_and_keep_the_type_of_numbers(penalty):
     real, fake = (x.astype(jnp.float32) for x in examples((3,)))

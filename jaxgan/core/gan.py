@@ -26,7 +26,12 @@ SAMPLE_BATCH = 128  # images that `sample` makes at a time
 
 
 class Play(NamedTuple):
-    """One pass of both players over a batch, for the terms that either pays besides its loss."""
+    """One pass of both players over a batch, for the terms that either pays besides its loss.
+
+    Terms that look elsewhere too call the players: `generate` and `judge` run them in training
+    mode, with the same dropout masks and the same view in all calls. They are differentiable by the
+    parameters that the step moves, and leave collections alone.
+    """
 
     batch: Batch
     inputs: PyTree  # what G saw
@@ -35,6 +40,9 @@ class Play(NamedTuple):
     real_outputs: PyTree  # of D
     fake_outputs: PyTree  # of D
     state: GANState
+    key: PRNGKey  # for terms that draw, the same on all devices
+    generate: Callable[[PyTree], PyTree]  # inputs -> examples; of `inputs`, it makes `fake`
+    judge: Callable[[PyTree], PyTree]  # examples -> D's outputs, through `view`
 
 
 def _image(batch: Batch) -> PyTree:

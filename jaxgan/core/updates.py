@@ -141,8 +141,9 @@ def update_discriminator(
 
     Returns:
         An update. Its metrics are D's mean loss `loss_d` (`loss_d_real`, `loss_d_fake` for a step
-        on one kind), the mean of each of D's outputs `[B]`, such as `score_real` and `score_fake`,
-        and the mean `penalty` and `terms_d` where there are any, which `loss_d` does not contain.
+        on one kind), the mean of each of D's outputs `[B]` but for integers, such as `score_real`
+        and `score_fake`, and the mean `penalty` and `terms_d` where there are any, which `loss_d`
+        does not contain.
 
     Raises:
         ValueError: if `on` is "real" or "fake" and the loss, a penalty or terms want both.
@@ -178,7 +179,7 @@ def update_generator(gan: GAN) -> Update:
     def objective(params: PyTree, state: GANState, batch: Batch, key: PRNGKey):
         inputs = draw_inputs(gan, batch, key)
         fake, collections = make_fakes(gan, params, state, inputs, key)
-        loss, metrics = _generator_loss(gan, state, inputs, fake, batch, key)
+        loss, metrics = _generator_loss(gan, params, state, inputs, fake, batch, key)
         return loss, (metrics, collections)
 
     return minimize("generator", objective, gan.generator_optimizer)
@@ -211,12 +212,17 @@ def update_both(gan: GAN) -> Update:
         of_d = minimize("discriminator", objective, gan.discriminator_optimizer)
         state, metrics = of_d.apply(state, batch, key)
 
-        def loss(fake: PyTree) -> tuple[jax.Array, Metrics]:
-            return _generator_loss(gan, state, inputs, fake, batch, key)
+        def loss(fake: PyTree, params: PyTree) -> tuple[jax.Array, Metrics]:
+            return _generator_loss(gan, params, state, inputs, fake, batch, key)
 
+        # Terms may call G once more, so the loss depends on its parameters also beside the fakes.
         # Fakes may hold integers, such as their labels.
-        (value, more), cotangent = jax.value_and_grad(loss, has_aux=True, allow_int=True)(fake)
+        (value, more), (cotangent, direct) = jax.value_and_grad(
+            loss, (0, 1), has_aux=True, allow_int=True
+        )(fake, state.generator.params)
         (gradients,) = pullback(cotangent)
+        if gan.generator_terms is not None:
+            gradients = jax.tree.map(jnp.add, gradients, direct)
         state = _descend(
             state,
             "generator",
@@ -224,15 +230,63 @@ def update_both(gan: GAN) -> Update:
             value,
             gradients,
             collections,
-            lambda params: loss(fakes_of(params)[0])[0],
+            lambda params: loss(fakes_of(params)[0], params)[0],
         )
         return state, metrics | axes.mean(more)
 
     return stateless(apply)
 
 
+def minimize_penalty(gan: GAN) -> Update:
+    """Makes the update that steps the discriminator down its penalty alone.
+
+    With lazy regularization, D pays its penalty in some steps only, as many times as much:
+
+        chain(
+            update_both(gan),
+            every(16, minimize_penalty(replace(gan, penalty=r1(16 * gamma)))),
+        )
+
+    Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (2020), section
+    3.1; see `jaxgan.regularizers.lazy_adam` for D's optimizer.
+
+    Args:
+        gan: the GAN, with a penalty.
+
+    Returns:
+        An update. Its metric is the mean `penalty`.
+
+    Raises:
+        ValueError: if there is no penalty.
+    """
+    if gan.penalty is None:
+        raise ValueError("there is no penalty to minimize: set GAN.penalty")
+
+    def objective(params: PyTree, state: GANState, batch: Batch, key: PRNGKey):
+        inputs = draw_inputs(gan, batch, key)
+        fake, _ = make_fakes(gan, state.generator.params, state, inputs, key)
+        net = state.discriminator.replace(params=params)
+        penalty = _mean_penalty(gan, net, gan.real(batch), fake, batch, key, state)
+        return penalty, ({"penalty": penalty}, net.collections)
+
+    return minimize("discriminator", objective, gan.discriminator_optimizer)
+
+
 def draw_inputs(gan: GAN, batch: Batch, key: PRNGKey) -> PyTree:
-    """Draws what G sees; on each of several devices, its share of what one device would draw."""
+    """Draws what G sees in a step, as all updates do.
+
+    Args:
+        gan: the GAN.
+        batch: real examples `[B, ...]`, or this device's share of them.
+        key: of the update.
+
+    Returns:
+        As `gan.inputs` draws them, such as latents `[B, Z]`: on each of several devices, its share
+        of what one device would draw.
+
+    Raises:
+        ValueError: if they are not as many as the examples.
+    """
     n = batch_size(batch) * axes.device_count()
     inputs = gan.inputs(stream(key, "latents"), n, axes.whole(batch))
     for x in jax.tree.leaves(inputs):
@@ -292,22 +346,46 @@ def _discriminator_loss(
     real = examples["real"]
     metrics["loss_d"] = loss = gan.loss.discriminator(outputs["real"], outputs["fake"]).mean()
     if gan.penalty is not None:
-
-        def critic(example: PyTree) -> PyTree:
-            return judge(gan, before, example, batch, key, state, "discriminator_penalty")[0]
-
-        keys = per_example(stream(key, "penalty"), batch_size(batch))
-        metrics["penalty"] = gan.penalty(critic, real, fake, keys).mean()
+        metrics["penalty"] = _mean_penalty(gan, before, real, fake, batch, key, state)
         loss += metrics["penalty"]
     if gan.discriminator_terms is not None:
-        play = Play(batch, inputs, real, fake, outputs["real"], outputs["fake"], state)
+        play = Play(
+            *(batch, inputs, real, fake, outputs["real"], outputs["fake"], state),
+            key=stream(key, "discriminator_terms"),
+            generate=lambda z: make_fakes(gan, state.generator.params, state, z, key)[0],
+            judge=lambda x: judge(gan, before, x, batch, key, state, "discriminator_terms")[0],
+        )
         metrics["terms_d"] = gan.discriminator_terms(play).mean()
         loss += metrics["terms_d"]
     return loss, (metrics, net.collections)
 
 
+def _mean_penalty(
+    gan: GAN,
+    net: TrainState,
+    real: PyTree,
+    fake: PyTree,
+    batch: Batch,
+    key: PRNGKey,
+    state: GANState,
+) -> jax.Array:
+    assert gan.penalty is not None
+
+    def critic(example: PyTree) -> PyTree:
+        return judge(gan, net, example, batch, key, state, "discriminator_penalty")[0]
+
+    keys = per_example(stream(key, "penalty"), batch_size(batch))
+    return gan.penalty(critic, real, fake, keys).mean()
+
+
 def _generator_loss(
-    gan: GAN, state: GANState, inputs: PyTree, fake: PyTree, batch: Batch, key: PRNGKey
+    gan: GAN,
+    params: PyTree,
+    state: GANState,
+    inputs: PyTree,
+    fake: PyTree,
+    batch: Batch,
+    key: PRNGKey,
 ) -> tuple[jax.Array, Metrics]:
     net = state.discriminator
     fake_outputs, _ = judge(gan, net, fake, batch, key, state, "generator_fake")
@@ -318,18 +396,23 @@ def _generator_loss(
     loss = gan.loss.generator(fake_outputs, real_outputs).mean()
     metrics = {"loss_g": loss}
     if gan.generator_terms is not None:
-        play = Play(batch, inputs, real, fake, real_outputs, fake_outputs, state)
+        play = Play(
+            *(batch, inputs, real, fake, real_outputs, fake_outputs, state),
+            key=stream(key, "generator_terms"),
+            generate=lambda z: make_fakes(gan, params, state, z, key)[0],
+            judge=lambda x: judge(gan, net, x, batch, key, state, "generator_terms")[0],
+        )
         metrics["terms_g"] = gan.generator_terms(play).mean()
         loss += metrics["terms_g"]
     return loss, metrics
 
 
 def _means(outputs: PyTree, kind: str) -> Metrics:
-    """The mean of each of D's outputs that is a number per example, by name."""
+    """The mean of each of D's outputs that is a number per example, by name; labels are not."""
     leaves = jax.tree.leaves_with_path(outputs)
     names = [jax.tree_util.keystr(path, simple=True, separator="_") for path, _ in leaves]
     return {
         f"{name or 'score'}_{kind}": leaf.mean()
         for name, (_, leaf) in zip(names, leaves, strict=True)
-        if leaf.ndim == 1
+        if leaf.ndim == 1 and jnp.issubdtype(leaf.dtype, jnp.floating)
     }
