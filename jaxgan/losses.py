@@ -11,9 +11,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int
 
 from jaxgan import axes
-from jaxgan.types import PerSample, PyTree, Scores
+from jaxgan.types import PerSample, PyTree, Scalar, Scores
 
 
 class Loss(NamedTuple):
@@ -129,6 +130,57 @@ def relativistic_average(loss: Loss) -> Loss:
     )
 
 
+def top_k(k: Scalar, loss: Loss) -> Loss:
+    """Makes a loss whose generator learns only from the k fakes of a batch that D scores highest.
+
+    The mean over the batch is the mean over these: the losses of the k fakes are scaled by `B / k`,
+    those of all others are 0. D's loss is left alone. The source lets k fall by a hundredth per
+    epoch, down to half of the batch:
+
+        k = optax.exponential_decay(64, steps_per_epoch, 0.99, staircase=True, end_value=32)
+        scheduled(lambda step: update_both(replace(gan, loss=top_k(k(step), hinge))))
+
+    Source: Sinha et al., "Top-k Training of GANs: Improving GAN Performance by Throwing Away Bad
+    Samples" (2020).
+
+    Args:
+        k: how many, at least 1, of the batch on all devices together; it is rounded down and may be
+            traced.
+        loss: of scores `[B]`.
+
+    Returns:
+        The loss, with the parts that `loss` has.
+    """
+
+    def generator(fake: Scores, real: Scores | None) -> PerSample:
+        scores, count = axes.whole(fake), jnp.floor(k)
+        ranks = axes.share(jnp.argsort(jnp.argsort(-scores)))
+        return jnp.where(ranks < count, loss.generator(fake, real) * (len(scores) / count), 0)
+
+    return loss._replace(generator=generator)
+
+
+def crammer_singer(scores: Float[Array, "B K"], labels: Int[Array, "B"] | int) -> PerSample:
+    """Computes the multi-class hinge loss: how far a class is from leading all others by 1.
+
+    `max(0, 1 + max_{k != y} s_k - s_y)`.
+
+    Source: Crammer and Singer, "On the Algorithmic Implementation of Multiclass Kernel-based Vector
+    Machines" (2001).
+
+    Args:
+        scores: one for each class, `[B, K]`.
+        labels: the classes y, from 0 to K - 1: `[B]`, or one for all examples.
+
+    Returns:
+        `[B]`, at least 0.
+    """
+    labels = jnp.broadcast_to(labels, len(scores))
+    own = jax.nn.one_hot(labels, scores.shape[1], dtype=bool)
+    others = jnp.where(own, -jnp.inf, scores).max(1)
+    return jax.nn.relu(1 + others - jnp.where(own, scores, 0).sum(1))
+
+
 def _log(probabilities: Array) -> Array:
     """The logarithm, no less than -100, with gradient 0 (not NaN) at a probability of 0."""
     positive = probabilities > 0
@@ -153,6 +205,14 @@ non_saturating = separable(
     real=lambda scores: jax.nn.softplus(-scores),
     fake=jax.nn.softplus,
     generator=lambda scores: jax.nn.softplus(-scores),
+)
+
+# The game of equation 1 itself, in which G minimizes log(1 - D(G(z))) and learns little from fakes
+# that D knows.
+minimax = separable(
+    real=lambda scores: jax.nn.softplus(-scores),
+    fake=jax.nn.softplus,
+    generator=lambda scores: -jax.nn.softplus(scores),
 )
 
 # Mao et al., "Least Squares Generative Adversarial Networks" (2017), equation 9 without its factor
@@ -184,4 +244,14 @@ wasserstein = separable(
 relativistic = Loss(
     discriminator=lambda real, fake: jax.nn.softplus(fake - real),
     generator=lambda fake, real: jax.nn.softplus(real - fake),
+)
+
+# Kavalerov et al., "A Multi-Class Hinge Loss for Conditional GANs" (2021).
+# D returns `(scores, labels)`: scores `[B, K + 1]` of K classes and, last, of "fake", and the
+# labels `[B]` that it was shown. G's loss has the weight 0.05 there, beside feature matching with
+# weight 1 (see `jaxgan.terms`).
+multi_hinge = separable(
+    real=lambda outputs: crammer_singer(*outputs),
+    fake=lambda outputs: crammer_singer(outputs[0], outputs[0].shape[1] - 1),
+    generator=lambda outputs: crammer_singer(*outputs),
 )

@@ -15,13 +15,16 @@ ROOT = Path(jaxgan.__file__).parent
 
 # A room (a folder, or a single file of the vocabulary) imports only rooms before it.
 ROOMS = [
-    *("util", "types", "axes", "keys", "losses", "penalties", "latents", "augment", "schedules"),
+    *("util", "types", "axes", "keys", "losses", "penalties", "terms", "latents", "augment"),
+    "schedules",
     *("nn", "models", "core", "population", "metrics", "data", "interop", "features"),
     *("recipes", "devices", "rundir", "report", "evaluation", "training", "cli", "__init__"),
 ]
 PLACE = {room: place for place, room in enumerate(ROOMS)}
 # The core is pure, and the vocabulary, the networks and the metrics know nothing of training.
-VOCABULARY = {"types", "axes", "keys", "losses", "penalties", "latents", "augment", "schedules"}
+VOCABULARY = {
+    *("types", "axes", "keys", "losses", "penalties", "terms", "latents", "augment", "schedules"),
+}
 ONLY = {
     "core": {"util", *VOCABULARY},
     "data": {"util", "types", "axes", "keys"},

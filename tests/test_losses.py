@@ -4,6 +4,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ SEPARABLE = {
     "least_squares": losses.least_squares,
     "hinge": losses.hinge,
     "wasserstein": losses.wasserstein,
+    "minimax": losses.minimax,
 }
 ALL = SEPARABLE | {"relativistic": losses.relativistic}
 
@@ -56,6 +58,13 @@ VALUES = {
         -2.0: (2.0, -2.0, 2.0),
         0.0: (0.0, 0.0, 0.0),
         3.5: (-3.5, 3.5, -3.5),
+    },
+    "minimax": {
+        -1e4: (1e4, 0.0, 0.0),
+        -2.0: (2.1269280110429727, 0.1269280110429726, -0.1269280110429726),
+        0.0: (LOG2, LOG2, -LOG2),
+        1.0: (0.31326168751822286, 1.3132616875182228, -1.3132616875182228),
+        1e4: (0.0, 1e4, -1e4),
     },
 }
 
@@ -139,7 +148,10 @@ SLOPES = {  # d/ds of D's loss on reals and on fakes, by the chain rule on paper
     "least_squares": (lambda s: 2 * (s - 1), lambda s: 2 * s),
     "hinge": (lambda s: -1.0 * (s < 1), lambda s: 1.0 * (s > -1)),
     "wasserstein": (lambda s: -np.ones_like(s), np.ones_like),
+    "minimax": (lambda s: 1 / (1 + np.exp(-s)) - 1, lambda s: 1 / (1 + np.exp(-s))),
 }
+# Of G's loss, where it is not that of D's loss on reals.
+OF_GENERATOR = {"hinge": lambda s: -np.ones_like(s), "minimax": lambda s: -1 / (1 + np.exp(-s))}
 
 
 @pytest.mark.parametrize("name", SEPARABLE)
@@ -148,7 +160,7 @@ def test_gradients_are_the_analytic_ones(name):
     on_real, on_fake = parts(SEPARABLE[name])
     for half, expected in zip((on_real, on_fake), SLOPES[name], strict=True):
         np.testing.assert_allclose(slope(half, scores), expected(scores), rtol=1e-5)
-    generator = -1.0 * np.ones_like(scores) if name == "hinge" else SLOPES[name][0](scores)
+    generator = OF_GENERATOR.get(name, SLOPES[name][0])(scores)
     loss = SEPARABLE[name]
     np.testing.assert_allclose(slope(lambda s: loss.generator(s, None), scores), generator, 1e-5)
 
@@ -242,3 +254,41 @@ def test_a_loss_can_look_at_one_of_several_outputs(loss):
     if mapped.real is not None and mapped.fake is not None:
         np.testing.assert_array_equal(mapped.real(outputs[0]), loss.real(real))
         np.testing.assert_array_equal(mapped.fake(outputs[1]), loss.fake(fake))
+
+
+def test_the_multi_class_hinge_wants_a_class_to_lead_all_others_by_one():
+    scores, labels = jnp.array([[2, 0.5, -1, 0], [0, 1, 0.2, 3]]), jnp.array([0, 1])
+    assert losses.crammer_singer(scores, labels).tolist() == [0, 3]
+    slopes = jax.grad(lambda s: losses.crammer_singer(s, labels).sum())(scores)
+    assert slopes.tolist() == [[0, 0, 0, 0], [0, -1, 0, 1]]
+
+
+def test_the_multi_hinge_loss_has_a_class_of_fakes():
+    scores, labels = jnp.array([[2, 0.5, -1, 0], [0, 1, 0.2, 3]]), jnp.array([0, 1])
+    loss: Any = losses.multi_hinge
+    outputs = (scores, labels)
+    assert loss.discriminator(outputs, outputs).tolist() == [0 + 3, 3 + 0]  # class 3 is "fake"
+    assert loss.generator(outputs, None).tolist() == [0, 3]
+
+
+@pytest.mark.parametrize("loss", [losses.hinge, losses.relativistic], ids=["hinge", "relativistic"])
+def test_top_k_learns_from_the_fakes_that_are_scored_highest(loss):
+    fake, real = jnp.array([0.5, -2.0, 3.0, 0.5]), jnp.array([1.0, 0.0, -1.0, 2.0])
+    plain = loss.generator(fake, real)
+
+    def mean(fake, k):
+        return losses.top_k(k, loss).generator(fake, real).mean()
+
+    np.testing.assert_array_equal(losses.top_k(4, loss).generator(fake, real), plain)
+    for k, best in ((1, [2]), (1.99, [2]), (2, [2, 0]), (3, [2, 0, 3])):  # of equals, the first
+        found, slope = jax.jit(jax.value_and_grad(mean))(fake, k)
+        np.testing.assert_allclose(found, plain[np.array(best)].mean(), rtol=1e-6)
+        assert np.flatnonzero(slope).tolist() == sorted(best)
+    same = losses.top_k(1, loss)
+    assert (same.discriminator, same.real, same.fake) == (loss.discriminator, loss.real, loss.fake)
+
+
+def test_the_sources_k_reaches_half_of_the_batch_after_69_epochs():
+    k = optax.exponential_decay(100.0, 10, 0.99, staircase=True, end_value=50.0)
+    found = [np.asarray(k(10 * epoch + 9)) for epoch in (0, 1, 68, 69, 100)]
+    np.testing.assert_allclose(found, [100, 99, 100 * 0.99**68, 50, 50], rtol=1e-6)

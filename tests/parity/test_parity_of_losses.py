@@ -40,6 +40,11 @@ SEPARABLE = {
     "least_squares": [against(t, F.mse_loss) for t in (1, 0, 1)],
     "hinge": [hinge_loss, lambda fake: hinge_loss(-fake), torch.neg],
     "wasserstein": [torch.neg, lambda fake: fake, torch.neg],
+    "minimax": [
+        against(1, F.binary_cross_entropy_with_logits),
+        against(0, F.binary_cross_entropy_with_logits),
+        lambda scores: -against(0, F.binary_cross_entropy_with_logits)(scores),
+    ],
 }
 
 
@@ -140,3 +145,16 @@ def test_cross_entropy_is_bounded_at_the_ends_like_pytorchs(logit):
             expected.sum().backward()
             assert logits.grad is not None
             np.testing.assert_allclose(gradient, logits.grad, rtol=1e-6)
+
+
+def test_the_multi_class_hinge_is_that_of_the_hardest_other_class():
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 5, 6)
+
+    def theirs(scores: Tensor) -> Tensor:
+        own = torch.tensor(labels)[:, None]
+        margins = 1 + scores - scores.gather(1, own)
+        return margins.scatter(1, own, 0.0).amax(1)  # of the own class, 0
+
+    scores = 2 * draw.normal(size=(6, 5))
+    assert_same(lambda s: losses.crammer_singer(s, jnp.asarray(labels)), theirs, scores)
