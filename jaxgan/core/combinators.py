@@ -64,7 +64,7 @@ def _with_own_key(update: Update, index: int) -> Update:
     )
 
 
-def on_part(update: Update, part: int, parts: int) -> Update:
+def on_part(update: Update, part: int | slice, parts: int) -> Update:
     """Makes an update that sees only a part of the batch: every `parts`-th example.
 
     Every `parts`-th, and not a block, so that the parts are the same however the batch is spread
@@ -72,7 +72,7 @@ def on_part(update: Update, part: int, parts: int) -> Update:
 
     Args:
         update: the update.
-        part: which part, 0 to parts - 1.
+        part: which part, 0 to parts - 1; a slice of them for several, such as `slice(2)`.
         parts: how many parts the batch has.
 
     Returns:
@@ -83,7 +83,10 @@ def on_part(update: Update, part: int, parts: int) -> Update:
         if batch_size(batch) % parts:
             raise ValueError(f"{parts} parts do not divide a batch of {batch_size(batch)}")
         # Not x[part::parts], of which the compiler makes an exchange between devices.
-        return {name: x.reshape(-1, parts, *x.shape[1:])[:, part] for name, x in batch.items()}
+        return {
+            name: x.reshape(-1, parts, *x.shape[1:])[:, part].reshape(-1, *x.shape[1:])
+            for name, x in batch.items()
+        }
 
     return Update(
         lambda state, batch, key: update.init(state, take(batch), key),

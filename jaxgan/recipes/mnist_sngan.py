@@ -1,0 +1,34 @@
+"""A small SNGAN on MNIST."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxgan.recipes.cifar10_sngan import Cifar10Sngan
+from jaxgan.recipes.recipe import Count, Counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class MnistSngan(Cifar10Sngan):
+    """A small SNGAN on MNIST: residual networks of 28 x 28 pixels, two steps of D for one of G.
+
+    Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks" (2018), as
+    `cifar10_sngan`; sizes, number of D's steps and length are our own.
+
+    Command: `jaxgan train mnist_sngan`
+    Expect: bright strokes, not yet digits, at step 100 (seed 0); 1.2 s a step on 2 CPU cores that
+    were busy with other work. Its full length of 5,000 steps has not been run.
+    """
+
+    name: ClassVar[str] = "mnist_sngan"
+    default_length: ClassVar = {"steps": 5000}
+    default_size: ClassVar = 28
+    presets: ClassVar = {}
+
+    data: str = "mnist"  # mnist, openmoji, tfds:NAME or folder:PATH; @SPLIT may follow
+    log_every: Count = 50  # steps between two lines of metrics
+    sample_every: Count = 250  # steps between two pictures of samples
+    checkpoint_every: Count = 500  # steps between two checkpoints
+    discriminator_steps: Count = 2  # of D for one of G
+    generator_widths: Counts = (64, 64, 32)  # channels of G: smallest size, each block
+    discriminator_widths: Counts = (32, 64, 64)  # channels of D's blocks
+    decay_steps: Count = 5000  # training steps in which the learning rate falls to 0

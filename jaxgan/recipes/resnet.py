@@ -1,0 +1,110 @@
+"""What the recipes of residual GANs share: several steps of D for one of G, with Adam."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import optax
+
+from jaxgan.core.combinators import chain, on_part, repeat
+from jaxgan.core.gan import GAN
+from jaxgan.core.state import GANState
+from jaxgan.core.updates import Update, update_discriminator, update_generator
+from jaxgan.latents import Inputs
+from jaxgan.models import resnet
+from jaxgan.recipes.recipe import (
+    Count,
+    Counts,
+    ImageRecipe,
+    NonNegative,
+    Positive,
+    Share,
+    require_size,
+)
+from jaxgan.types import Batch, DataSpec, PRNGKey, PyTree
+
+
+def labelled(draw: Inputs) -> Inputs:
+    """Makes the inputs of a conditional G: latents, and the labels of the batch."""
+    return lambda key, n, batch: (draw(key, n, batch), batch["label"])
+
+
+def with_labels(example: PyTree, batch: Batch, key: PRNGKey, state: GANState) -> PyTree:
+    """Shows a conditional D examples and the labels of the batch."""
+    return example, batch["label"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetRecipe(ImageRecipe):
+    """A residual GAN on images, with several steps of D, each on reals of its own, for one of G.
+
+    Where it is conditional, fakes have the labels of the batch's reals.
+    """
+
+    default_length: ClassVar = {"steps": 100_000}
+    default_size: ClassVar = 32
+    generator_batches: ClassVar[int] = 1  # that G's step takes at once, as far as there are any
+
+    data: str = "tfds:cifar10"  # mnist, openmoji, tfds:NAME or folder:PATH; @SPLIT may follow
+    batch_size: Count = 64  # real examples in one update
+    log_every: Count = 100  # steps between two lines of metrics
+    sample_every: Count = 1000  # steps between two pictures of samples
+    checkpoint_every: Count = 1000  # steps between two checkpoints
+    grid: tuple[Count, Count] = (10, 10)  # rows and columns of a picture of samples
+    discriminator_steps: Count = 5  # of D for one of G
+    latent_size: Count = 128  # dimensions of a latent, from N(0, 1)
+    generator_widths: Counts = resnet.Generator.widths  # channels of G: smallest size, each block
+    discriminator_widths: Counts = resnet.Discriminator.widths  # channels of D's blocks
+    momentum: Share = resnet.Generator.momentum  # of batch norm's running statistics
+    epsilon: NonNegative = resnet.Generator.epsilon  # of batch norm
+    learning_rate: Positive = 2e-4  # of Adam, both networks
+    beta1: Share = 0.0  # of Adam
+    beta2: Share = 0.9  # of Adam
+
+    @property
+    def examples_per_step(self) -> int:
+        """Number of real examples that one training step takes: a batch for each step of D."""
+        return self.batch_size * self.discriminator_steps
+
+    def shape(self, spec: DataSpec) -> tuple[int, int, int]:
+        """Returns the shape of images (see `require_size`): each of G's blocks doubles the size."""
+        scale = 2 ** (len(self.generator_widths) - 1)
+        return require_size(spec.shape, multiple=scale, least=max(scale, 4))
+
+    def train_discriminator(self, gan: GAN) -> Update:
+        """Makes D's steps."""
+        return repeat(update_discriminator(gan), self.discriminator_steps)
+
+    def train_generator(self, gan: GAN) -> Update:
+        """Makes G's step."""
+        part = slice(self.generator_batches)
+        return on_part(update_generator(gan), part, self.discriminator_steps)
+
+    def update(self, gan: GAN) -> Update:
+        """Makes D's steps, then G's (see `Recipe.update`)."""
+        return chain(self.train_discriminator(gan), self.train_generator(gan))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecayingRecipe(ResNetRecipe):
+    """A residual GAN whose learning rate falls to 0 along a line."""
+
+    decay_steps: Count = 100_000  # training steps in which the learning rate falls to 0
+
+    def adam(self, updates: int) -> optax.GradientTransformation:
+        """Makes the optimizer of a player that makes `updates` of its steps in a training step."""
+        fall = optax.linear_schedule(self.learning_rate, 0.0, self.decay_steps)
+        return optax.adam(lambda count: fall(count // updates), self.beta1, self.beta2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudioRecipe(ResNetRecipe):
+    """A residual GAN with the optimizer and the batch norm of StudioGAN's settings."""
+
+    epsilon: NonNegative = 1e-4  # of batch norm
+    beta1: Share = 0.5  # of Adam
+    beta2: Share = 0.999  # of Adam
+    adam_epsilon: Positive = 1e-6  # of Adam
+
+    def adam(self) -> optax.GradientTransformation:
+        """Makes the optimizer of either player."""
+        return optax.adam(self.learning_rate, self.beta1, self.beta2, self.adam_epsilon)
