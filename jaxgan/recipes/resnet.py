@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import jax.numpy as jnp
 import optax
 
 from jaxgan.core.combinators import chain, on_part, repeat
@@ -93,7 +94,7 @@ class DecayingRecipe(ResNetRecipe):
     def adam(self, updates: int) -> optax.GradientTransformation:
         """Makes the optimizer of a player that makes `updates` of its steps in a training step."""
         fall = optax.linear_schedule(self.learning_rate, 0.0, self.decay_steps)
-        return optax.adam(lambda count: fall(count // updates), self.beta1, self.beta2)
+        return optax.adam(lambda count: fall(jnp.asarray(count) // updates), self.beta1, self.beta2)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,11 @@
 """Recipes with the settings of their sources: sizes of networks, order and schedule of steps."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from jax import export
 from tiny_systems import make_recipe
@@ -26,7 +26,7 @@ COUNTS = {  # parameters of G and D (see tests/models/test_resnet.py); reals and
     "cifar10_biggan": (9_416_196, 2_415_170, 320),
     "reacgan": (9_416_196, 2_517_186, 640),
 }
-TINY = {"batch_size": 4, "generator_widths": (4, 4), "discriminator_widths": (4, 4)}
+TINY: dict[str, Any] = {"batch_size": 4, "generator_widths": (4, 4), "discriminator_widths": (4, 4)}
 
 
 def batch_of(recipe, spec):
@@ -36,10 +36,13 @@ def batch_of(recipe, spec):
 
 
 def tiny(name):
-    attention = {"generator_attention": (1,)} if name in ("cifar10_sagan",) else {}
+    fields = dict(TINY)
+    if name in ("cifar10_sagan", "cifar10_biggan", "reacgan"):  # attention divides channels by 8
+        fields |= {"generator_widths": (8, 8), "discriminator_widths": (8, 8)}
+        fields |= {"generator_attention": (1,)}
     if name in ("cifar10_biggan", "reacgan"):
-        attention = {"generator_attention": (1,), "latent_size": 6, "label_size": 4}
-    return make_recipe(name, **TINY | attention)
+        fields |= {"latent_size": 6, "label_size": 4}
+    return make_recipe(name, **fields)
 
 
 def shapes(recipe, spec):
@@ -61,9 +64,9 @@ def settings(name):
 
 @pytest.mark.parametrize("name", settings("cifar10_sngan"))
 def test_networks_have_the_published_numbers_of_parameters(name):
-    # With two steps of D instead of five, which are traced sooner.
     recipe = make_recipe(name)
-    assert (*COUNTS[name],)[2] == recipe.examples_per_step
+    assert COUNTS[name][2] == recipe.examples_per_step
+    # One step of D instead of five is traced sooner.
     state = shapes(dataclasses.replace(recipe, discriminator_steps=1), CIFAR)
     assert count(state.generator.params) == COUNTS[name][0]
     assert count(state.discriminator.params) == COUNTS[name][1]
@@ -76,7 +79,8 @@ def test_small_presets_fit_digits_and_small_pictures(name):
     assert list(kind.presets) == ([] if name == "mnist_sngan" else ["small"])
     recipe = make_recipe(name, **kind.presets.get("small", {}))
     for spec in (DIGITS, CIFAR):
-        assert count(shapes(recipe, spec).generator.params) < 600_000
+        # A sixth of SNGAN's; most are in the first layer: 8 x 8 x 64 units for 32 x 32 pixels.
+        assert count(shapes(recipe, spec).generator.params) < 4_276_739 // 6
 
 
 @pytest.mark.slow
@@ -107,17 +111,17 @@ def test_a_training_step_moves_both_players_as_often_as_the_source_does(name):
 
 
 def test_the_learning_rate_falls_in_training_steps_not_in_steps_of_d():
-    recipe = make_recipe("cifar10_sngan", decay_steps=10, learning_rate=1.0)
+    recipe: Any = make_recipe("cifar10_sngan", decay_steps=10, learning_rate=1.0)
     sizes = []
     optimizer = recipe.adam(2)
     state = optimizer.init(jnp.zeros(()))
     for _ in range(6):
         change, state = optimizer.update(jnp.ones(()), state)
-        sizes.append(-float(optax.tree.sum(change)))
+        sizes.append(-np.asarray(change))
     np.testing.assert_allclose(sizes, [1, 1, 0.9, 0.9, 0.8, 0.8], rtol=1e-3)
 
 
 @pytest.mark.parametrize("name, fakes", [("cifar10_sngan", 128), ("cifar10_projection", 64)])
 def test_generator_batches(name, fakes):
-    recipe = make_recipe(name)
+    recipe: Any = make_recipe(name)
     assert recipe.generator_batches * recipe.batch_size == fakes
