@@ -17,7 +17,9 @@ Images = Float[Array, "B ..."]  # in the recipe's value range
 Latents = Float[Array, "B Z"]
 Scores = Float[Array, "B"]  # unbounded: logits or critic values
 PerSample = Float[Array, "B"]
-Scalar = float | Array  # one number, which may be traced, as those of a schedule or a sweep are
+Scalar = (
+    int | float | Array
+)  # one number, which may be traced, as those of a schedule or a sweep are
 
 Batch = Mapping[str, Array]  # "image": Images, and "label": Int[Array, "B"] where the data has them
 Metrics = dict[str, Array]  # scalars

@@ -18,7 +18,7 @@ from jaxgan.types import DataSpec, PerSample, PyTree
 
 @dataclass(frozen=True, kw_only=True)
 class ReacGan(Cifar10Biggan):
-    """ReACGAN on CIFAR-10: BigGAN's networks; D places images near the proxies of their classes.
+    """ReACGAN on CIFAR-10: BigGAN's networks; D places images near proxies of their classes.
 
     Source: Kang et al., "Rebooting ACGAN: Auxiliary Classifier GANs with Stable Training" (2021),
     with StudioGAN's settings for CIFAR-10; the D2D-CE term is the paper's (see

@@ -52,7 +52,7 @@ def pictures(here):
         ("train", r"needs the name of a recipe: .*mnist_conv, .*pattern_1010"),
         ("train --steps 3", r"needs the name of a recipe"),
         ("train mnist_mpl", r"no recipe 'mnist_mpl': did you mean mnist_mlp"),
-        ("train dcgan", r"no recipe 'dcgan': did you mean mnist_dcgan or mnist_dcgan_bn"),
+        ("train dcgan_bn", r"no recipe 'dcgan_bn': did you mean mnist_dcgan_bn or"),
         ("train mnist_mlp --batch-sze 3", r"'--batch-sze', '3': did you mean --batch-size\?"),
         ("train mnist_mlp --width 3", r"unrecognized options '--width', '3'"),
         ("train mnist_mlp 3", r"unrecognized options '3' \(jaxgan train mnist_mlp --help lists"),
