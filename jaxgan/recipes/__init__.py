@@ -34,6 +34,7 @@ from jaxgan.recipes.recipe import (
     Share,
     known,
     require_classes,
+    require_side,
     require_size,
     source_of,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "load_from",
     "recipes",
     "require_classes",
+    "require_side",
     "require_size",
     "source_of",
 ]

@@ -332,3 +332,25 @@ def require_size(shape: tuple[int, ...], *, multiple: int, least: int) -> tuple[
             f"least {least}, not {height} x {width}: choose another size with image_size"
         )
     return height, width, channels
+
+
+def require_side(shape: tuple[int, ...], multiple: int) -> tuple[int, int]:
+    """Checks that networks of square images can make images of a shape.
+
+    Args:
+        shape: the shape of one example.
+        multiple: height and width must be a multiple of it, at least twice as large.
+
+    Returns:
+        Height and width, and the number of channels.
+
+    Raises:
+        UserError: if it is not the shape of a square image, or the side does not fit.
+    """
+    height, width, channels = require_size(shape, multiple=multiple, least=2 * multiple)
+    if height != width:
+        raise UserError(
+            f"these networks take square images, not {height} x {width}: choose a size with "
+            "image_size"
+        )
+    return height, channels

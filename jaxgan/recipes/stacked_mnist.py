@@ -7,6 +7,7 @@ al., "VEEGAN" (2017); Lin et al., "PacGAN" (2018), section 3.2.
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,11 +17,55 @@ from jaxgan.data import Feed, Resident, Stacked
 from jaxgan.features import digits, extract
 from jaxgan.metrics.modes import Coverage, coverage_of_labels
 from jaxgan.recipes.mnist_dcgan import MnistDcgan
-from jaxgan.recipes.recipe import Count, Share
+from jaxgan.recipes.recipe import Count, ImageRecipe, Share
 from jaxgan.types import DataSpec
 from jaxgan.util.errors import UserError
 
 CHANNELS = 3
+
+
+def stack(feed: Feed, recipe: ImageRecipe) -> Stacked:
+    """Stacks the pictures of a recipe's data set, with a random one in each channel.
+
+    Args:
+        feed: the pictures.
+        recipe: whose they are.
+
+    Returns:
+        The feed of stacked pictures.
+
+    Raises:
+        UserError: if they are not small gray pictures with labels.
+    """
+    if not isinstance(feed, Resident) or feed.shape[2] != 1 or "label" not in feed.arrays:
+        raise UserError(f"{recipe.name} stacks small gray pictures with labels, not {recipe.data}")
+    return Stacked(feed, CHANNELS, digits.CLASSES)
+
+
+def coverage_of_stacked(samples: np.ndarray) -> Coverage | None:
+    """Measures which combinations of digits images cover; each channel is classified by itself.
+
+    Args:
+        samples: uint8 images `[N, H, W, 3]`; squares larger than digits are reduced to their size.
+
+    Returns:
+        The coverage; None of other images.
+    """
+    _, height, width, channels = samples.shape
+    side, *_ = digits.SHAPE
+    if channels != CHANNELS or height != width or height < side:
+        return None
+    if height > side:
+        shape = (len(samples), side, side, channels)
+        reduced = jax.image.resize(samples.astype(np.float32), shape, "lanczos3")
+        samples = np.asarray(jnp.clip(jnp.round(reduced), 0, 255).astype(jnp.uint8))
+    network = digits.load()
+    assert network.logits is not None
+    labels = np.zeros(len(samples), np.int32)
+    for channel in range(CHANNELS):
+        features = extract(network, samples[..., channel : channel + 1])
+        labels = digits.CLASSES * labels + np.argmax(network.logits(jnp.asarray(features)), axis=1)
+    return coverage_of_labels(labels, digits.CLASSES**CHANNELS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,21 +99,8 @@ class StackedMnist(MnistDcgan):
 
     def feed(self, seed: int, data_dir: str | None = None) -> Feed:
         """Stacks the pictures of the data set (see `Recipe.feed`)."""
-        feed = super().feed(seed, data_dir)
-        if not isinstance(feed, Resident) or feed.shape[2] != 1 or "label" not in feed.arrays:
-            raise UserError(f"{self.name} stacks small gray pictures with labels, not {self.data}")
-        return Stacked(feed, CHANNELS, digits.CLASSES)
+        return stack(super().feed(seed, data_dir), self)
 
     def coverage(self, samples: np.ndarray) -> Coverage | None:
         """Measures which combinations of digits the images cover (see `Recipe.coverage`)."""
-        if samples.shape[1:] != (*digits.SHAPE[:2], CHANNELS):
-            return None
-        network = digits.load()
-        assert network.logits is not None
-        labels = np.zeros(len(samples), np.int32)
-        for channel in range(CHANNELS):
-            features = extract(network, samples[..., channel : channel + 1])
-            labels = digits.CLASSES * labels + np.argmax(
-                network.logits(jnp.asarray(features)), axis=1
-            )
-        return coverage_of_labels(labels, digits.CLASSES**CHANNELS)
+        return coverage_of_stacked(samples)

@@ -1,6 +1,7 @@
 """Stacked digits, from the recipe to the count of their modes."""
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,6 +10,7 @@ from runs import TINY, command
 
 from jaxgan.evaluation.evaluator import fitting_extractor, real_examples
 from jaxgan.features import extract
+from jaxgan.recipes import find_recipe
 from jaxgan.recipes.stacked_mnist import StackedMnist
 from jaxgan.rundir.log import read_metrics
 
@@ -30,6 +32,16 @@ def test_the_modes_of_real_examples_are_counted(mnist_dir):
     assert (same.found, same.high_quality) == (1, 1)
     assert same.reverse_kl == pytest.approx(np.log(1000))
     assert RECIPE.coverage(images[..., :1]) is None
+
+
+@pytest.mark.slow
+def test_larger_pictures_have_nearly_the_same_modes(mnist_dir):
+    large: Any = find_recipe("stacked_mnist_r3gan")
+    small = replace(large(batch_size=50), image_size=28)  # the same digits
+    images = [real_examples(each, 600, 0, mnist_dir) for each in (large(batch_size=50), small)]
+    assert [x.shape[1] for x in images] == [32, 28]
+    found = [large().coverage(x) for x in images]
+    assert abs(found[0].found - found[1].found) <= 6
 
 
 def test_the_features_are_those_of_each_channel(mnist_dir):
