@@ -32,6 +32,7 @@ from jaxgan.core.networks import (
     nnx,
 )
 from jaxgan.core.overfitting import adapt_probability, with_pseudo_reals
+from jaxgan.core.pool import update_discriminator_from_pool
 from jaxgan.core.standing import standing_statistics
 from jaxgan.core.state import GANState, TrainState
 from jaxgan.core.steps import Step, make_step, run_steps
@@ -84,6 +85,7 @@ __all__ = [
     "update_average",
     "update_both",
     "update_discriminator",
+    "update_discriminator_from_pool",
     "update_generator",
     "with_pseudo_reals",
 ]

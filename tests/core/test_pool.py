@@ -1,0 +1,62 @@
+"""The pool: what is shown, what is kept, and that D learns from it on any number of devices."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tiny_systems import Plain, small_gan
+
+from jaxgan.core.combinators import chain
+from jaxgan.core.gan import init
+from jaxgan.core.networks import linen
+from jaxgan.core.pool import exchange, update_discriminator_from_pool
+from jaxgan.core.steps import make_step, run_steps
+from jaxgan.core.updates import update_discriminator, update_generator
+from jaxgan.keys import stream
+
+KEY = jax.random.key(0)
+
+
+def test_the_pool_shows_earlier_fakes_half_of_the_time():
+    swap = jax.jit(exchange)
+    fakes = jnp.broadcast_to(jnp.arange(2000.0)[:, None, None], (2000, 2, 2)).reshape(40, 50, 2, 2)
+    pool, shown = swap((jnp.zeros((50, 2, 2)), jnp.int32(0)), fakes[0], KEY)
+    jax.tree.map(np.testing.assert_array_equal, (shown, pool[0]), (fakes[0], fakes[0]))
+    ages = []
+    for number, fake in enumerate(fakes[1:], start=1):
+        pool, shown = swap(pool, fake, stream(KEY, str(number)))
+        ages += np.asarray(fake - shown)[:, 0, 0].tolist()
+    old = np.array(ages)[np.array(ages) != 0]
+    assert abs(len(old) / len(ages) - 0.5) < 0.05
+    assert old.min() > 0 and 60 < old.mean() < 120  # it tends to 100
+
+
+def test_d_learns_from_new_fakes_until_the_pool_is_full():
+    gan = small_gan()
+    batch = {"image": jax.random.normal(KEY, (4, 3))}
+    pooled = update_discriminator_from_pool(gan, 8)
+    state = init(gan, KEY, batch, pooled)
+    plain = init(gan, KEY, batch)
+    step, plain_step = jax.jit(make_step(pooled)), jax.jit(make_step(update_discriminator(gan)))
+    for number in range(5):
+        state, metrics = step(state, batch, KEY)
+        plain, expected = plain_step(plain, batch, KEY)
+        same = np.allclose(metrics["loss_d"], expected["loss_d"], rtol=1e-6)
+        assert same == (number < 2)  # the third batch finds it full
+    stored, count = state.extra["pool"]
+    assert count == 8 and stored.shape == (8, 3) and (stored != 0).all()
+
+
+def test_two_devices_share_one_pool():
+    gan = small_gan(generator=linen(Plain(3)), discriminator=linen(Plain()))
+    update = chain(update_discriminator_from_pool(gan, 6), update_generator(gan))
+    images = jax.random.normal(KEY, (3, 4, 3))
+    state = init(gan, KEY, {"image": images[0]}, update)
+    one, _ = jax.jit(partial(run_steps, make_step(update)))(state, {"image": images}, KEY)
+    run = partial(run_steps, make_step(update, axis_name="devices"))
+    mapped = jax.pmap(run, "devices", in_axes=(None, 1, None), devices=jax.devices()[:2])
+    halves = images.reshape(3, 2, 2, 3)
+    two, _ = mapped(state, {"image": halves}, KEY)
+    close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
+    jax.tree.map(lambda a, b: close(b[0], a), one, jax.device_get(two))
