@@ -15,8 +15,9 @@ from jaxgan.core.gan import GAN
 from jaxgan.core.updates import Update
 from jaxgan.models import biggan
 from jaxgan.nn import heads
+from jaxgan.recipes.labels import labelled, with_labels
 from jaxgan.recipes.recipe import Count, Counts, Share, require_classes
-from jaxgan.recipes.resnet import StudioRecipe, labelled, with_labels
+from jaxgan.recipes.resnet import StudioRecipe
 from jaxgan.types import DataSpec
 
 SMALL = {
@@ -32,7 +33,7 @@ SMALL = {
 
 @dataclass(frozen=True, kw_only=True)
 class Cifar10Biggan(StudioRecipe):
-    """BigGAN on CIFAR-10: labels and parts of the latent in each block of G, which is averaged.
+    """BigGAN on CIFAR-10: labels and parts of the latent in each block of an averaged G.
 
     Source: Brock et al., "Large Scale GAN Training for High Fidelity Natural Image Synthesis"
     (2019), with StudioGAN's settings for CIFAR-10. Its flips of reals are left out.

@@ -11,8 +11,9 @@ from jaxgan.core.gan import GAN
 from jaxgan.models import resnet
 from jaxgan.nn import heads
 from jaxgan.recipes.cifar10_sngan import Cifar10Sngan
+from jaxgan.recipes.labels import labelled, with_labels
 from jaxgan.recipes.recipe import require_classes
-from jaxgan.recipes.resnet import DecayingRecipe, labelled, with_labels
+from jaxgan.recipes.resnet import DecayingRecipe
 from jaxgan.types import DataSpec
 
 

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jax import Array
-
 from jaxgan.augment import ada, compose, cutout, of_batch, sometimes
+from jaxgan.core.state import GANState
 from jaxgan.recipes.r3gan import R3ganRecipe
 from jaxgan.recipes.recipe import Count, NonNegative, Positive, Share, require_classes
 from jaxgan.types import DataSpec, Images, PRNGKey
@@ -55,8 +54,8 @@ class Cifar10R3gan(R3ganRecipe):
         """Returns the number of classes (see `R3ganRecipe.classes`)."""
         return require_classes(spec)
 
-    def show(self, images: Images, key: PRNGKey, step: Array) -> Images:
+    def show(self, images: Images, key: PRNGKey, state: GANState) -> Images:
         """Returns augmented images (see `R3ganRecipe.show`)."""
-        p = self.burning(self.augmentation)(step)
+        p = self.burning(self.augmentation)(state.step)
         change = compose(ada.geometry(p), ada.color(COLOR_SHARE * p), sometimes(cutout(), p))
         return of_batch(change)(images, key)

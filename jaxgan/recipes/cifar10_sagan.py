@@ -12,8 +12,9 @@ from jaxgan import latents, losses
 from jaxgan.core.gan import GAN
 from jaxgan.models import sagan
 from jaxgan.nn import heads
+from jaxgan.recipes.labels import labelled, with_labels
 from jaxgan.recipes.recipe import Counts, require_classes
-from jaxgan.recipes.resnet import StudioRecipe, labelled, with_labels
+from jaxgan.recipes.resnet import StudioRecipe
 from jaxgan.types import DataSpec
 
 

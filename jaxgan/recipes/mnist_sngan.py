@@ -9,7 +9,7 @@ from jaxgan.recipes.recipe import Count, Counts
 
 @dataclass(frozen=True, kw_only=True)
 class MnistSngan(Cifar10Sngan):
-    """A small SNGAN on MNIST: residual networks of 28 x 28 pixels, two steps of D for one of G.
+    """A small SNGAN on MNIST: residual networks, two steps of D for one of G.
 
     Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks" (2018), as
     `cifar10_sngan`; sizes, number of D's steps and length are our own.

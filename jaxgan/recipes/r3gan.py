@@ -13,6 +13,7 @@ from jaxgan.core.gan import GAN
 from jaxgan.core.state import GANState
 from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.models import r3gan
+from jaxgan.recipes.labels import beside_labels, labelled, without_labels
 from jaxgan.recipes.recipe import (
     Count,
     Counts,
@@ -22,9 +23,8 @@ from jaxgan.recipes.recipe import (
     Share,
     require_side,
 )
-from jaxgan.recipes.resnet import labelled
 from jaxgan.schedules import cosine
-from jaxgan.types import Batch, DataSpec, Images, PRNGKey, PyTree
+from jaxgan.types import DataSpec, Images, PRNGKey
 from jaxgan.util.errors import UserError
 
 
@@ -74,7 +74,7 @@ class R3ganRecipe(ImageRecipe):
         """Returns the number of classes of a conditional GAN; None of an unconditional one."""
         return None
 
-    def show(self, images: Images, key: PRNGKey, step: Array) -> Images:
+    def show(self, images: Images, key: PRNGKey, state: GANState) -> Images:
         """Returns what D sees of images: here the images themselves."""
         return images
 
@@ -83,10 +83,6 @@ class R3ganRecipe(ImageRecipe):
         side, colors = require_side(spec.shape, 2 ** (len(self.widths) - 1))
         smallest = side >> (len(self.widths) - 1)
         classes = self.classes(spec)
-
-        def view(images: Images, batch: Batch, key: PRNGKey, state: GANState) -> PyTree:
-            seen = self.show(images, key, state.step)
-            return seen if classes is None else (seen, batch["label"])
 
         generator = r3gan.Generator(
             self.widths,
@@ -110,7 +106,7 @@ class R3ganRecipe(ImageRecipe):
             discriminator_optimizer=adam,
             loss=losses.relativistic,
             inputs=draw if classes is None else labelled(draw),
-            view=view,
+            view=without_labels(self.show) if classes is None else beside_labels(self.show),
         )
 
     def update(self, gan: GAN) -> Update:

@@ -8,9 +8,7 @@ import optax
 
 from jaxgan.core.combinators import chain, on_part, repeat
 from jaxgan.core.gan import GAN
-from jaxgan.core.state import GANState
 from jaxgan.core.updates import Update, update_discriminator, update_generator
-from jaxgan.latents import Inputs
 from jaxgan.models import resnet
 from jaxgan.recipes.recipe import (
     Count,
@@ -21,17 +19,7 @@ from jaxgan.recipes.recipe import (
     Share,
     require_size,
 )
-from jaxgan.types import Batch, DataSpec, PRNGKey, PyTree
-
-
-def labelled(draw: Inputs) -> Inputs:
-    """Makes the inputs of a conditional G: latents, and the labels of the batch."""
-    return lambda key, n, batch: (draw(key, n, batch), batch["label"])
-
-
-def with_labels(example: PyTree, batch: Batch, key: PRNGKey, state: GANState) -> PyTree:
-    """Shows a conditional D examples and the labels of the batch."""
-    return example, batch["label"]
+from jaxgan.types import DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)

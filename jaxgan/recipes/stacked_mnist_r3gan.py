@@ -14,7 +14,7 @@ from jaxgan.recipes.stacked_mnist import coverage_of_stacked, stack
 
 @dataclass(frozen=True, kw_only=True)
 class StackedMnistR3gan(R3ganRecipe):
-    """R3GAN of pictures with a random digit in each of three channels: 1,000 modes to find.
+    """R3GAN of a random digit in each of three channels: 1,000 modes to find.
 
     Source: Huang et al., "The GAN is dead; long live the GAN! A Modern GAN Baseline" (2024), table
     9. It does not say how digits become 32 x 32 pixels; here they are resized.

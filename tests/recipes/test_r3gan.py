@@ -10,6 +10,7 @@ from jax import export
 from tiny_systems import make_recipe
 
 from jaxgan.core.gan import init
+from jaxgan.core.state import GANState, TrainState
 from jaxgan.core.steps import make_step
 from jaxgan.recipes import find_recipe
 from jaxgan.types import DataSpec
@@ -115,6 +116,10 @@ def test_small_presets_train_and_lower_for_accelerators(name):
 def test_augmentation_grows_with_what_d_has_seen():
     recipe: Any = make_recipe("cifar10_r3gan", batch_size=8, burn_in=80)
     images = jax.random.normal(KEY, (8, 8, 8, 3))
-    first, late = (recipe.show(images, KEY, jnp.asarray(step)) for step in (0, 10))
+    nobody = TrainState({}, {}, ())
+    first, late = (
+        recipe.show(images, KEY, GANState(jnp.asarray(step), nobody, nobody, {}))
+        for step in (0, 10)
+    )
     np.testing.assert_allclose(first, images, atol=1e-4)
     assert float(jnp.abs(late - images).max()) > 0.1
