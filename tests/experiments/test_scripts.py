@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
-from runs import digest
+from runs import command, digest
 
 import jaxgan
 
@@ -140,3 +140,22 @@ def test_cyclegan_keeps_earlier_fakes(here):
     assert size_of("cyclegan_points.png") == (720, 400) and is_finite(state)
     _, count = state.extra["pool"]
     assert count == 3 * 8
+
+
+@pytest.mark.slow
+def test_infogan_draws_a_panel_for_each_code(here):
+    sizes = "--batch-size 8 --latent-size 3 --generator-width 8 --generator-channels 4 3 "
+    sizes += "--discriminator-channels 3 4 --discriminator-width 8 --reading-width 8 --grid 2 2"
+    data = ["--data", "mnist@train[:80]", "--steps", "3", "--out", "run"]
+    done = command("train", "mnist_infogan", *sizes.split(), *data)
+    assert done.status == 0, done.err
+    whole = script("infogan_codes").main(here / "run")
+    assert whole.shape == (280, 3 * 280 + 4, 1)
+    panels = [whole[:, start : start + 280].reshape(10, 28, 10, 28) for start in (0, 282, 564)]
+    for panel in panels:  # neither rows nor columns are all alike
+        assert np.ptp(panel, axis=2).max() > 0 and np.ptp(panel, axis=0).max() > 0
+    with Image.open("codes.png") as picture:
+        assert picture.size == (844, 280)
+    for words in (["interpolate", "run", "--out", "walk.png"], ["sample", "run", "--num", "4"]):
+        done = command(*words)
+        assert done.status == 0, done.err
