@@ -86,6 +86,8 @@ class Checkpoints:
         self._like = _on(sharding or SingleDeviceSharding(jax.local_devices()[0]), like)
         self._keep = keep
         self._here: set[int] = set()  # steps that this object saved or restored
+        self._failed: set[int] = set()  # steps that could not be saved
+        self._folder: tuple[int, int] | None = None  # which one `path` was, and which its parent
         self._parent: tuple[int, int] | None = None
         self._opened: ocp.StandardCheckpointer | None = None
         self._thread = ThreadPoolExecutor(1, "checkpoints")
@@ -140,6 +142,7 @@ class Checkpoints:
         try:
             self._parent = identify(self._path.parent)
             self._path.mkdir(exist_ok=True)
+            self._folder = identify(self._path)
             for left in self._path.glob(f"*{PARTIAL}"):
                 shutil.rmtree(left)
             self._partial(step).mkdir()
@@ -183,8 +186,12 @@ class Checkpoints:
     def _end(self) -> None:
         self._thread.shutdown()
         opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.close()
+        try:
+            if opened is not None:
+                opened.close()
+        finally:
+            for step in self._failed:  # TensorStore may have written on after the first error
+                self._clean_up(step)
 
     def damage(self, step: int) -> str | None:
         """Looks for damage: compares the digest of a checkpoint's files with the one beside them.
@@ -290,8 +297,8 @@ class Checkpoints:
             self._read(written / STATE, _on(_host(), self._like))
             write_atomically(written / SEAL, _digest_of_files(written / STATE).encode())
             sync_tree(written)
-            if identify(self._path.parent) != self._parent:  # then TensorStore made it again
-                raise FileError(f"{self._path.parent}: moved or removed")
+            if identify(self._path) != self._folder:  # then TensorStore made it again
+                raise FileError(f"{self._path}: moved or removed")
             if final.exists():
                 self._set_aside(final)
             written.rename(final)
@@ -307,6 +314,7 @@ class Checkpoints:
 
     def _clean_up(self, step: int) -> None:
         """Removes what was written of a checkpoint, which makes room on a full disk."""
+        self._failed.add(step)
         shutil.rmtree(self._partial(step), ignore_errors=True)
         with suppress(OSError, FileError):
             self._path.rmdir()  # if it is empty

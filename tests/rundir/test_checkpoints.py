@@ -266,6 +266,52 @@ def test_a_folder_that_was_removed_is_missed_and_not_made_again(tmp_path):
     assert not folder.exists()
 
 
+def test_a_checkpoint_in_a_folder_that_was_made_again_does_not_count(tmp_path, monkeypatch):
+    folder, moved = tmp_path / "checkpoints", tmp_path / "moved"
+    finish = ocp.StandardCheckpointer.wait_until_finished
+
+    def move_the_folder(writer):  # as if TensorStore had written all of it later
+        finish(writer)
+        monkeypatch.setattr(ocp.StandardCheckpointer, "wait_until_finished", finish)
+        folder.rename(moved)
+        shutil.copytree(moved, folder)
+
+    checkpoints = Checkpoints(folder, state_of(0))
+    monkeypatch.setattr(ocp.StandardCheckpointer, "wait_until_finished", move_the_folder)
+    checkpoints.save(state_of(1))
+    with pytest.raises(CannotSave, match="moved or removed"):
+        checkpoints.wait()
+    checkpoints.close()
+    assert not folder.exists()
+
+
+def test_what_is_written_after_the_first_error_goes_as_well(tmp_path, monkeypatch):
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    run.mkdir()
+    finish, close = ocp.StandardCheckpointer.wait_until_finished, ocp.StandardCheckpointer.close
+
+    def lose_the_folder(writer):
+        finish(writer)
+        run.rename(moved)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    def write_on(writer):  # as TensorStore does, which makes folders that are missing
+        late = run / "checkpoints" / "1.partial" / "default" / "d"
+        late.mkdir(parents=True)
+        (late / "late").write_bytes(b"0")
+        close(writer)
+
+    checkpoints = Checkpoints(run / "checkpoints", state_of(0))
+    checkpoints.save(state_of(1))
+    monkeypatch.setattr(ocp.StandardCheckpointer, "wait_until_finished", lose_the_folder)
+    with pytest.raises(CannotSave, match="No such file"):
+        checkpoints.wait()
+    monkeypatch.setattr(ocp.StandardCheckpointer, "wait_until_finished", finish)
+    monkeypatch.setattr(ocp.StandardCheckpointer, "close", write_on)
+    checkpoints.close()
+    assert not run.exists() and (moved / "checkpoints").is_dir()
+
+
 @pytest.mark.parametrize("name", ["fsync", "rename", "mkdir"])
 def test_a_failure_in_the_background_is_told_and_the_last_checkpoint_stays(
     name, tmp_path, monkeypatch
