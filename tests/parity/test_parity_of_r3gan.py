@@ -1,18 +1,25 @@
-"""R3GAN's networks against PyTorch's layers: outputs, gradients, and those of R1."""
+"""R3GAN against PyTorch: outputs and gradients of its networks, those of R1, and whole steps."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from compare import assert_parity, draw_like, torch_with_slopes, with_slopes
+from compare import assert_parity, draw_like, to_torch, torch_with_slopes, with_slopes
 from filters import downsample, nchw, nhwc, oihw, upsample
 from torch import Tensor
 
+from jaxgan.core.gan import init
+from jaxgan.core.steps import make_step
 from jaxgan.models.r3gan import Discriminator, Generator
+from jaxgan.recipes.mnist_r3gan import MnistR3gan
+from jaxgan.types import DataSpec
 
 KEY = jax.random.key(0)
 RANDOM = np.random.default_rng(1)
@@ -100,3 +107,114 @@ def test_discriminator_and_its_slopes(labels):
         images,
         *labels,
     )
+
+
+# Whole training steps: the recipe's own, with its schedules, from the same parameters and latents.
+
+BATCH, LATENT = 4, 5
+RECIPE = MnistR3gan(
+    batch_size=BATCH,
+    latent_size=LATENT,
+    widths=WIDTHS,
+    group_size=2,
+    burn_in=4 * BATCH,  # four steps: the settings move, and then stay
+    half_life=(0.0, 3.0 * BATCH),
+)
+
+
+class Theirs:
+    """The same GAN and its steps in PyTorch: Adam, the losses and the average by their formulas."""
+
+    def __init__(self, state: Any):
+        self.d = jax.tree.map(to_torch, state.discriminator.params)
+        self.g = jax.tree.map(to_torch, state.generator.params)
+        self.average = [leaf.detach().clone() for leaf in jax.tree.leaves(self.g)]
+        self.adam_d, self.adam_g = (
+            torch.optim.Adam(jax.tree.leaves(net)) for net in (self.d, self.g)
+        )
+
+    def generate(self, z: Tensor) -> Tensor:
+        return generator({"params": self.g}, z)
+
+    def judge(self, images: Tensor) -> Tensor:
+        return discriminator({"params": self.d}, images)
+
+    def now(self, step: int, values: tuple[float, float]) -> float:
+        share = (1 - math.cos(math.pi * min(step / 4, 1))) / 2
+        return values[0] + (values[1] - values[0]) * share
+
+    def move(self, adam: torch.optim.Adam, loss: Tensor, step: int) -> float:
+        (group,) = adam.param_groups
+        group["lr"] = self.now(step, RECIPE.learning_rate)
+        group["betas"] = (RECIPE.beta1, self.now(step, RECIPE.beta2))
+        adam.zero_grad()
+        loss.backward(inputs=group["params"])
+        adam.step()
+        return loss.item()
+
+    def iterate(self, step: int, batch: dict[str, np.ndarray]) -> dict[str, float]:
+        images, latents = (torch.tensor(batch[name]) for name in ("image", "latent"))
+        reals, fakes = images[0::2].requires_grad_(), self.generate(latents[0::2]).detach()
+        fakes.requires_grad_()
+        real, steep_real = torch_with_slopes(self.judge, reals)
+        fake, steep_fake = torch_with_slopes(self.judge, fakes)
+        gamma = self.now(step, RECIPE.gamma)
+        loss = F.softplus(fake - real).mean()
+        penalized = loss + gamma / 2 * (steep_real + steep_fake).mean()
+        self.move(self.adam_d, penalized, step)
+        fake, real = self.judge(self.generate(latents[1::2])), self.judge(images[1::2])
+        loss_g = self.move(self.adam_g, F.softplus(real - fake).mean(), step)
+        half_life = self.now(step, RECIPE.half_life) / BATCH
+        decay = 0.5 ** (1 / half_life) if half_life else 0.0
+        for kept, leaf in zip(self.average, jax.tree.leaves(self.g), strict=True):
+            kept.lerp_(leaf.detach(), 1 - decay)
+        return {"loss_d": loss.item(), "loss_g": loss_g}
+
+
+@pytest.mark.slow
+def test_five_steps_of_the_recipe_agree_in_float64():
+    random = np.random.default_rng(0)
+    gan = replace(RECIPE.gan(DataSpec((8, 8, 3))), inputs=lambda key, n, batch: batch["latent"])
+    update = RECIPE.update(gan)
+
+    def draw() -> dict[str, np.ndarray]:
+        n = RECIPE.examples_per_step
+        images, latents = random.uniform(-1, 1, (n, 8, 8, 3)), random.normal(size=(n, LATENT))
+        return {"image": images, "latent": latents}
+
+    with jax.enable_x64(True):
+        state = jax.jit(lambda key: init(gan, key, draw(), update))(KEY)
+
+        def disturbed(
+            x,
+        ):  # float64, and no layer is silent, as the last ones of blocks are at first
+            return x + 0.1 * random.normal(size=x.shape)
+
+        state = jax.tree.map(
+            lambda x: x.astype(float) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
+        )
+        g, d = (
+            net.replace(params=jax.tree.map(disturbed, net.params))
+            for net in (state.generator, state.discriminator)
+        )
+        state = state.replace(generator=g, discriminator=d).with_extra(
+            average=state.extra["average"].replace(params=g.params)
+        )
+        theirs = Theirs(jax.device_get(state))
+        step = jax.jit(make_step(update))
+        for index in range(5):
+            batch = draw()
+            state, metrics = step(state, batch, KEY)
+            for name, value in theirs.iterate(index, batch).items():
+                np.testing.assert_allclose(metrics[name], value, rtol=1e-9, err_msg=name)
+            for net, wanted, precision in (
+                (state.discriminator, theirs.d, 1e-9),
+                (state.generator, theirs.g, 1e-9),
+                (state.extra["average"], theirs.average, 1e-6),  # its decay is a float32
+            ):
+                trees = jax.tree.leaves(net.params), jax.tree.leaves(wanted)
+                for found, expected in zip(*trees, strict=True):
+                    assert found.dtype == jnp.float64
+                    expected = expected.detach().numpy()
+                    atol = precision * np.abs(expected).max()
+                    np.testing.assert_allclose(found, expected, rtol=0, atol=atol)
