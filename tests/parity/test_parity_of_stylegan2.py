@@ -1,6 +1,7 @@
-"""StyleGAN2's networks against PyTorch: outputs, gradients, and those of R1 and of path lengths."""
+"""StyleGAN2 against PyTorch: its networks, R1, path lengths, and whole training steps."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +9,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from compare import assert_parity, draw_like, torch_with_slopes, with_slopes
+from compare import assert_parity, draw_like, to_torch, torch_with_slopes, with_slopes
 from filters import blur, downsample, enlarged, nchw, nhwc, oihw, upsample
+from flax import linen
 from torch import Tensor
 
-from jaxgan.models.stylegan2 import Block, Discriminator, Generator, ResidualBlock
+from jaxgan.core.gan import init
+from jaxgan.core.steps import make_step
+from jaxgan.models.stylegan2 import Block, Discriminator, Generator, Mapping, ResidualBlock
+from jaxgan.recipes.mnist_stylegan2 import MnistStyleGan2
+from jaxgan.types import DataSpec
 
 KEY = jax.random.key(0)
 RANDOM = np.random.default_rng(1)
@@ -195,3 +201,204 @@ def test_discriminator_and_its_slopes(body, labels):
         return torch_with_slopes(critic, images)
 
     assert_parity(ours, theirs, variables, images, *labels)
+
+
+# Whole training steps: the recipe's own, from the same parameters and draws.
+
+BATCH = 4
+RECIPE = MnistStyleGan2(
+    batch_size=BATCH,
+    group=2,
+    widths=WIDTHS,
+    latent_size=5,
+    style_size=5,
+    mixing=0.9,
+    half_life=2.0 * BATCH,
+    ramp=0.3,
+)
+
+
+class Pass(NamedTuple):
+    """What G drew in one pass, and the styles that it made of it."""
+
+    latents: Tensor
+    others: Tensor
+    styles: Tensor
+    noise: list[Tensor]
+
+
+class Draws:
+    """Writes down what G and the penalty of path lengths draw as they run."""
+
+    def __init__(self):
+        self.mapped: list[Tensor] = []
+        self.noise: list[list[Tensor]] = []
+        self.styles: list[Tensor] = []
+        self.directions: list[Tensor] = []
+
+    def note(self, name: str, values: Any) -> None:
+        def append(values: Any) -> None:
+            getattr(self, name).append(jax.tree.map(lambda x: torch.tensor(np.array(x)), values))
+
+        jax.debug.callback(append, values, ordered=True)
+
+    def listen(self, call, arguments, settings, context):
+        """For `flax.linen.intercept_methods`."""
+        outputs = call(*arguments, **settings)
+        match context.module, context.method_name:
+            case Mapping(), "__call__":
+                self.note("mapped", arguments[0])
+            case Generator(), "draw_noise":
+                self.note("noise", outputs)
+            case Generator(), "to_images":
+                self.note("styles", arguments[0])
+        return outputs
+
+    def tap(self, images: jax.Array) -> jax.Array:
+        """Returns images as they are, and notes what their gradient is."""
+
+        @jax.custom_vjp
+        def same(x):
+            return x
+
+        def backward(_, slopes):
+            self.note("directions", slopes)
+            return (slopes,)
+
+        same.defvjp(lambda x: (x, None), backward)
+        return same(images)
+
+    def take(self) -> Pass:
+        """The next pass of G."""
+        latents, others = self.mapped.pop(0), self.mapped.pop(0)
+        return Pass(latents, others, self.styles.pop(0), self.noise.pop(0))
+
+
+class Theirs:
+    """The same GAN and its steps in PyTorch: Adam, losses, penalties and averages as formulas."""
+
+    def __init__(self, state: Any):
+        self.d = jax.tree.map(to_torch, state.discriminator.params)
+        self.g = jax.tree.map(to_torch, state.generator.params)
+        self.average = [leaf.detach().clone() for leaf in jax.tree.leaves(self.g)]
+        self.style = torch.tensor(state.generator.collections["batch_stats"]["average"])
+        self.length = 0.0
+        self.adam_g, self.adam_d = (
+            torch.optim.Adam(
+                jax.tree.leaves(net), rate * RECIPE.learning_rate, (0.0, RECIPE.beta2**rate)
+            )
+            for net, rate in ((self.g, 4 / 5), (self.d, 16 / 17))
+        )
+
+    def generate(self, draws: Pass, learn: bool = False) -> Tensor:
+        own, others = (mapping(self.g["mapping"], z, ()) for z in (draws.latents, draws.others))
+        if learn:
+            self.style = 0.995 * self.style + 0.005 * own.detach().mean(0)
+        first = sum(torch.equal(w, draws.styles[:, 0]) for w in draws.styles.unbind(1))
+        styles = torch.stack([own] * first + [others] * (4 - first), 1)
+        return synthesis(self.g["synthesis"], styles, draws.noise)
+
+    def judge(self, images: Tensor) -> Tensor:
+        def body(x):
+            return residual_block(self.d["ResidualBlock_0"], x)
+
+        return discriminator(self.d, body, images, ())
+
+    def move(self, adam: torch.optim.Adam, loss: Tensor) -> float:
+        adam.zero_grad(set_to_none=False)  # Adam counts steps of a gradient of 0, not of none
+        loss.backward(inputs=adam.param_groups[0]["params"])
+        adam.step()
+        return loss.item()
+
+    def iterate(self, step: int, images: Tensor, draws: Draws) -> dict[str, float]:
+        fakes = self.generate(draws.take(), learn=True)
+        loss_g = self.move(self.adam_g, F.softplus(-self.judge(fakes)).mean())
+        if step % 4 == 0:
+            now = draws.take()
+            latents = now.latents.requires_grad_()
+            fakes = self.generate(now)
+            direction = next(x for x in draws.directions if len(x) == len(fakes))
+            (slopes,) = torch.autograd.grad((fakes * direction).sum(), latents, create_graph=True)
+            lengths = (slopes**2).sum(1).sqrt()
+            average = 0.99 * self.length + 0.01 * lengths.mean()
+            self.length = average.item()
+            penalty = 4 * RECIPE.path_weight * ((lengths - average) ** 2).mean()
+            self.move(self.adam_g, penalty)
+        fakes = self.generate(draws.take()).detach()
+        loss = F.softplus(self.judge(fakes)).mean() + F.softplus(-self.judge(images)).mean()
+        loss_d = self.move(self.adam_d, loss)
+        if step % 16 == 0:
+            draws.take()  # penalties are given fakes too, which R1 leaves aside
+            _, steep = torch_with_slopes(self.judge, images.requires_grad_())
+            self.move(self.adam_d, 16 * RECIPE.gamma / 2 * steep.mean())
+        memory = min(RECIPE.half_life / BATCH, RECIPE.ramp * step)
+        decay = 0.5 ** (1 / memory) if memory else 0.0
+        for kept, leaf in zip(self.average, jax.tree.leaves(self.g), strict=True):
+            kept.lerp_(leaf.detach(), 1 - decay)
+        draws.directions.clear()
+        return {"loss_g": loss_g, "loss_d": loss_d}
+
+
+@pytest.fixture
+def float64():
+    """Everywhere: `jax.enable_x64` knows nothing of the thread in which callbacks run."""
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("float64")
+def test_five_steps_of_the_recipe_agree_in_float64():
+    random = np.random.default_rng(0)
+    gan, draws = RECIPE.gan(DataSpec((8, 8, 1))), Draws()
+
+    def apply(*arguments):
+        images, collections = gan.generator.apply(*arguments)
+        return draws.tap(images), collections
+
+    network = gan.generator._replace(apply=apply)
+    update = RECIPE.update(replace(gan, generator=network))
+
+    def draw() -> np.ndarray:
+        return random.uniform(-1, 1, (BATCH, 8, 8, 1))
+
+    state = jax.jit(lambda key: init(gan, key, {"image": draw()}, update))(KEY)
+    state = jax.tree.map(
+        lambda x: x.astype(float) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
+    )
+
+    def disturbed(x):  # noise and biases begin at 0
+        return x + 0.1 * random.normal(size=x.shape)
+
+    g, d = (
+        net.replace(params=jax.tree.map(disturbed, net.params))
+        for net in (state.generator, state.discriminator)
+    )
+    state = state.replace(generator=g, discriminator=d).with_extra(
+        average=state.extra["average"].replace(params=g.params)
+    )
+    theirs = Theirs(jax.device_get(state))
+    step = jax.jit(make_step(update))
+    for index in range(5):
+        images = draw()
+        with linen.intercept_methods(draws.listen):
+            state, metrics = step(state, {"image": images}, jax.random.key(1))
+        jax.effects_barrier()
+        for name, value in theirs.iterate(index, torch.tensor(images), draws).items():
+            np.testing.assert_allclose(metrics[name], value, rtol=1e-8, err_msg=name)
+        assert not draws.mapped and not draws.noise
+        np.testing.assert_allclose(state.extra["path_length"], theirs.length, rtol=1e-8)
+        style = state.generator.collections["batch_stats"]["average"]
+        np.testing.assert_allclose(style, theirs.style, rtol=1e-8)
+        for net, wanted, precision in (
+            (state.discriminator, theirs.d, 1e-8),
+            (state.generator, theirs.g, 1e-8),
+            (state.extra["average"], theirs.average, 1e-6),  # its decay is a float32
+        ):
+            trees = jax.tree.leaves(net.params), jax.tree.leaves(wanted)
+            for found, expected in zip(*trees, strict=True):
+                assert found.dtype == jnp.float64
+                expected = expected.detach().numpy()
+                atol = precision * np.abs(expected).max()
+                np.testing.assert_allclose(found, expected, rtol=0, atol=atol)
