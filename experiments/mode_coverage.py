@@ -15,7 +15,8 @@ the grid, and 2% of them are of high quality.
 This is not the paper's training. It takes 400,000 steps of four layers of 400 units and three of
 200 with 5 pieces, on batches of 100; here, to have 32 seeds in minutes, both networks have three
 layers of 64 units (2 pieces in D), batches are of 32, and the learning rate falls linearly to zero
-over 10,000 steps (ring) or 30,000 (grid).
+over 10,000 steps (ring) or 30,000 (grid). r3gan_resnet has residual networks of its own without
+batch norm, batches of 128, R1 and R2 that fade, and a moving average of G.
 
 Source of the published figures: Lin et al., "PacGAN: The Power of Two Samples in Generative
 Adversarial Networks" (2018), table 1.
@@ -23,7 +24,7 @@ Adversarial Networks" (2018), table 1.
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,18 +35,21 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
+from flax import linen as nn
 from jax import Array
 
 import jaxgan
-from jaxgan import losses, penalties, population
+from jaxgan import GAN, Update, losses, penalties, population, terms
 from jaxgan.data import Drawn
 from jaxgan.keys import stream
-from jaxgan.losses import Loss
 from jaxgan.metrics.modes import Coverage
+from jaxgan.nn.spectral import SpectralNorm
 from jaxgan.penalties import Penalty
 from jaxgan.recipes.gaussians import Gaussians, mixture
 from jaxgan.recipes.gaussians_grid25 import GaussiansGrid25
 from jaxgan.recipes.gaussians_ring8 import GaussiansRing8
+from jaxgan.regularizers import track_scores
+from jaxgan.schedules import cosine
 from jaxgan.types import DataSpec
 from jaxgan.util.files import write_atomically
 
@@ -74,7 +78,8 @@ class Options:
     sets: tuple[str, ...] = tuple(SETS)
     methods: tuple[str, ...] = (
         *("plain", "packing2", "packing3", "packing4"),
-        *("least_squares", "hinge", "wgan_gp", "r3gan"),
+        *("least_squares", "hinge", "spectral_norm", "ragan", "lecam"),
+        *("wgan_gp", "r3gan", "r3gan_resnet"),
     )
     seeds: int = 32  # GANs of each method
     first_seed: int = 0
@@ -83,13 +88,54 @@ class Options:
     out: Path = Path("mode_coverage.json")  # where every single figure goes
 
 
-class Method(NamedTuple):
-    """What one trains with."""
+class Residual(nn.Module):
+    """R3GAN's design for points: residual blocks that begin as identities, no normalization."""
 
-    loss: Loss = losses.non_saturating
-    penalty: Penalty | None = None
-    critic_steps: int = 1  # of D for one of G, each on a batch of its own
+    outputs: int  # 1 for scores
+    width: int = 64
+    blocks: int = 3
+
+    @nn.compact
+    def __call__(self, inputs: Array, train: bool) -> Array:
+        """Maps vectors `[B, N]` to vectors `[B, outputs]`, or to scores `[B]`."""
+        x = nn.Dense(self.width)(inputs)
+        for _ in range(self.blocks):
+            y = nn.Dense(self.width)(nn.leaky_relu(x, 0.2))
+            x += nn.Dense(self.width, kernel_init=nn.initializers.zeros)(nn.leaky_relu(y, 0.2))
+        x = nn.Dense(self.outputs)(nn.leaky_relu(x, 0.2))
+        return x[:, 0] if self.outputs == 1 else x
+
+
+class Spectral(nn.Module):
+    """A discriminator of dense layers with spectral normalization."""
+
+    width: int = 64
+    layers: int = 3
+
+    @nn.compact
+    def __call__(self, points: Array, train: bool) -> Array:
+        """Maps points `[B, 2]` to scores `[B]`."""
+        x = points
+        for _ in range(self.layers):
+            x = nn.leaky_relu(SpectralNorm(nn.Dense(self.width), train)(x), 0.2)
+        return SpectralNorm(nn.Dense(1), train)(x)[:, 0]
+
+
+def alternate(gan: GAN, steps: int, times: int = 1) -> Update:
+    """D's steps, each on a batch of its own, and then one of G."""
+    return jaxgan.chain(
+        jaxgan.repeat(jaxgan.update_discriminator(gan), times),
+        jaxgan.on_part(jaxgan.update_generator(gan), 0, times),
+    )
+
+
+class Method(NamedTuple):
+    """What one trains with: changes of a recipe, and of its GAN."""
+
+    parts: Mapping[str, Any] = {}  # of the GAN
     fields: Mapping[str, Any] = {}  # of the recipe
+    update: Callable[[GAN, int], Update] = alternate  # of the GAN and the number of steps
+    critic_steps: int = 1  # that an update makes
 
 
 def methods(scale: float) -> dict[str, Method]:
@@ -97,26 +143,55 @@ def methods(scale: float) -> dict[str, Method]:
 
     R1 and R2 are squares of a score by a length, so their weight goes with the square of the scale.
     Weights, beta1, the networks' sizes, batch size and learning rate were chosen among two to four
-    values each, by 4 or 8 seeds from 1000 on.
+    values each, by 4 or 8 seeds from 1000 on; those of r3gan_resnet by 1 or 2.
     """
-    gamma = 0.01 * scale**2
+
+    def steepness(weight: Any) -> Penalty:
+        weight *= scale**2
+        return penalties.total(penalties.r1(weight), penalties.r2(weight))
+
+    def lecam(play: jaxgan.Play) -> Array:
+        averages = play.state.extra["scores"]
+        return 0.3 * terms.lecam(play.real_outputs, play.fake_outputs, **averages)
+
+    def annealed(gan: GAN, steps: int) -> Update:
+        weight = cosine(3e-3, 1e-5, steps / 2)
+
+        def penalized(step: Array) -> Update:
+            return jaxgan.update_both(replace(gan, penalty=steepness(weight(step))))
+
+        return jaxgan.chain(jaxgan.scheduled(penalized), jaxgan.update_average(0.995))
+
     return {
         "plain": Method(),
         "packing2": Method(fields={"packing": 2}),
         "packing3": Method(fields={"packing": 3}),
         "packing4": Method(fields={"packing": 4}),
-        "least_squares": Method(losses.least_squares),
-        "hinge": Method(losses.hinge),
-        "wgan_gp": Method(
-            losses.wasserstein,
-            penalties.gradient_penalty(0.1),
-            critic_steps=5,
-            fields={"beta1": 0.5},
+        "least_squares": Method({"loss": losses.least_squares}),
+        "hinge": Method({"loss": losses.hinge}),
+        "spectral_norm": Method(
+            {"loss": losses.hinge, "discriminator": jaxgan.linen(Spectral())}, {"beta1": 0.5}
         ),
-        "r3gan": Method(
-            losses.relativistic,
-            penalties.total(penalties.r1(gamma), penalties.r2(gamma)),
-            fields={"beta1": 0.5},
+        "ragan": Method({"loss": losses.relativistic_average(losses.non_saturating)}),
+        "lecam": Method(
+            {"discriminator_terms": lecam},
+            update=lambda gan, steps: track_scores(alternate(gan, steps)),
+        ),
+        "wgan_gp": Method(
+            {"loss": losses.wasserstein, "penalty": penalties.gradient_penalty(0.1)},
+            {"beta1": 0.5},
+            partial(alternate, times=5),
+            critic_steps=5,
+        ),
+        "r3gan": Method({"loss": losses.relativistic, "penalty": steepness(0.01)}, {"beta1": 0.5}),
+        "r3gan_resnet": Method(
+            {
+                "loss": losses.relativistic,
+                "generator": jaxgan.linen(Residual(2)),
+                "discriminator": jaxgan.linen(Residual(1)),
+            },
+            {"batch_size": 128, "learning_rate": 3e-3, "beta1": 0.0, "beta2": 0.99},
+            annealed,
         ),
     }
 
@@ -141,15 +216,11 @@ def train(recipe: Gaussians, method: Method, seeds: Array, steps: int) -> Array:
     times = method.critic_steps
     gan = replace(
         recipe.gan(DataSpec((2,))),
-        loss=method.loss,
-        penalty=method.penalty,
         generator_optimizer=adam(steps // times),
         discriminator_optimizer=adam(steps),
+        **method.parts,
     )
-    update = jaxgan.chain(
-        jaxgan.repeat(jaxgan.update_discriminator(gan), times),
-        jaxgan.on_part(jaxgan.update_generator(gan), 0, times),
-    )
+    update = method.update(gan, steps)
     feed = Drawn(mixture(recipe.means, recipe.deviation), (2,), times * recipe.examples_per_step)
     step_on_batches = population.make_step(lambda: update)
     keys = jax.vmap(jax.random.key)(seeds)
@@ -161,7 +232,8 @@ def train(recipe: Gaussians, method: Method, seeds: Array, steps: int) -> Array:
     @jax.jit
     def run(keys):
         example = {"image": jnp.zeros((recipe.batch_size, 2))}
-        states = population.init(gan, jax.vmap(lambda key: stream(key, "init"))(keys), example)
+        first = jax.vmap(lambda key: stream(key, "init"))(keys)
+        states = population.init(gan, first, example, update)
         states, _ = jaxgan.run_steps(step, states, jnp.arange(steps // times), keys)
         keys = jax.vmap(lambda key: stream(key, "sample"))(keys)
         return jax.vmap(lambda state, key: jaxgan.sample(gan, state, key, POINTS))(states, keys)
@@ -196,7 +268,7 @@ def main(options: Options) -> None:
         steps = options.steps or steps
         for choice in options.methods:
             method = methods(np.abs(kind.means).max())[choice]
-            recipe = kind(batch_size=options.batch_size, **SMALL, **method.fields)
+            recipe = kind(**{"batch_size": options.batch_size, **SMALL, **method.fields})
             began = time.perf_counter()
             clouds = np.asarray(train(recipe, method, seeds, steps))
             seconds = time.perf_counter() - began

@@ -1,7 +1,13 @@
-"""Weights to and from PyTorch: state dicts of plain NCHW modules, and safetensors files.
+"""Weights to and from safetensors files, and PyTorch: state dicts of plain NCHW modules.
 
-This needs no PyTorch: a state dict maps names to arrays. To sample in PyTorch from a trained
-generator, with any `torch.nn.Module` of the same layers:
+`to_arrays` and `from_arrays` carry the weights of a GAN of any networks, under the names that they
+have here:
+
+    save_safetensors(path, to_arrays(trained.state))
+    state = from_arrays(state, load_safetensors(path))  # to go on from there, with new optimizers
+
+The rest converts to PyTorch, and needs no PyTorch: a state dict maps names to arrays. To sample in
+PyTorch from a trained generator, with any `torch.nn.Module` of the same layers:
 
     trained = jaxgan.rundir.load(Path("runs/mnist_mlp"))
     network = torch.nn.Sequential(torch.nn.Linear(100, 128), torch.nn.ReLU(), ...)
@@ -49,7 +55,7 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxgan.core.networks import Network
-from jaxgan.core.state import TrainState
+from jaxgan.core.state import GANState, TrainState
 from jaxgan.nn.layers import Conv, ConvTranspose
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import read_bytes, write_atomically
@@ -66,6 +72,64 @@ _NAMES = {
 }
 _IGNORED = "num_batches_tracked"  # a count that PyTorch uses for cumulative averages only
 _NAMED = 3  # names that an error message lists
+
+
+def to_arrays(state: GANState) -> StateDict:
+    """Lists the weights of a GAN's networks, and of the moving average of G if there is one.
+
+    Args:
+        state: the GAN's state.
+
+    Returns:
+        Parameters, running averages and the like by their paths, such as
+        "generator/params/Dense_0/kernel" or "average/batch_stats/BatchNorm_0/mean".
+    """
+    leaves = jax.tree.leaves_with_path(_networks(state))
+    return {_name(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def from_arrays(state: GANState, arrays: Mapping[str, Any]) -> GANState:
+    """Gives the weights that `to_arrays` listed to the state of a GAN of the same networks.
+
+    Args:
+        state: a state, such as one that `jaxgan.init` made. Its optimizers and step stay.
+        arrays: by path. A moving average that the state lacks is left out; one that `arrays` lack
+            begins as G.
+
+    Returns:
+        The state with these weights, of unchanged types.
+
+    Raises:
+        UserError: if a name is missing or unexpected, or a shape is wrong.
+    """
+    nets = _networks(state)
+    given = dict(arrays)
+    if "average" not in nets:
+        given = {path: x for path, x in given.items() if not path.startswith("average/")}
+    elif not any(path.startswith("average/") for path in given):
+        of_generator = [path for path in given if path.startswith("generator/")]
+        given |= {path.replace("generator", "average", 1): given[path] for path in of_generator}
+    wanted = [_name(path) for path, _ in jax.tree.leaves_with_path(nets)]
+    _require_names(wanted, given, "what is given")
+
+    def take(path: Any, like: jax.Array) -> jax.Array:
+        array = _array(_name(path), given[_name(path)])
+        _require_shape(_name(path), array, like.shape)
+        return jnp.asarray(array, like.dtype)
+
+    taken = {}
+    for name, variables in jax.tree.map_with_path(take, nets).items():
+        net = state.extra[name] if name in state.extra else getattr(state, name)
+        taken[name] = net.replace(params=variables.pop("params"), collections=variables)
+    players = {name: taken.pop(name) for name in ("generator", "discriminator")}
+    return state.replace(**players).with_extra(**taken)
+
+
+def _networks(state: GANState) -> dict[str, Any]:
+    """Returns what `to_arrays` lists, as a tree."""
+    nets = {"generator": state.generator, "discriminator": state.discriminator}
+    nets |= {name: net for name, net in state.extra.items() if name == "average"}
+    return {name: _variables(net) for name, net in nets.items()}
 
 
 def to_torch_state_dict(
@@ -208,6 +272,10 @@ def load_safetensors(path: Path) -> StateDict:
 
 def _variables(net: TrainState) -> dict[str, Any]:
     return {"params": net.params, **net.collections}
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 class _Layer(NamedTuple):

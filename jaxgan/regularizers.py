@@ -4,6 +4,7 @@ Transformations of optax, for a player's optimizer:
 
     optax.chain(optax.rmsprop(5e-5), clip_weights(0.01))
     optax.chain(add_gradient(lambda params: 1e-4 * orthogonality(params)), optax.adam(2e-4))
+    freeze(optax.adam(2e-4), ["Conv_0", "Conv_1"])
 
 Terms of a GAN:
 
@@ -22,7 +23,7 @@ And updates, in a chain with the others. StyleGAN2 regularizes both players now 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import jax
 import jax.numpy as jnp
@@ -76,6 +77,35 @@ def add_gradient(function: Callable[[PyTree], Array]) -> optax.GradientTransform
     return optax.stateless(
         lambda updates, params: jax.tree.map(jnp.add, updates, jax.grad(function)(params))
     )
+
+
+def freeze(
+    optimizer: optax.GradientTransformation, layers: Collection[str]
+) -> optax.GradientTransformation:
+    """Makes the optimizer that leaves some layers of a network as they are.
+
+    With the first layers of D frozen, a trained GAN learns few new images without forgetting what
+    it knows (FreezeD); `jaxgan.interop.from_arrays` gives a state the weights of a trained one.
+
+    Source: Mo et al., "Freeze the Discriminator: a Simple Baseline for Fine-Tuning GANs" (2020).
+
+    Args:
+        optimizer: of the other layers.
+        layers: names at the top of the network's parameters, with all that lies below them.
+
+    Returns:
+        An optimizer.
+
+    Raises:
+        ValueError: when a state is made, if the network has no layer of a name.
+    """
+
+    def kinds(params: dict[str, PyTree]) -> dict[str, str]:
+        if unknown := sorted(set(layers) - set(params)):
+            raise ValueError(f"no layers {unknown} to freeze among {sorted(params)}")
+        return {name: "frozen" if name in layers else "trained" for name in params}
+
+    return optax.partition({"frozen": optax.set_to_zero(), "trained": optimizer}, kinds)
 
 
 def orthogonality(params: PyTree) -> Array:

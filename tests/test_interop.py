@@ -11,12 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_systems import NAMES, SHAPES, system
 
+from jaxgan.core.combinators import chain, update_average
 from jaxgan.core.gan import init
+from jaxgan.core.state import GANState
+from jaxgan.core.updates import Update, update_both
 from jaxgan.interop import (
+    from_arrays,
     from_torch_state_dict,
     layer_names,
     load_safetensors,
     save_safetensors,
+    to_arrays,
     to_torch_state_dict,
 )
 from jaxgan.recipes.mnist_mlp import MnistMlp
@@ -142,3 +147,48 @@ def test_a_file_that_is_no_safetensors_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UserError, match="pipe is not a regular file"):
         load_safetensors(tmp_path / "pipe")
+
+
+def averaged(gan) -> tuple[Update, GANState]:
+    update = chain(update_both(gan), update_average(0.9))
+    example = {"image": np.zeros((1, 4, 4, 1), np.float32)}
+    return update, init(gan, jax.random.key(1), example, update)
+
+
+def assert_same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def test_a_state_takes_the_weights_of_another_by_way_of_a_file(trained, tmp_path):
+    gan, state = trained
+    save_safetensors(tmp_path / "gan.safetensors", to_arrays(state))
+    arrays = load_safetensors(tmp_path / "gan.safetensors")
+    assert arrays["generator/params/FanInDense_0/kernel"].shape == (100, 4)
+    assert "generator/batch_stats/BatchNorm_0/mean" in arrays
+    _, fresh = averaged(gan)
+    taken = from_arrays(fresh, arrays)
+    for net in ("generator", "discriminator"):
+        assert_same(getattr(taken, net).params, getattr(state, net).params)
+        assert_same(getattr(taken, net).opt_state, getattr(fresh, net).opt_state)
+    assert_same(taken.extra["average"].params, state.generator.params)  # which has no average yet
+
+
+def test_an_average_comes_with_the_weights_or_stays_behind(trained):
+    gan, plain = trained
+    _, state = averaged(gan)
+    moved = jax.tree.map(lambda x: x + 1, state.extra["average"])
+    arrays = to_arrays(state.with_extra(average=moved))
+    assert_same(from_arrays(state, arrays).extra["average"], moved)
+    assert not from_arrays(plain, arrays).extra
+
+
+def test_weights_of_another_gan_are_refused(trained):
+    gan, state = trained
+    arrays = to_arrays(state)
+    with pytest.raises(UserError, match="lacks discriminator/params/FanInDense_0/bias"):
+        rest = {k: v for k, v in arrays.items() if k != "discriminator/params/FanInDense_0/bias"}
+        from_arrays(state, rest)
+    with pytest.raises(UserError, match="unexpected generator/params/more"):
+        from_arrays(state, arrays | {"generator/params/more": np.zeros(1)})
+    with pytest.raises(UserError, match=r"FanInDense_0/bias has the shape \(9,\)"):
+        from_arrays(state, arrays | {"discriminator/params/FanInDense_0/bias": np.zeros(9)})

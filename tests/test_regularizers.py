@@ -28,6 +28,7 @@ from jaxgan.models import stylegan2
 from jaxgan.regularizers import (
     add_gradient,
     clip_weights,
+    freeze,
     latent_consistency,
     latent_diversity,
     lazy_adam,
@@ -53,6 +54,27 @@ def plain_gan(**changes):
 def matrix(w) -> Network:
     """Inputs times a matrix."""
     return Network(lambda key, inputs: (w, {}), lambda w, kept, inputs, *_: (inputs @ w, kept))
+
+
+def test_frozen_layers_stay_and_the_others_move_as_before():
+    free = plain_gan()
+    sgd = optax.sgd(0.1)
+    layers = list(init(free, KEY, BATCH).discriminator.params)
+    frozen = replace(free, discriminator_optimizer=freeze(sgd, layers[:1]))
+    before = init(free, KEY, BATCH)
+    moved, kept = (
+        jax.jit(make_step(update_discriminator(gan)))(init(gan, KEY, BATCH), BATCH, KEY)[0]
+        for gan in (free, frozen)
+    )
+    for name in layers:
+        wanted = before if name == layers[0] else moved
+        jax.tree.map(
+            np.testing.assert_array_equal,
+            kept.discriminator.params[name],
+            wanted.discriminator.params[name],
+        )
+    with pytest.raises(ValueError, match=r"no layers \['Conv_9'\] to freeze among"):
+        init(replace(free, discriminator_optimizer=freeze(sgd, ["Conv_9"])), KEY, BATCH)
 
 
 def test_weights_are_clipped_after_the_step():

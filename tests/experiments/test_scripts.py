@@ -12,6 +12,7 @@ from PIL import Image
 from runs import command, digest
 
 import jaxgan
+from jaxgan.rundir import load
 
 SCRIPTS = Path(__file__).parents[2] / "experiments"
 KEY = jax.random.key(0)
@@ -159,3 +160,20 @@ def test_infogan_draws_a_panel_for_each_code(here):
     for words in (["interpolate", "run", "--out", "walk.png"], ["sample", "run", "--num", "4"]):
         done = command(*words)
         assert done.status == 0, done.err
+
+
+@pytest.mark.slow
+def test_freeze_d_starts_from_a_run_and_leaves_the_first_layer(here):
+    words = "--generator-widths 8 8 --discriminator-widths 8 4 --batch-size 8 --steps 3".split()
+    done = command("train", "mnist_mlp", *words, "--data", "mnist@train[:80]", "--out", "run")
+    assert done.status == 0, done.err
+    before = load(here / "run").state.discriminator.params
+    state = script("freeze_d").main(here / "run", "mnist@train[80:120]", ("FanInDense_0",), 10)
+    with Image.open("freeze_d.png") as picture:
+        assert picture.size == (578, 346)
+    after = state.discriminator.params
+    for name in before:
+        same = jax.tree.map(np.array_equal, before[name], after[name])
+        assert all(jax.tree.leaves(same)) == (name == "FanInDense_0")
+    moved = np.abs(after["FanInDense_1"]["kernel"] - before["FanInDense_1"]["kernel"]).max()
+    assert moved < 0.02  # ten steps of Adam away from the run's weights
