@@ -12,6 +12,7 @@ import math
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
+from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
 from jaxgan.nn.grouped import GroupedConv
@@ -36,6 +37,7 @@ class Block(nn.Module):
 
     group_size: int  # channels in a group
     depth: int  # blocks in the whole network
+    dtype: DTypeLike | None = None  # that it computes in; that of inputs and parameters if None
 
     @nn.compact
     def __call__(self, inputs: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
@@ -44,10 +46,11 @@ class Block(nn.Module):
         inner = EXPANSION * channels
         # He's gain times `depth ** (-1 / (2 m - 2))`, as in Fixup, for the m = 3 layers of a block.
         init = _normal(math.sqrt(2 / (1 + SLOPE**2)) * self.depth**-0.25)
-        x = nn.leaky_relu(nn.Dense(inner, kernel_init=init)(inputs), SLOPE)
-        x = GroupedConv(inner, 3, inner // self.group_size, kernel_init=init)(x)
+        x = nn.leaky_relu(nn.Dense(inner, dtype=self.dtype, kernel_init=init)(inputs), SLOPE)
+        x = GroupedConv(inner, 3, inner // self.group_size, self.dtype, init)(x)
         x = nn.leaky_relu(x, SLOPE)
-        return inputs + nn.Dense(channels, use_bias=False, kernel_init=nn.initializers.zeros)(x)
+        zeros = nn.initializers.zeros
+        return inputs + nn.Dense(channels, False, self.dtype, kernel_init=zeros)(x)
 
 
 class Generator(nn.Module):
@@ -60,6 +63,7 @@ class Generator(nn.Module):
     blocks: int = 2  # of each size
     group_size: int = 16  # channels of a group in the convolutions of 3 x 3
     smallest: int = 4  # side of the smallest size
+    in_bfloat16: int = 0  # how many of the largest sizes compute so; 3 in the source
 
     @nn.compact
     def __call__(
@@ -73,12 +77,13 @@ class Generator(nn.Module):
         shape = (1, self.smallest, self.smallest, first)
         basis = self.param("basis", nn.initializers.normal(1.0), shape, jnp.float32)
         x = basis * _linear(first)(latents)[:, None, None]
-        for size, width in enumerate(self.widths):
+        dtypes = _dtypes(len(self.widths), self.in_bfloat16, x.dtype)
+        for size, (width, dtype) in enumerate(zip(self.widths, dtypes, strict=True)):
             if size:
-                x = upsample(_to_width(x, width))
+                x = upsample(_to_width(x.astype(dtype), width))
             for _ in range(self.blocks):
-                x = Block(self.group_size, self.blocks * len(self.widths))(x)
-        return _linear(self.colors)(x)
+                x = Block(self.group_size, self.blocks * len(self.widths), dtype)(x)
+        return _linear(self.colors)(x.astype(latents.dtype))
 
 
 class Discriminator(nn.Module):
@@ -89,6 +94,7 @@ class Discriminator(nn.Module):
     blocks: int = 2  # of each size
     group_size: int = 16  # channels of a group in the convolutions of 3 x 3
     smallest: int = 4  # side of the smallest size
+    in_bfloat16: int = 0  # how many of the largest sizes compute so; 3 in the source
 
     @nn.compact
     def __call__(
@@ -102,12 +108,15 @@ class Discriminator(nn.Module):
         require_sizes(images, len(self.widths), self.smallest)
         first, *_ = self.widths
         x = _linear(self.widths[-1])(images)
-        for size, width in reversed(list(enumerate(self.widths))):
-            x = _to_width(x, width)
+        dtypes = _dtypes(len(self.widths), self.in_bfloat16, x.dtype)
+        sizes = list(enumerate(zip(self.widths, dtypes, strict=True)))
+        for size, (width, dtype) in reversed(sizes):
+            x = _to_width(x, width).astype(dtype)
             for _ in range(self.blocks):
-                x = Block(self.group_size, self.blocks * len(self.widths))(x)
+                x = Block(self.group_size, self.blocks * len(self.widths), dtype)(x)
             if size:
                 x = downsample(x)
+        x = x.astype(images.dtype)
         # A convolution of the whole, of each channel by itself.
         shape = (1, self.smallest, self.smallest, first)
         init = nn.initializers.normal(1 / self.smallest)
@@ -119,12 +128,17 @@ class Discriminator(nn.Module):
         return (_linear(first)(x) * codes).sum(-1)
 
 
-def _linear(features: int) -> nn.Dense:
-    return nn.Dense(features, use_bias=False, kernel_init=_normal())
+def _dtypes(sizes: int, in_bfloat16: int, dtype: jnp.dtype) -> list[jnp.dtype]:
+    """The type that each size computes in, from the smallest up."""
+    return [dtype] * (sizes - in_bfloat16) + [jnp.dtype(jnp.bfloat16)] * in_bfloat16
+
+
+def _linear(features: int, dtype: DTypeLike | None = None) -> nn.Dense:
+    return nn.Dense(features, use_bias=False, dtype=dtype, kernel_init=_normal())
 
 
 def _to_width(x: Array, width: int) -> Array:
-    return x if x.shape[-1] == width else _linear(width)(x)
+    return x if x.shape[-1] == width else _linear(width, x.dtype)(x)
 
 
 def _label_codes(classes: int, size: int, gain: float = 1.0) -> nn.Embed:

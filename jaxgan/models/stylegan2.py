@@ -21,7 +21,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.linen.dtypes import promote_dtype
 from jax import Array
+from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int
 
 from jaxgan.nn.equalized import (
@@ -61,6 +63,11 @@ def _normalized(x: Float[Array, "B C"]) -> Float[Array, "B C"]:
     return x * jax.lax.rsqrt((x**2).mean(-1, keepdims=True) + 1e-8)
 
 
+def _dtypes(sizes: int, in_bfloat16: int) -> Sequence[DTypeLike | None]:
+    """The type that each size computes in, from the smallest up; None for that of parameters."""
+    return (None,) * (sizes - in_bfloat16) + (jnp.bfloat16,) * in_bfloat16
+
+
 class Mapping(nn.Module):
     """Dense layers that learn at a hundredth of the speed of the others."""
 
@@ -86,6 +93,7 @@ class Layer(nn.Module):
 
     features: int  # output channels
     convolution: Convolution = convolve_same
+    dtype: DTypeLike | None = None  # that it computes in; that of inputs and parameters if None
 
     @nn.compact
     def __call__(
@@ -95,16 +103,18 @@ class Layer(nn.Module):
         noise: Float[Array, "#B P Q 1"],
     ) -> Float[Array, "B P Q F"]:
         """Maps `[B, H, W, C]` to `[B, P, Q, features]`; noise is `[B or 1, P, Q, 1]`."""
-        x = ModulatedConv(self.features, self.convolution)(inputs, styles)
+        x = ModulatedConv(self.features, self.convolution, self.dtype)(inputs, styles)
         strength = self.param("noise_strength", nn.initializers.zeros, (), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        return _bounded(_leaky(x + strength * noise + bias.reshape(1, 1, 1, -1)))
+        x, noise, bias = promote_dtype(x, strength * noise, bias, dtype=self.dtype)
+        return _bounded(_leaky(x + noise + bias.reshape(1, 1, 1, -1)))
 
 
 class ToColors(nn.Module):
     """Colors of features: a modulated convolution of 1 x 1 that keeps its norm."""
 
     colors: int
+    dtype: DTypeLike | None = None  # that it computes in; that of inputs and parameters if None
 
     @nn.compact
     def __call__(
@@ -112,8 +122,9 @@ class ToColors(nn.Module):
     ) -> Float[Array, "B H W F"]:
         """Maps `[B, H, W, C]` to `[B, H, W, colors]`."""
         affine = EqualizedDense(inputs.shape[-1], bias_init=nn.initializers.ones, name="affine")
-        x = inputs * affine(styles)[:, None, None]
-        return _bounded(EqualizedDense(self.colors, name="colors")(x))
+        inputs, scales = promote_dtype(inputs, affine(styles), dtype=self.dtype)
+        colors = EqualizedDense(self.colors, dtype=self.dtype, name="colors")
+        return _bounded(colors(inputs * scales[:, None, None]))
 
 
 class Synthesis(nn.Module):
@@ -121,6 +132,7 @@ class Synthesis(nn.Module):
 
     widths: tuple[int, ...]  # channels of each size, from the smallest up
     colors: int
+    in_bfloat16: int = 0  # how many of the largest sizes compute so
 
     @nn.compact
     def __call__(self, styles: Styles, noise: Sequence[Float[Array, "#B _ _ 1"]]) -> Images:
@@ -134,11 +146,13 @@ class Synthesis(nn.Module):
         x = self.param("constant", nn.initializers.normal(1.0), shape, jnp.float32)
         x = jnp.repeat(x, len(styles), 0)
         image = None
-        for size, features in enumerate(self.widths):
+        dtypes = _dtypes(len(self.widths), self.in_bfloat16)
+        for size, (features, dtype) in enumerate(zip(self.widths, dtypes, strict=True)):
             if size:
-                x = Layer(features, convolve_up)(x, styles[:, 2 * size - 1], noise[2 * size - 1])
-            x = Layer(features)(x, styles[:, 2 * size], noise[2 * size])
-            own = ToColors(self.colors)(x, styles[:, 2 * size + 1])
+                enlarge = Layer(features, convolve_up, dtype)
+                x = enlarge(x, styles[:, 2 * size - 1], noise[2 * size - 1])
+            x = Layer(features, dtype=dtype)(x, styles[:, 2 * size], noise[2 * size])
+            own = ToColors(self.colors, dtype)(x, styles[:, 2 * size + 1]).astype(styles.dtype)
             image = own if image is None else upsample(image) + own
         assert image is not None
         return image
@@ -232,11 +246,12 @@ class Generator(nn.Module):
     decay: float = 0.995  # of the average of styles
     truncation: float = 1.0  # psi, outside training (see `truncate`)
     smallest: int = 4  # side of the smallest size
+    in_bfloat16: int = 0  # how many of the largest sizes compute so; 4 in the source, in float16
 
     def setup(self):
         """Makes the two halves, and the average."""
         self.mapping = Mapping(self.style_size, self.mapping_depth)
-        self.synthesis = Synthesis(self.widths, self.colors)
+        self.synthesis = Synthesis(self.widths, self.colors, self.in_bfloat16)
         self.average = self.variable(
             "batch_stats", "average", jnp.zeros, (self.style_size,), jnp.float32
         )
@@ -324,34 +339,38 @@ class Block(nn.Module):
     """Two convolutions, of which the second halves the size."""
 
     features: int  # output channels
+    dtype: DTypeLike | None = None  # that it computes in; that of inputs and parameters if None
 
     @nn.compact
     def __call__(self, inputs: Float[Array, "B H W C"]) -> Float[Array, "B P Q F"]:
         """Maps `[B, H, W, C]` to `[B, H / 2, W / 2, features]`."""
-        x = _bounded(_leaky(EqualizedConv(inputs.shape[-1])(inputs)))
-        return _bounded(_leaky(EqualizedConv(self.features, convolve_down)(x)))
+        x = _bounded(_leaky(EqualizedConv(inputs.shape[-1], dtype=self.dtype)(inputs)))
+        return _bounded(_leaky(EqualizedConv(self.features, convolve_down, self.dtype)(x)))
 
 
 class ResidualBlock(nn.Module):
     """A block and a linear shortcut."""
 
     features: int  # output channels
+    dtype: DTypeLike | None = None  # that it computes in; that of inputs and parameters if None
 
     @nn.compact
     def __call__(self, inputs: Float[Array, "B H W C"]) -> Float[Array, "B P Q F"]:
         """Maps `[B, H, W, C]` to `[B, H / 2, W / 2, features]`."""
-        shortcut = EqualizedDense(self.features, use_bias=False)(downsample(inputs))
-        return (shortcut + Block(self.features)(inputs)) / math.sqrt(2)
+        shrink = EqualizedDense(self.features, use_bias=False, dtype=self.dtype)
+        shortcut = shrink(downsample(inputs))
+        return (shortcut + Block(self.features, self.dtype)(inputs)) / math.sqrt(2)
 
 
 class Discriminator(nn.Module):
     """Convolutions down to the smallest size, the deviation within groups, and dense layers."""
 
     widths: tuple[int, ...]  # channels of each size, from the smallest up
-    block: Callable[[int], nn.Module] = ResidualBlock  # of a number of features
+    block: Callable[..., nn.Module] = ResidualBlock  # of a number of features, and a type
     group: int = 4  # examples in a group (see `minibatch_deviation`)
     classes: int | None = None  # of labels; None for an unconditional discriminator
     smallest: int = 4  # side of the smallest size
+    in_bfloat16: int = 0  # how many of the largest sizes compute so; 4 in the source, in float16
 
     @nn.compact
     def __call__(
@@ -365,10 +384,11 @@ class Discriminator(nn.Module):
         """
         require_sizes(images, len(self.widths), self.smallest)
         *larger, largest = self.widths
-        x = _bounded(_leaky(EqualizedDense(largest)(images)))
-        for features in reversed(larger):
-            x = self.block(features)(x)
-        x = minibatch_deviation(x, self.group)
+        dtypes = _dtypes(len(self.widths), self.in_bfloat16)
+        x = _bounded(_leaky(EqualizedDense(largest, dtype=dtypes[-1])(images)))
+        for features, dtype in reversed(list(zip(larger, dtypes[1:], strict=True))):
+            x = self.block(features, dtype)(x)
+        x = minibatch_deviation(x.astype(images.dtype), self.group)
         width = self.widths[0]
         x = _bounded(_leaky(EqualizedConv(width)(x)))
         x = _leaky(EqualizedDense(width)(x.reshape(len(x), -1)))

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax import Array, lax
+from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from jaxgan.nn.convolution import convolve
@@ -48,6 +49,7 @@ class EqualizedDense(nn.Module):
     multiplier: float = 1.0  # of the learning rate
     use_bias: bool = True
     bias_init: nn.initializers.Initializer = nn.initializers.zeros
+    dtype: DTypeLike | None = None  # that it computes in; that of inputs and parameters if None
 
     @nn.compact
     def __call__(self, inputs: Float[Array, "*B C"]) -> Float[Array, "*B F"]:
@@ -58,7 +60,7 @@ class EqualizedDense(nn.Module):
         bias = None
         if self.use_bias:
             bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
-        inputs, kernel, bias = promote_dtype(inputs, kernel, bias)
+        inputs, kernel, bias = promote_dtype(inputs, kernel, bias, dtype=self.dtype)
         outputs = jnp.dot(inputs, kernel * (self.multiplier / math.sqrt(fan_in)))
         if bias is not None:
             outputs += self.multiplier * bias.reshape(*[1] * (outputs.ndim - 1), -1)
@@ -70,6 +72,7 @@ class EqualizedConv(nn.Module):
 
     features: int  # output channels
     convolution: Convolution = convolve_same  # or one of `jaxgan.nn.resampling`
+    dtype: DTypeLike | None = None  # that it computes in; that of inputs and parameters if None
 
     @nn.compact
     def __call__(self, inputs: Float[Array, "B H W C"]) -> Float[Array, "B P Q F"]:
@@ -77,7 +80,7 @@ class EqualizedConv(nn.Module):
         shape = (3, 3, inputs.shape[-1], self.features)
         kernel = self.param("kernel", _normal, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        inputs, kernel, bias = promote_dtype(inputs, kernel, bias)
+        inputs, kernel, bias = promote_dtype(inputs, kernel, bias, dtype=self.dtype)
         outputs = self.convolution(inputs, kernel / math.sqrt(math.prod(shape[:3])))
         return outputs + bias.reshape(1, 1, 1, -1)
 
@@ -93,6 +96,7 @@ class ModulatedConv(nn.Module):
 
     features: int  # output channels
     convolution: Convolution = convolve_same  # or one of `jaxgan.nn.resampling`
+    dtype: DTypeLike | None = None  # that it computes in; that of inputs and parameters if None
 
     @nn.compact
     def __call__(
@@ -103,7 +107,9 @@ class ModulatedConv(nn.Module):
         kernel = self.param("kernel", _normal, (3, 3, channels, self.features), jnp.float32)
         affine = EqualizedDense(channels, bias_init=nn.initializers.ones, name="affine")
         scales = affine(styles)
-        inputs, kernel, scales = promote_dtype(inputs, kernel, scales)
         norms = lax.rsqrt(jnp.dot(scales**2, (kernel**2).sum((0, 1))) + 1e-8)
+        inputs, kernel, scales, norms = promote_dtype(
+            inputs, kernel, scales, norms, dtype=self.dtype
+        )
         outputs = self.convolution(inputs * scales[:, None, None], kernel)
         return outputs * norms[:, None, None]

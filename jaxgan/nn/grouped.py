@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax import Array, lax
+from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from jaxgan.nn.convolution import same_padding
@@ -70,6 +71,7 @@ class GroupedConv(nn.Module):
     features: int  # output channels
     kernel_size: int  # height and width of the kernel
     groups: int
+    dtype: DTypeLike | None = None  # that it computes in; that of inputs and parameters if None
     kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
 
     @nn.compact
@@ -87,5 +89,5 @@ class GroupedConv(nn.Module):
         shape = (self.kernel_size, self.kernel_size, channels // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        inputs, kernel, bias = promote_dtype(inputs, kernel, bias)
+        inputs, kernel, bias = promote_dtype(inputs, kernel, bias, dtype=self.dtype)
         return convolve_in_groups(inputs, kernel) + bias.reshape(1, 1, 1, -1)

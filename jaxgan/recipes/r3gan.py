@@ -22,6 +22,7 @@ from jaxgan.recipes.recipe import (
     Positive,
     Share,
     require_side,
+    require_sizes,
 )
 from jaxgan.schedules import cosine
 from jaxgan.types import DataSpec, Images, PRNGKey
@@ -46,6 +47,7 @@ class R3ganRecipe(ImageRecipe):
     widths: Counts = r3gan.Generator.widths  # channels of each size, from the smallest up
     blocks: Count = r3gan.Generator.blocks  # of each size
     group_size: Count = r3gan.Generator.group_size  # channels in a group of a convolution
+    in_bfloat16: Count | None = None  # how many of the largest sizes compute so; 3 in the source
     burn_in: Count  # images that D sees until the settings have their last values
     learning_rate: tuple[Positive, Positive]  # of Adam, both networks
     beta1: Share = 0.0  # of Adam
@@ -60,6 +62,7 @@ class R3ganRecipe(ImageRecipe):
                 f"group_size must divide {r3gan.EXPANSION} times each of the widths {self.widths}, "
                 f"not {self.group_size}"
             )
+        require_sizes(self.in_bfloat16, self.widths)
 
     @property
     def examples_per_step(self) -> int:
@@ -91,9 +94,15 @@ class R3ganRecipe(ImageRecipe):
             blocks=self.blocks,
             group_size=self.group_size,
             smallest=smallest,
+            in_bfloat16=self.in_bfloat16 or 0,
         )
         discriminator = r3gan.Discriminator(
-            self.widths, classes, self.blocks, self.group_size, smallest
+            self.widths,
+            classes,
+            self.blocks,
+            self.group_size,
+            smallest,
+            self.in_bfloat16 or 0,
         )
         adam = optax.inject_hyperparams(optax.adam)(
             self.burning(self.learning_rate), self.beta1, self.burning(self.beta2)

@@ -3,7 +3,7 @@
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, fields
 from functools import cache
@@ -354,3 +354,17 @@ def require_side(shape: tuple[int, ...], multiple: int) -> tuple[int, int]:
             "image_size"
         )
     return height, channels
+
+
+def require_sizes(in_bfloat16: int | None, widths: Sequence[int]) -> None:
+    """Checks how many sizes of a network compute in bfloat16.
+
+    Args:
+        in_bfloat16: how many; None for none.
+        widths: the channels of each size.
+
+    Raises:
+        UserError: if there are not so many.
+    """
+    if in_bfloat16 is not None and in_bfloat16 > len(widths):
+        raise UserError(f"in_bfloat16 must be at most {len(widths)}, one for each of the widths")

@@ -24,6 +24,7 @@ from jaxgan.recipes.recipe import (
     Positive,
     Share,
     require_side,
+    require_sizes,
 )
 from jaxgan.regularizers import lazy_adam
 from jaxgan.types import DataSpec, Images, PRNGKey
@@ -42,7 +43,7 @@ class StyleGan2Recipe(ImageRecipe):
     which scales G's learning rate for lazy regularization even where G has none.
     """
 
-    block: ClassVar[Callable[[int], nn.Module]] = stylegan2.Discriminator.block  # of D
+    block: ClassVar[Callable[..., nn.Module]] = stylegan2.Discriminator.block  # of D
 
     batch_size: Count = 64  # real examples in one update
     log_every: Count = 100  # steps between two lines of metrics
@@ -53,6 +54,7 @@ class StyleGan2Recipe(ImageRecipe):
     style_size: Count  # dimensions of a style, and units of the mapping's layers
     mapping_depth: Count  # layers of the mapping
     widths: Counts  # channels of each size, from the smallest up
+    in_bfloat16: Count | None = None  # how many of the largest sizes compute so; 4 in the source
     mixing: Share  # probability that a batch of training has styles of two latents
     group: Count  # examples whose deviation D sees together
     learning_rate: Positive = 2.5e-3  # of Adam, both networks, without regularization
@@ -66,6 +68,7 @@ class StyleGan2Recipe(ImageRecipe):
         super().__post_init__()
         if self.batch_size % self.group:
             raise UserError(f"group must divide the batch size {self.batch_size}, not {self.group}")
+        require_sizes(self.in_bfloat16, self.widths)
 
     def adam(self, period: int) -> optax.GradientTransformation:
         """Makes the optimizer of a player that is regularized in every `period`-th step."""
@@ -92,9 +95,10 @@ class StyleGan2Recipe(ImageRecipe):
             self.mapping_depth,
             self.mixing,
             smallest=smallest,
+            in_bfloat16=self.in_bfloat16 or 0,
         )
         discriminator = stylegan2.Discriminator(
-            self.widths, self.block, self.group, classes, smallest
+            self.widths, self.block, self.group, classes, smallest, self.in_bfloat16 or 0
         )
         draw = latents.normal(self.latent_size)
         return GAN(

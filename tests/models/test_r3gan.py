@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 
 from jaxgan import latents, losses, penalties
 from jaxgan.core.gan import GAN, init
@@ -239,3 +240,34 @@ def test_the_smallest_size_may_be_another_one():
     params, scores = shapes(discriminator, jnp.zeros(images.shape))
     assert params["basis"].shape == (1, 7, 7, 4)
     assert scores.shape == (2,)
+
+
+@pytest.mark.parametrize("make", [Generator, Discriminator])
+def test_the_largest_sizes_alone_compute_in_bfloat16(make):
+    inputs = jax.random.normal(KEY, (2, 5) if make is Generator else (2, 8, 8, 3))
+    whole, scoped = make(**SMALL), make(**SMALL, in_bfloat16=1)
+    variables = whole.init(KEY, inputs, train=True)
+    variables = jax.tree.map(lambda x: x + 0.3 * jax.random.normal(KEY, x.shape), variables)
+    assert shapes(scoped, inputs)[0].keys() == variables["params"].keys()
+
+    def blocks(module) -> list[jnp.dtype]:
+        seen = []
+
+        def look(call, arguments, settings, context):
+            outputs = call(*arguments, **settings)
+            if isinstance(context.module, Block):
+                seen.append((outputs.shape[1], outputs.dtype))
+            return outputs
+
+        with nn.intercept_methods(look):
+            outputs = module.apply(variables, inputs, train=True)
+        assert outputs.dtype == jnp.float32
+        np.testing.assert_allclose(
+            outputs, whole.apply(variables, inputs, train=True), rtol=0.1, atol=0.1
+        )
+        return sorted(seen)
+
+    assert blocks(whole) == [(4, jnp.float32), (8, jnp.float32)]
+    assert blocks(scoped) == [(4, jnp.float32), (8, jnp.bfloat16)]
+    slopes = jax.grad(lambda v: (scoped.apply(v, inputs, train=True) ** 2).sum())(variables)
+    assert {leaf.dtype for leaf in jax.tree.leaves(slopes)} == {jnp.dtype(jnp.float32)}

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 
 from jaxgan import axes, latents, losses, penalties
 from jaxgan.core.combinators import chain, update_average
@@ -23,6 +24,7 @@ from jaxgan.models.stylegan2 import (
     Block,
     Discriminator,
     Generator,
+    Layer,
     mix,
     style_matrix,
     truncate,
@@ -363,3 +365,38 @@ def test_the_smallest_size_may_be_another_one():
     assert images.shape == (len(Z), 14, 14, 3)
     _, scores = shapes(Discriminator(WIDTHS, smallest=7), jnp.zeros(images.shape))
     assert scores.shape == (len(Z),)
+
+
+@pytest.mark.parametrize(
+    "whole, kind, inputs, sides",
+    [
+        (SMALL, Layer, Z, {4: jnp.float32, 8: jnp.bfloat16}),
+        # Its block makes 4 x 4 of 8 x 8.
+        (Discriminator(WIDTHS), Block, jnp.ones((4, 8, 8, 3)), {4: jnp.bfloat16}),
+    ],
+    ids=["generator", "discriminator"],
+)
+def test_the_largest_sizes_alone_compute_in_bfloat16(whole, kind, inputs, sides):
+    scoped = whole.clone(in_bfloat16=1)
+    rngs = {"params": KEY, "noise": KEY}
+    variables = whole.init(rngs, inputs, train=False)
+    variables = jax.tree.map(lambda x: x + 0.3 * jax.random.normal(KEY, x.shape), variables)
+
+    def dtypes(module) -> dict[int, Any]:
+        seen = {}
+
+        def look(call, arguments, settings, context):
+            outputs = call(*arguments, **settings)
+            if isinstance(context.module, kind):
+                seen[outputs.shape[1]] = outputs.dtype
+            return outputs
+
+        with nn.intercept_methods(look):
+            outputs = module.apply(variables, inputs, train=False, rngs=rngs)
+        expected = whole.apply(variables, inputs, train=False, rngs=rngs)
+        assert outputs.dtype == jnp.float32
+        np.testing.assert_allclose(outputs, expected, rtol=0, atol=0.05 * abs(expected).max())
+        return seen
+
+    assert dtypes(scoped) == sides
+    assert dtypes(whole) == dict.fromkeys(sides, jnp.float32)

@@ -123,3 +123,20 @@ def test_augmentation_grows_with_what_d_has_seen():
     )
     np.testing.assert_allclose(first, images, atol=1e-4)
     assert float(jnp.abs(late - images).max()) > 0.1
+
+
+@pytest.mark.parametrize("sizes", [None, 1])
+def test_sizes_in_bfloat16_reach_both_networks(sizes):
+    recipe: Any = make_recipe("mnist_r3gan", in_bfloat16=sizes)
+    gan, z = recipe.gan(DataSpec((28, 28, 1))), jnp.ones((4, recipe.latent_size))
+    for network, inputs in ((gan.generator, z), (gan.discriminator, jnp.ones((4, 28, 28, 1)))):
+
+        def run(network=network, inputs=inputs):
+            return network.apply(*network.init(KEY, inputs), inputs, KEY, True)[0]
+
+        assert ("bf16[4,28,28" in str(jax.make_jaxpr(run)())) == (sizes == 1)
+
+
+def test_no_more_sizes_are_in_bfloat16_than_there_are():
+    with pytest.raises(UserError, match="in_bfloat16 must be at most 3, one for each of the"):
+        make_recipe("mnist_r3gan", in_bfloat16=4)

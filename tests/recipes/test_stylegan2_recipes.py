@@ -94,3 +94,20 @@ def test_a_step_lowers_for_cuda_and_tpu(name):
 def test_groups_divide_the_batch():
     with pytest.raises(UserError, match="group must divide the batch size 64, not 3"):
         make_recipe("mnist_stylegan2", group=3)
+
+
+@pytest.mark.parametrize("sizes", [None, 1])
+def test_sizes_in_bfloat16_reach_both_networks(sizes):
+    recipe: Any = make_recipe("mnist_stylegan2", in_bfloat16=sizes)
+    gan, z = recipe.gan(DataSpec((28, 28, 1))), jnp.ones((4, recipe.latent_size))
+    for network, inputs in ((gan.generator, z), (gan.discriminator, jnp.ones((4, 28, 28, 1)))):
+
+        def run(network=network, inputs=inputs):
+            return network.apply(*network.init(KEY, inputs), inputs, KEY, True)[0]
+
+        assert ("bf16[4,28,28" in str(jax.make_jaxpr(run)())) == (sizes == 1)
+
+
+def test_no_more_sizes_are_in_bfloat16_than_there_are():
+    with pytest.raises(UserError, match="in_bfloat16 must be at most 3, one for each of the"):
+        make_recipe("mnist_stylegan2", in_bfloat16=4)
