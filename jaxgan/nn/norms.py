@@ -7,12 +7,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from jaxgan.nn.layers import Initializer, batch_norm
+from jaxgan.nn.layers import batch_norm
 
 
 @dataclass(frozen=True)
@@ -26,28 +28,19 @@ class Norm:
     biases: bool
 
 
-def around_one(deviation: float) -> Initializer:
-    """Makes an initializer of scales: normal around 1.
-
-    Args:
-        deviation: from 1.
-
-    Returns:
-        A Flax initializer.
-    """
-    draw = nn.initializers.normal(deviation)
-    return lambda key, shape, dtype=jnp.float32: 1 + draw(key, shape, dtype)
+def _around_one(key: Array, shape: Any, dtype: Any = jnp.float32) -> Array:
+    return 1 + 0.02 * jax.random.normal(key, shape, dtype)
 
 
-# Isola et al. (2017): the settings of PyTorch's default, scales drawn as kernels are.
+# PyTorch's default settings, with scales from N(1, 0.02^2), as Isola et al. (2017) have them.
 batch = Norm(
-    lambda train: batch_norm(0.9, 1e-5, train)(scale_init=around_one(0.02)),
+    lambda train: batch_norm(0.9, 1e-5, train)(scale_init=_around_one),
     biases=False,
 )
 
-# Ulyanov et al., "Instance Normalization: The Missing Ingredient for Fast Stylization" (2016), as
-# PyTorch has it by default. Without scales and shifts, the biases before it change nothing; they
-# are there for the weights of PyTorch's networks to fit.
+# Ulyanov et al., "Instance Normalization: The Missing Ingredient for Fast Stylization" (2016), with
+# PyTorch's default settings: without parameters. It takes biases away again, but PyTorch's networks
+# have them beside it.
 instance = Norm(
     lambda train: nn.InstanceNorm(1e-5, use_scale=False, use_bias=False),
     biases=True,
