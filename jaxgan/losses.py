@@ -1,8 +1,9 @@
-"""Adversarial losses, per sample: `[B]` scores in, `[B]` losses out; the updates take the mean.
+"""Adversarial losses, one for each score; the updates take the mean.
 
-Scores are unbounded in all of them: logits or critic values. So any loss fits any discriminator of
-`jaxgan.models`, none of which ends in a sigmoid. `from_logits` makes a loss of logits of one that
-is defined on probabilities.
+Scores are those of examples, `[B]`, or of their patches, `[B, h, w]`: the mean is over the losses
+of patches, not over their scores. Scores are unbounded in all of them: logits or critic values. So
+any loss fits any discriminator of `jaxgan.models`, none of which ends in a sigmoid. `from_logits`
+makes a loss of logits of one that is defined on probabilities.
 """
 
 from collections.abc import Callable
@@ -14,36 +15,39 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from jaxgan import axes
-from jaxgan.types import PerSample, PyTree, Scalar, Scores
+from jaxgan.types import PerSample, PyTree, Scalar
+
+AnyScores = Float[Array, "B *P"]  # of examples, `[B]`, or of their patches, `[B, h, w]`
+PerScore = Float[Array, "B *P"]  # losses
 
 
 class Loss(NamedTuple):
     """What the two players minimize.
 
     `discriminator(real, fake)` and `generator(fake, real)` take the discriminator's outputs of both
-    kinds: scores `[B]`, or whatever tree a discriminator of your own returns.
+    kinds: scores, or whatever tree a discriminator of your own returns.
     Where D's loss is a sum of one term of the reals and one of the fakes, `real` and `fake`
     are these terms and `generator` looks at `fake` alone (its second argument may be None); for a
     loss that pairs them, `real` and `fake` are None.
     """
 
-    discriminator: Callable[[Scores, Scores], PerSample]
-    generator: Callable[[Scores, Scores | None], PerSample]
-    real: Callable[[Scores], PerSample] | None = None
-    fake: Callable[[Scores], PerSample] | None = None
+    discriminator: Callable[[AnyScores, AnyScores], PerScore]
+    generator: Callable[[AnyScores, AnyScores | None], PerScore]
+    real: Callable[[AnyScores], PerScore] | None = None
+    fake: Callable[[AnyScores], PerScore] | None = None
 
 
 def separable(
-    real: Callable[[Scores], PerSample],
-    fake: Callable[[Scores], PerSample],
-    generator: Callable[[Scores], PerSample],
+    real: Callable[[AnyScores], PerScore],
+    fake: Callable[[AnyScores], PerScore],
+    generator: Callable[[AnyScores], PerScore],
 ) -> Loss:
     """Makes a loss whose discriminator part is `real(scores of reals) + fake(scores of fakes)`.
 
     Args:
-        real: D's loss on the scores `[B]` of real examples.
-        fake: D's loss on the scores `[B]` of generated examples.
-        generator: G's loss on the scores `[B]` of generated examples.
+        real: D's loss on the scores of real examples.
+        fake: D's loss on the scores of generated examples.
+        generator: G's loss on the scores of generated examples.
 
     Returns:
         The loss, with its halves.
@@ -56,23 +60,23 @@ def separable(
     )
 
 
-def map_outputs(function: Callable[[PyTree], Scores], loss: Loss) -> Loss:
+def map_outputs(function: Callable[[PyTree], AnyScores], loss: Loss) -> Loss:
     """Makes a loss that looks at a function of D's outputs, such as one entry of a tree.
 
         map_outputs(lambda outputs: outputs["score"], non_saturating)
 
     Args:
-        function: of D's outputs of one kind; the scores `[B]` that `loss` takes.
+        function: of D's outputs of one kind; the scores that `loss` takes.
         loss: the loss of these scores.
 
     Returns:
         The loss of D's outputs, with the parts that `loss` has.
     """
 
-    def part(of: Callable[[Scores], PerSample] | None) -> Callable[[PyTree], PerSample] | None:
+    def part(of: Callable[[AnyScores], PerScore] | None) -> Callable[[PyTree], PerScore] | None:
         return None if of is None else lambda outputs: of(function(outputs))
 
-    def generator(fake: PyTree, real: PyTree | None) -> PerSample:
+    def generator(fake: PyTree, real: PyTree | None) -> PerScore:
         return loss.generator(function(fake), None if real is None else function(real))
 
     return Loss(
@@ -119,7 +123,7 @@ def relativistic_average(loss: Loss) -> Loss:
     if real_part is None or fake_part is None:
         raise ValueError("a loss that pairs reals with fakes has no relativistic average")
 
-    def above(scores: Scores, others: Scores) -> Scores:
+    def above(scores: AnyScores, others: AnyScores) -> AnyScores:
         return scores - axes.mean(others.mean())
 
     return Loss(
@@ -149,10 +153,15 @@ def top_k(k: Scalar, loss: Loss) -> Loss:
         loss: of scores `[B]`.
 
     Returns:
-        The loss, with the parts that `loss` has.
+        The loss, with the parts that `loss` has. It raises a ValueError when traced with scores of
+        patches.
     """
 
-    def generator(fake: Scores, real: Scores | None) -> PerSample:
+    def generator(fake: AnyScores, real: AnyScores | None) -> PerScore:
+        if fake.ndim > 1:
+            raise ValueError(
+                f"top_k ranks examples by one score each, not by scores {fake.shape} of patches"
+            )
         scores, count = axes.whole(fake), jnp.floor(k)
         ranks = axes.share(jnp.argsort(jnp.argsort(-scores)))
         return jnp.where(ranks < count, loss.generator(fake, real) * (len(scores) / count), 0)

@@ -3,9 +3,11 @@
 Gradient penalties measure how steep it is, `|| dD(x)/dx ||` by all numbers of one example (of one
 pack, where D judges packs), each at points of its own. Consistency measures what an augmentation
 changes. Examples are arrays `[B, ...]` or trees of them; slopes are by what is floating in these,
-not by integers such as labels. Where D returns a tree, penalize one of its outputs:
+not by integers such as labels. Where D returns a tree, penalize one of its outputs, and where it
+returns scores of patches, their mean:
 
     lambda critic, *others: r1(1.0)(lambda x: critic(x)["score"], *others)
+    lambda critic, *others: r1(1.0)(lambda x: critic(x).mean((1, 2)), *others)
 """
 
 from collections.abc import Callable
@@ -196,7 +198,7 @@ def consistency(
 
     def penalty(critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]) -> PerScore:
         augmented = jax.vmap(augmentation)(real, keys)
-        return weight * (critic(augmented) - critic(real)) ** 2
+        return weight * (_scores(critic, augmented) - _scores(critic, real)) ** 2
 
     return penalty
 
@@ -232,9 +234,21 @@ def total(*penalties: Penalty) -> Penalty:
     return penalty
 
 
+def _scores(critic: Critic, examples: PyTree) -> Scores:
+    """Calls a critic, which must give one score for each example, or pack."""
+    scores = critic(examples)
+    if not isinstance(scores, Array) or scores.ndim != 1:
+        shapes = jax.tree.map(jnp.shape, scores)
+        raise ValueError(
+            f"a penalty needs one score for each example, and D returns {shapes}: penalize one of "
+            "its outputs, or the mean over patches, as jaxgan.penalties shows"
+        )
+    return scores
+
+
 def _shares(critic: Critic, real: PyTree, keys: Key[Array, "B"]) -> Callable[[Array], Array]:
     """Draws a number from U(0, 1) for each example, the same within a pack, to multiply it with."""
-    size = len(keys) // len(jax.eval_shape(critic, real))
+    size = len(keys) // len(jax.eval_shape(partial(_scores, critic), real))
     shares = jnp.repeat(jax.vmap(jax.random.uniform)(keys[::size]), size)
     return lambda x: shares.astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
 
@@ -266,7 +280,7 @@ def _squared_slopes(critic: Critic, examples: PyTree) -> PerScore:
     """Squared norms of the gradients of scores by the examples, or the packs, that they are of."""
 
     def total(examples: PyTree) -> tuple[Array, Scores]:
-        scores = critic(examples)
+        scores = _scores(critic, examples)
         return scores.sum(), scores
 
     slopes, scores = jax.grad(total, has_aux=True, allow_int=True)(examples)

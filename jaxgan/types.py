@@ -16,6 +16,7 @@ PRNGKey = Key[Array, ""]  # a typed key, as jax.random.key makes it
 Images = Float[Array, "B ..."]  # in the recipe's value range
 Latents = Float[Array, "B Z"]
 Scores = Float[Array, "B"]  # unbounded: logits or critic values
+PatchScores = Float[Array, "B h w"]  # of patches of each image, likewise
 PerSample = Float[Array, "B"]
 Scalar = (
     int | float | Array

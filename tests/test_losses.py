@@ -132,6 +132,30 @@ def test_losses_are_per_sample(name, batch):
     assert ALL[name].generator(fake, real).shape == (batch,)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_losses_of_patches_are_one_for_each(name):
+    real, fake = jax.random.normal(jax.random.key(0), (2, 2, 3, 4))
+    for loss in (ALL[name], losses.from_logits(ALL[name])):
+        found = loss.discriminator(real, fake), loss.generator(fake, real)
+        reals, fakes = real.ravel(), fake.ravel()
+        flat = loss.discriminator(reals, fakes), loss.generator(fakes, reals)
+        for of_patches, of_each in zip(found, flat, strict=True):
+            assert of_patches.shape == real.shape
+            np.testing.assert_allclose(of_patches.ravel(), of_each, rtol=1e-6)
+
+
+def test_a_relativistic_average_is_over_patches_too():
+    real, fake = jax.random.normal(jax.random.key(0), (2, 2, 3, 4))
+    loss = losses.relativistic_average(losses.hinge)
+    found, flat = loss.discriminator(real, fake), loss.discriminator(real.ravel(), fake.ravel())
+    np.testing.assert_allclose(found.ravel(), flat, rtol=1e-6)
+
+
+def test_top_k_refuses_patches():
+    with pytest.raises(ValueError, match=r"top_k .* not by scores \(2, 3, 4\) of patches"):
+        losses.top_k(1, losses.hinge).generator(jnp.zeros((2, 3, 4)), None)
+
+
 def test_cross_entropy_of_an_impossible_probability_is_100_with_gradient_0():
     on_real, on_fake = parts(losses.binary_cross_entropy)
     assert on_real(jnp.array([-1e4])).tolist() == [100] and slope(on_real, [-1e4]) == [0]

@@ -1,6 +1,7 @@
 """Penalties against what one works out on paper, and against Flax's networks."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -308,3 +309,30 @@ def test_penalties_of_convolutional_critics_are_those_of_flax(name):
         found, expected = gradients(0, params), gradients(1, params)
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-8, atol=1e-9), found, expected)
         assert all(np.abs(leaf).max() > 1e-6 for leaf in jax.tree.leaves(expected[0][0]))
+
+
+PENALTIES = {
+    "gradient_penalty": gradient_penalty(),
+    "dragan": dragan(),
+    "zero_centred": zero_centred(1.0),
+    "steepest": steepest(),
+    "r1": r1(1.0),
+    "r2": r2(1.0),
+    "consistency": consistency(lambda x, key: x + 1),
+}
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_penalties_want_one_score_for_each_example(name):
+    real, fake = examples((4, 2, 3))
+    critics: list[Any] = [lambda x: x.sum(3), lambda x: {"score": x.sum((1, 2, 3))}]
+    for critic in critics:
+        with pytest.raises(ValueError, match="one score for each example, and D returns .*5"):
+            PENALTIES[name](critic, real, fake, KEYS)
+
+    def of_mean(critic, *others):
+        return PENALTIES[name](lambda x: critic(x).mean((1, 2)), *others)
+
+    found = of_mean(lambda x: (x**2).sum(3), real, fake, KEYS)
+    expected = PENALTIES[name](lambda x: (x**2).sum((1, 2, 3)) / 8, real, fake, KEYS)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

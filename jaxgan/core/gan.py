@@ -69,7 +69,9 @@ class GAN:
     """
 
     generator: Network  # what `inputs` draws -> an example, such as images [B, ...]
-    discriminator: Network  # what `view` shows -> scores [B], or a tree that `loss` understands
+    discriminator: (
+        Network  # what `view` shows -> scores [B] or [B, h, w], or a tree that `loss` knows
+    )
     generator_optimizer: optax.GradientTransformation
     discriminator_optimizer: optax.GradientTransformation
     loss: Loss  # of D's outputs

@@ -141,9 +141,9 @@ def update_discriminator(
 
     Returns:
         An update. Its metrics are D's mean loss `loss_d` (`loss_d_real`, `loss_d_fake` for a step
-        on one kind), the mean of each of D's outputs `[B]` but for integers, such as `score_real`
-        and `score_fake`, and the mean `penalty` and `terms_d` where there are any, which `loss_d`
-        does not contain.
+        on one kind), the mean of each of D's outputs `[B]`, or `[B, h, w]` of patches, but for
+        integers, such as `score_real` and `score_fake`, and the mean `penalty` and `terms_d` where
+        there are any, which `loss_d` does not contain.
 
     Raises:
         ValueError: if `on` is "real" or "fake" and the loss, a penalty or terms want both.
@@ -408,11 +408,11 @@ def _generator_loss(
 
 
 def _means(outputs: PyTree, kind: str) -> Metrics:
-    """The mean of each of D's outputs that is a number per example, by name; labels are not."""
+    """The mean of each of D's outputs that is a score, by name; labels and vectors are not."""
     leaves = jax.tree.leaves_with_path(outputs)
     names = [jax.tree_util.keystr(path, simple=True, separator="_") for path, _ in leaves]
     return {
         f"{name or 'score'}_{kind}": leaf.mean()
         for name, (_, leaf) in zip(names, leaves, strict=True)
-        if leaf.ndim == 1 and jnp.issubdtype(leaf.dtype, jnp.floating)
+        if leaf.ndim in (1, 3) and jnp.issubdtype(leaf.dtype, jnp.floating)
     }

@@ -136,6 +136,7 @@ class Conv(nn.Module):
     # REFLECT repeats the image in a mirror. Numbers are zeros before and after each axis.
     padding: Literal["SAME", "VALID", "REFLECT"] | Padding = "SAME"
     kernel_init: Initializer = nn.initializers.glorot_uniform()
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, inputs: Array) -> Array:
@@ -146,8 +147,7 @@ class Conv(nn.Module):
         size = (self.kernel_size, self.kernel_size)
         shape = (*size, inputs.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        inputs, kernel, bias = promote_dtype(inputs, kernel, bias)
+        inputs, kernel = promote_dtype(inputs, kernel)
         match self.padding:
             case "SAME":
                 padding = same_padding((inputs.shape[1], inputs.shape[2]), size, self.stride)
@@ -159,7 +159,11 @@ class Conv(nn.Module):
                 padding = ((0, 0), (0, 0))
             case padding:
                 pass
-        return convolve(inputs, kernel, self.stride, padding) + bias.reshape(1, 1, 1, -1)
+        outputs = convolve(inputs, kernel, self.stride, padding)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+            outputs += bias.reshape(1, 1, 1, -1)
+        return outputs
 
 
 class ConvTranspose(nn.Module):

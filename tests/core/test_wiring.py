@@ -94,6 +94,34 @@ def test_a_penalty_may_be_of_one_output():
     assert metrics["penalty"] > 0
 
 
+def test_scores_may_be_those_of_patches():
+    class Patches(nn.Module):
+        @nn.compact
+        def __call__(self, image, train: bool):
+            return nn.Dense(6)(image).reshape(-1, 2, 3)
+
+    gan = small_gan(discriminator=linen(Patches()), generator=linen(Plain(3)))
+    state = init(gan, KEY, BATCH)
+    fakes = gan.generator.apply(
+        state.generator.params, {}, gan.inputs(stream(KEY, "latents"), 8, {}), KEY, True
+    )[0]
+
+    def scores(state, examples):
+        return gan.discriminator.apply(state.discriminator.params, {}, examples, KEY, True)[0]
+
+    real, fake = scores(state, BATCH["image"]), scores(state, fakes)
+    after, metrics = update_both(gan).apply(state, BATCH, KEY)
+    expected = {
+        "loss_d": np.logaddexp(0, -real).mean() + np.logaddexp(0, fake).mean(),
+        "loss_g": np.logaddexp(0, -scores(after, fakes)).mean(),
+        "score_real": real.mean(),
+        "score_fake": fake.mean(),
+    }
+    assert metrics.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(metrics[name], value, rtol=1e-5, err_msg=name)
+
+
 def test_examples_may_be_trees():
     class Pair(nn.Module):
         @nn.compact

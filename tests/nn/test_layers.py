@@ -76,6 +76,12 @@ def check_same_function(our: nn.Module, their: nn.Module, shape: tuple[int, ...]
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-9), *both(params, x))
 
 
+def test_conv_may_have_no_bias():
+    check_same_function(
+        Conv(4, 3, use_bias=False), nn.Conv(4, (3, 3), use_bias=False), (2, 5, 4, 3)
+    )
+
+
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=8)
 SIZES = st.tuples(st.integers(1, 7), st.integers(1, 7))
 

@@ -1,0 +1,130 @@
+"""CycleGAN: residual generators that translate between two domains, and both ways as one player.
+
+The defaults are the source's for 256 x 256; it has 6 blocks for 128 x 128 and less. The
+discriminators are those of `jaxgan.models.patchgan`, with `norms.instance`.
+
+Examples are pictures of the domains a and b, which are no pair. For the way there and back, and for
+pictures that are in their domain already, G is called again:
+
+    def cycle_and_identity(play):
+        def apart(pictures):
+            errors = jax.tree.map(lambda x, y: jnp.abs(x - y).mean((1, 2, 3)), pictures, play.real)
+            return (errors["a"] + errors["b"]) / 2
+
+        swapped = {"a": play.real["b"], "b": play.real["a"]}
+        return 10 * apart(play.generate(play.fake)) + 5 * apart(play.generate(swapped))
+
+    def pictures(batch):
+        return {"a": batch["a"], "b": batch["b"]}
+
+    GAN(
+        generator=linen(Generators(Generator(3), Generator(3))),
+        discriminator=linen(Discriminators(judge, judge.clone())),
+        loss=map_outputs(lambda scores: jnp.stack([scores["a"], scores["b"]]), least_squares),
+        inputs=lambda key, n, batch: pictures(batch),
+        real=pictures,
+        generator_terms=cycle_and_identity,
+        ...,
+    )
+
+All of these are means over the two domains, where the source's losses of G are sums.
+
+Source: Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial
+Networks" (2017), sections 4 and 7.2, and its code; the generator is after Johnson et al.,
+"Perceptual Losses for Real-Time Style Transfer and Super-Resolution" (2016). Biases are as in the
+authors' PyTorch version.
+"""
+
+from functools import partial
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+from jaxtyping import Float
+
+from jaxgan.nn import norms
+from jaxgan.nn.layers import Conv, ConvTranspose
+from jaxgan.types import Images, PyTree
+
+_normal = nn.initializers.normal(0.02)
+_ONE = ((1, 1), (1, 1))
+
+
+class Block(nn.Module):
+    """A residual block: two convolutions of 3 x 3."""
+
+    norm: norms.Norm
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "B H W C"], train: bool) -> Float[Array, "B H W C"]:
+        """Maps `[B, H, W, C]` to the same shape."""
+        conv = partial(
+            Conv,
+            *(inputs.shape[-1], 3),
+            padding="REFLECT",
+            kernel_init=_normal,
+            use_bias=self.norm.biases,
+        )
+        x = nn.relu(self.norm.make(train)(conv()(inputs)))
+        return inputs + self.norm.make(train)(conv()(x))
+
+
+class Generator(nn.Module):
+    """Two layers that halve the size, residual blocks, and two layers that double it."""
+
+    colors: int  # channels of the pictures it makes
+    blocks: int = 9  # residual blocks
+    width: int = 64  # channels of the full size; doubled with each halving
+    norm: norms.Norm = norms.instance
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "B H W C"], train: bool
+    ) -> Float[Array, "B H W {self.colors}"]:
+        """Maps images `[B, H, W, C]` to images `[B, H, W, colors]` in [-1, 1].
+
+        Raises:
+            ValueError: if 4 does not divide H and W.
+        """
+        height, width = images.shape[1:3]
+        if height % 4 or width % 4:
+            raise ValueError(f"images of {height} x {width} cannot be halved twice")
+
+        def then_norm(x: Array) -> Array:
+            return nn.relu(self.norm.make(train)(x))
+
+        biases = self.norm.biases
+        around = partial(Conv, kernel_size=7, padding="REFLECT", kernel_init=_normal)
+        resize = {"padding": _ONE, "kernel_init": _normal, "use_bias": biases}
+        x = then_norm(around(self.width, use_bias=biases)(images))
+        for features in (2 * self.width, 4 * self.width):
+            x = then_norm(Conv(features, 3, 2, **resize)(x))
+        for _ in range(self.blocks):
+            x = Block(self.norm)(x, train)
+        for features in (2 * self.width, self.width):
+            x = then_norm(ConvTranspose(features, 3, 2, **resize)(x))
+        return jnp.tanh(around(self.colors)(x))
+
+
+class Generators(nn.Module):
+    """A generator each way, as one player."""
+
+    to_a: nn.Module
+    to_b: nn.Module
+
+    def __call__(self, pictures: dict[str, Images], train: bool) -> dict[str, Images]:
+        """Translates pictures `{"a": [B, ...], "b": [B, ...]}`: "a" is made of "b", "b" of "a"."""
+        a, b = pictures["a"], pictures["b"]
+        return {"a": self.to_a(b, train=train), "b": self.to_b(a, train=train)}
+
+
+class Discriminators(nn.Module):
+    """A discriminator of each domain, as one player."""
+
+    of_a: nn.Module
+    of_b: nn.Module
+
+    def __call__(self, pictures: dict[str, Images], train: bool) -> dict[str, PyTree]:
+        """Judges pictures `{"a": [B, ...], "b": [B, ...]}`, each with its own discriminator."""
+        a, b = pictures["a"], pictures["b"]
+        return {"a": self.of_a(a, train=train), "b": self.of_b(b, train=train)}
