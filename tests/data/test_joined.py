@@ -129,7 +129,7 @@ def test_streams_and_drawn_examples_join_too():
 
 def test_what_cannot_be_joined():
     small = resident(noise(30, 3, 2, 3))
-    for join in (Pairs, lambda *feeds: Unpaired(*feeds, 0)):
+    for join in (Pairs, lambda *feeds: Unpaired(*feeds, seed=0)):
         with pytest.raises(UserError, match="6 x 4 cannot be made from pictures of 3 x 2.*_size"):
             join(resident(TARGET), small)
     with pytest.raises(UserError, match="30 pictures cannot be made from 20"):

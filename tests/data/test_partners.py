@@ -1,5 +1,7 @@
 """Pairs of pictures in folders."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -132,7 +134,7 @@ def test_halves_of_an_odd_width_are_named(tmp_path):
 def test_streamed_pairs_are_the_resident_ones(tmp_path):
     for i in range(6):
         save(tmp_path / f"{i}.png", 8, 16, seed=i)
-    options = {"batch_size": 2, "seed": 3, "image_size": 8}
+    options: dict[str, Any] = {"batch_size": 2, "seed": 3, "image_size": 8}
     feeds = [load(f"halves:{tmp_path}", **options, resident_bytes=limit) for limit in (0, 1 << 20)]
     batches = []
     for feed in feeds:
