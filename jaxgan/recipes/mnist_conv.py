@@ -34,7 +34,7 @@ class MnistConv(ImageRecipe):
     name: ClassVar[str] = "mnist_conv"
     default_length: ClassVar = {"steps": 4296}  # 55,000 * 10 epochs / 128
 
-    data: str = "mnist@train[5000:]"  # mnist, tfds:NAME, folder:PATH; @SPLIT may follow
+    data: str = "mnist@train[5000:]"  # mnist, tfds:NAME or folder:PATH; @SPLIT may follow
     batch_size: Count = 128  # real examples in one update
     log_every: Count = 50  # steps between two lines of metrics
     sample_every: Count = 250  # steps between two pictures of samples

@@ -153,7 +153,7 @@ def test_numbers_do_not_depend_on_the_number_of_devices(kinds, root, tmp_path, n
         train(recipe, tmp_path / str(devices), data_dir=root, devices=devices) for devices in (1, 4)
     ]
     for one, other in zip(*map(jax.tree.leaves, states), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
+        np.testing.assert_allclose(one, other, atol=1e-5)  # rounding
 
 
 def test_the_shape_of_the_source_is_kept_and_compared(kinds, root, tmp_path):
@@ -184,7 +184,7 @@ def test_a_population_learns_pairs_of_its_own(kinds, root):
     alone = set_up(recipe, 6, data_dir=root)
     (*_, second) = train_in_chunks(alone, alone.draw_first())
     for one, other in zip(*map(jax.tree.leaves, (last.state, second.state)), strict=True):
-        np.testing.assert_allclose(one[1], other, atol=1e-6)
+        np.testing.assert_allclose(one[1], other, atol=1e-5)
 
 
 def test_real_examples_of_pairs_are_the_targets(kinds, root):
