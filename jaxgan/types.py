@@ -22,7 +22,9 @@ Scalar = (
     int | float | Array
 )  # one number, which may be traced, as those of a schedule or a sweep are
 
-Batch = Mapping[str, Array]  # "image": Images, and "label": Int[Array, "B"] where the data has them
+# "image": Images; where the data has them, "label": Int[Array, "B"] and "source": Images, what a
+# picture is to be made from
+Batch = Mapping[str, Array]
 Metrics = dict[str, Array]  # scalars
 
 Size = tuple[int, int]  # height, width
@@ -34,3 +36,4 @@ class DataSpec(NamedTuple):
 
     shape: tuple[int, ...]  # of one example: (H, W, C) of an image, (D,) of a vector
     classes: int | None = None  # of its labels; None where it has none
+    source: tuple[int, ...] | None = None  # shape of what a picture is made from; None where none

@@ -16,6 +16,7 @@ ROOT = Path(jaxgan.__file__).parent
 # A room (a folder, or a single file of the vocabulary) imports only rooms before it.
 ROOMS = [
     *("util", "types", "axes", "keys", "losses", "penalties", "terms", "latents", "augment"),
+    "degradations",
     "schedules",
     *(
         "nn",
@@ -34,6 +35,7 @@ PLACE = {room: place for place, room in enumerate(ROOMS)}
 # The core is pure, and the vocabulary, the networks and the metrics know nothing of training.
 VOCABULARY = {
     *("types", "axes", "keys", "losses", "penalties", "terms", "latents", "augment", "schedules"),
+    "degradations",
 }
 ONLY = {
     "core": {"util", *VOCABULARY},

@@ -25,6 +25,7 @@ from jaxgan.augment.diffaugment import (
     saturation,
     translation,
 )
+from jaxgan.augment.jitter import jitter
 
 __all__ = [
     "Augmentation",
@@ -35,6 +36,7 @@ __all__ = [
     "compose",
     "contrast",
     "cutout",
+    "jitter",
     "of_batch",
     "quarter_turns",
     "saturation",

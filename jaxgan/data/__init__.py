@@ -4,8 +4,10 @@ Only this package uses TFDS and Grain. Both are imported when a data set needs t
 importing jaxgan stays quick.
 """
 
-from jaxgan.data.feeds import Drawn, Feed, Resident, batches
+from jaxgan.data.feeds import Drawn, Feed, Resident, batch_like, batches, spec_of
+from jaxgan.data.joined import Pairs, Unpaired
 from jaxgan.data.loading import load
+from jaxgan.data.mapped import Mapped, degraded, jointly, on_images
 from jaxgan.data.scaling import scale, unscale
 from jaxgan.data.sources import name_and_split
 from jaxgan.data.stacked import Stacked
@@ -14,12 +16,20 @@ from jaxgan.data.stream import Stream
 __all__ = [
     "Drawn",
     "Feed",
+    "Mapped",
+    "Pairs",
     "Resident",
     "Stacked",
     "Stream",
+    "Unpaired",
+    "batch_like",
     "batches",
+    "degraded",
+    "jointly",
     "load",
     "name_and_split",
+    "on_images",
     "scale",
+    "spec_of",
     "unscale",
 ]

@@ -17,7 +17,7 @@ from jaxtyping import Int32, UInt8
 from jaxgan.data import order
 from jaxgan.data.scaling import scale
 from jaxgan.keys import stream
-from jaxgan.types import Batch, Images, PRNGKey, PyTree
+from jaxgan.types import Batch, DataSpec, Images, PRNGKey, PyTree
 
 ALL = slice(None)  # of a batch
 
@@ -83,10 +83,22 @@ class Feed(Protocol):
             key: a key used for nothing else.
 
         Returns:
-            "image", float32 [b, ...] in the recipe's range, and "label", int32 [b], if the data set
-            has labels.
+            "image", float32 [b, ...] in the recipe's range; "label", int32 [b], if the data set has
+            labels; "source", float32 [b, ...], if it says what a picture is to be made from.
         """
         ...
+
+
+def batch_like(feed: Feed) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns the shapes of a feed's batches, by name."""
+    row = jax.tree.map(lambda rows: rows[0], feed.rows(0, 1))
+    return dict(jax.eval_shape(feed.batch, feed.arrays, row, jax.random.key(0)))
+
+
+def spec_of(feed: Feed) -> DataSpec:
+    """Returns what a feed's examples look like: what a recipe's networks depend on."""
+    source = batch_like(feed).get("source")
+    return DataSpec(feed.shape, feed.classes, None if source is None else source.shape[1:])
 
 
 def batches(feed: Feed, key: PRNGKey, start: int, stop: int) -> Iterator[Batch]:

@@ -1,22 +1,23 @@
-"""A folder of pictures as a source of examples."""
+"""Folders of pictures as sources of examples, one by one or in pairs."""
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from jaxgan.data.failures import system_failures
 from jaxgan.data.pixels import is_gray, to_array
 from jaxgan.util.errors import UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-NAMED = 3  # broken pictures that an error message names
+NAMED = 3  # pictures that an error message names
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Folder:
     paths: tuple[Path, ...]
     labels: Int32[np.ndarray, "N"] | None
     shape: tuple[int, int, int]
+    half: int | None = None  # of each picture: 0 for the left one, 1 for the right one
     cache: None = None  # the files may change from run to run
 
     @property
@@ -48,6 +50,10 @@ class Folder:
         try:
             with system_failures(path), Image.open(path) as picture:
                 upright = ImageOps.exif_transpose(picture)  # as viewers show it
+                if self.half is not None:
+                    width, height = upright.width // 2, upright.height
+                    left = self.half * width
+                    upright = upright.crop((left, 0, left + width, height))
                 return to_array(upright, self.shape)
         except UserError:
             raise
@@ -73,6 +79,97 @@ def open_folder(path: Path, size: int) -> Folder:
     Raises:
         UserError: if there is no such folder, no picture in it, or one that cannot be read.
     """
+    path, pictures = _pictures(path)
+    shape = _shape(_look(path, pictures), size)
+    return Folder(tuple(pictures), _labels(path, pictures), shape)
+
+
+def open_partners(path: Path, names: tuple[str, str], size: int) -> tuple[Folder, Folder]:
+    """Finds and checks the pictures in two subfolders, where partners have the same name.
+
+    Names are compared with the folders below, without suffixes: `A/day/1.jpg` is the partner of
+    `B/day/1.png`.
+
+    Args:
+        path: the folder.
+        names: of the subfolders.
+        size: side of the square that pictures are cropped and resized to.
+
+    Returns:
+        A source for each subfolder, in the same order, without labels.
+
+    Raises:
+        UserError: as `open_folder`; if a picture has no partner, or more than one; or if two
+            partners differ in height to width, so that they would be cropped differently.
+    """
+    found = [_pictures(path / name) for name in names]
+    first, second = (_by_name(root, pictures) for root, pictures in found)
+    path = found[0][0].parent
+    lonely = sorted(
+        pictures[name].relative_to(path)
+        for pictures, others in ((first, second), (second, first))
+        for name in pictures
+        if name not in others
+    )
+    if lonely:
+        raise UserError(
+            f"{len(lonely)} of the {len(first) + len(second)} pictures in {path} have no partner "
+            f"of the same name: {_some(lonely)}; add what is missing, or remove them"
+        )
+    paths = [[pictures[name] for name in first] for pictures in (first, second)]
+    looks = [_look(root, own) for (root, _), own in zip(found, paths, strict=True)]
+    for *partners, one, other in zip(*paths, *looks, strict=True):
+        if not _same_shape(one, other):
+            told = " and ".join(
+                f"{picture.relative_to(path)} ({look.width} x {look.height})"
+                for picture, look in zip(partners, (one, other), strict=True)
+            )
+            raise UserError(f"{told} in {path} differ in shape: crop one of them")
+    one, other = (
+        Folder(tuple(own), None, _shape(look, size)) for own, look in zip(paths, looks, strict=True)
+    )
+    return one, other
+
+
+def open_halves(path: Path, size: int) -> tuple[Folder, Folder]:
+    """Finds and checks pictures of which each is two, side by side.
+
+    Args:
+        path: the folder.
+        size: side of the square that either half is cropped and resized to.
+
+    Returns:
+        A source of the left halves and one of the right halves, in the same order, without labels.
+
+    Raises:
+        UserError: as `open_folder`, or if a picture has an odd number of columns.
+    """
+    path, pictures = _pictures(path)
+    looks = _look(path, pictures)
+    odd = [
+        picture.relative_to(path)
+        for picture, look in zip(pictures, looks, strict=True)
+        if look.width % 2
+    ]
+    if odd:
+        raise UserError(
+            f"{len(odd)} of the {len(pictures)} pictures in {path} have an odd width, so they are "
+            f"not two side by side: {_some(odd)}; crop or remove them"
+        )
+    left = Folder(tuple(pictures), None, _shape(looks, size), half=0)
+    return left, replace(left, half=1)
+
+
+class _Look(NamedTuple):
+    """What can be told of a picture before it is decoded."""
+
+    gray: bool
+    width: int  # as viewers show it
+    height: int
+
+
+def _pictures(path: Path) -> tuple[Path, list[Path]]:
+    """Returns the folder, spelled out, and the sorted paths of the pictures in it."""
     path = path.expanduser()
     if not path.exists():
         raise UserError(f"there is no folder {path}")
@@ -81,8 +178,7 @@ def open_folder(path: Path, size: int) -> Folder:
     pictures = _find(path)
     if not pictures:
         raise UserError(f"there are no pictures ({' '.join(sorted(SUFFIXES))}) in {path}")
-    channels = 1 if all(_check(path, pictures)) else 3
-    return Folder(tuple(pictures), _labels(path, pictures), (size, size, channels))
+    return path, pictures
 
 
 def _find(root: Path) -> list[Path]:
@@ -98,31 +194,33 @@ def _find(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def _check(root: Path, paths: list[Path]) -> list[bool]:
-    """Returns of each picture whether it is gray; raises UserError if some are broken."""
+def _look(root: Path, paths: list[Path]) -> list[_Look]:
+    """Looks at all pictures; raises UserError if some are broken."""
     with system_failures(root), warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         # A picture beyond Pillow's limit is an error here, not a warning beside the progress bar.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        grays = list(pool.map(_is_gray, paths))
+        looks = list(pool.map(_look_at, paths))
     broken = [
-        str(path.relative_to(root)) for path, gray in zip(paths, grays, strict=True) if gray is None
+        path.relative_to(root) for path, look in zip(paths, looks, strict=True) if look is None
     ]
     if broken:
-        more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
         raise UserError(
             f"{len(broken)} of the {len(paths)} pictures in {root} are broken: "
-            f"{', '.join(broken[:NAMED])}{more}; repair or replace them"
+            f"{_some(broken)}; repair or replace them"
         )
-    return [bool(gray) for gray in grays]
+    return [look for look in looks if look is not None]
 
 
-def _is_gray(path: Path) -> bool | None:
-    """Returns whether a picture is gray; None if it is broken."""
+def _look_at(path: Path) -> _Look | None:
+    """Looks at a picture; returns None if it is broken."""
     try:
         with system_failures(path), Image.open(path) as picture:
-            gray = is_gray(picture)
+            gray, (width, height) = is_gray(picture), picture.size
+            exif = Image.Image.getexif(picture)  # of a PNG: what comes before its pixels
+            if exif.get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side
+                width, height = height, width
             picture.verify()
-            return gray
+            return _Look(gray, width, height)
     except UserError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -132,6 +230,34 @@ def _is_gray(path: Path) -> bool | None:
         ) from error
     except Exception:  # Pillow's decoders raise errors of all kinds
         return None
+
+
+def _shape(looks: list[_Look], size: int) -> tuple[int, int, int]:
+    return size, size, 1 if all(look.gray for look in looks) else 3
+
+
+def _same_shape(a: _Look, b: _Look) -> bool:
+    """Returns whether one is the other at another size, up to a pixel."""
+    return abs(a.width * b.height - b.width * a.height) <= max(a.height, b.height)
+
+
+def _by_name(root: Path, paths: list[Path]) -> dict[Path, Path]:
+    """Returns pictures by their names without suffix; raises UserError if two have the same."""
+    pictures: dict[Path, Path] = {}
+    for path in paths:
+        other = pictures.setdefault(path.relative_to(root).with_suffix(""), path)
+        if other != path:
+            raise UserError(
+                f"{other.name} and {path.name} in {path.parent} would have the same partner: "
+                "rename or remove one of them"
+            )
+    return pictures
+
+
+def _some(paths: Sequence[Path]) -> str:
+    """Names some pictures."""
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return ", ".join(map(str, paths[:NAMED])) + more
 
 
 def _labels(root: Path, paths: list[Path]) -> np.ndarray | None:

@@ -5,7 +5,8 @@ import math
 from jaxgan.data.decoding import decode
 from jaxgan.data.failures import system_failures
 from jaxgan.data.feeds import Feed, Resident
-from jaxgan.data.sources import open_source
+from jaxgan.data.joined import Pairs
+from jaxgan.data.sources import Source, open_sources
 from jaxgan.data.stream import Stream
 from jaxgan.util.errors import UserError
 
@@ -25,8 +26,9 @@ def load(
     """Opens a data set for training.
 
     Args:
-        spec: `mnist`, `openmoji`, `tfds:NAME[/CONFIG][:VERSION]`, all with an optional `@SPLIT`, or
-            `folder:PATH`; see `jaxgan.data.sources.open_source`.
+        spec: `mnist`, `openmoji`, `faces`, `tfds:NAME[/CONFIG][:VERSION]`, all with an optional
+            `@SPLIT`, or `folder:PATH`; or pairs, such as `openmoji-pairs`, `tfds:NAME#LOW,HIGH`,
+            `folder:PATH#A,B` or `halves:PATH`; see `jaxgan.data.sources`.
         batch_size: examples per step, at most the size of the data set.
         seed: of the order, 0 or more.
         low: the value of black in a batch.
@@ -39,8 +41,9 @@ def load(
             larger ones are streamed.
 
     Returns:
-        A feed of float32 images [B, H, W, C] in low..high, and of labels if there are any. Both
-        kinds of feed return the same batches.
+        A feed of float32 images [B, H, W, C] in low..high, and of labels if there are any; of pairs
+        also of the "source" of each image, likewise. Resident and streamed feeds return the same
+        batches.
 
     Raises:
         UserError: if the data set is not available, or an argument is out of range.
@@ -52,15 +55,22 @@ def load(
     if image_size is not None and image_size < 1:
         raise UserError(f"the image size is {image_size}; it must be at least 1")
     with system_failures(spec):
-        source = open_source(
+        sources = open_sources(
             spec, image_size=image_size, default_size=default_size, data_dir=data_dir
         )
-        if batch_size > len(source):
+        size = len(sources[0])
+        if batch_size > size:
             raise UserError(
-                f"the batch size {batch_size} is larger than the {len(source)} examples of {spec}; "
+                f"the batch size {batch_size} is larger than the {size} examples of {spec}; "
                 "choose a smaller --batch-size or more data"
             )
-        if len(source) * math.prod(source.shape) > resident_bytes:
-            return Stream(source, batch_size, seed, low, high)
-        images, labels = decode(source, source.cache)
-    return Resident(images, labels, batch_size, seed, low, high, source.classes)
+        resident = size * sum(math.prod(source.shape) for source in sources) <= resident_bytes
+
+        def feed(source: Source) -> Feed:
+            if not resident:
+                return Stream(source, batch_size, seed, low, high)
+            images, labels = decode(source, source.cache)
+            return Resident(images, labels, batch_size, seed, low, high, source.classes)
+
+        feeds = [feed(source) for source in sources]
+    return feeds[0] if len(feeds) == 1 else Pairs(*feeds)

@@ -3,6 +3,7 @@
 So there is nothing to save: a resumed run, or any of several processes, asks for its step.
 """
 
+import zlib
 from functools import lru_cache
 
 import numpy as np
@@ -26,6 +27,19 @@ def rows(seed: int, step: int, batch_size: int, size: int) -> Int32[np.ndarray, 
     """
     epoch, batch = divmod(step, size // batch_size)
     return _permutation(seed, epoch, size)[batch * batch_size : (batch + 1) * batch_size]
+
+
+def named(seed: int, name: str) -> int:
+    """Derives the seed of another order, independent of the one of the seed itself.
+
+    Args:
+        seed: of an order, 0 or more.
+        name: what the other order is of.
+
+    Returns:
+        A seed, at least 2**32: none that a run can be given.
+    """
+    return seed + (zlib.crc32(name.encode()) << 32)
 
 
 @lru_cache(maxsize=4)  # used by every step of an epoch, and by steps read ahead

@@ -82,8 +82,9 @@ def declare(name: str, root: Path) -> Builder:
     """
     import tensorflow_datasets as tfds
 
+    import jaxgan.data.faces.builder
     import jaxgan.data.mnist.builder
-    import jaxgan.data.openmoji.builder  # noqa: F401  both register with TFDS
+    import jaxgan.data.openmoji.builder  # noqa: F401  all register with TFDS
 
     family, config = _family(name), name.split(":")[0].partition("/")[2]
     known = tfds.list_builders(with_community_datasets=False)

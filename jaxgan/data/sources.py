@@ -8,16 +8,30 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from jaxgan.data.folder import open_folder
+from jaxgan.data.folder import open_folder, open_halves, open_partners
 from jaxgan.data.tfds import open_tfds
 from jaxgan.util.errors import UserError
 
-OURS = re.compile(r"(?P<name>mnist|openmoji)(@(?P<split>.+))?")
-TFDS = re.compile(r"tfds:(?P<name>\w+(/[\w+.-]+)?(:[\d*]+(\.[\d*]+){2})?)(@(?P<split>.+))?")
-FOLDER = re.compile(r"folder:(?P<path>.+)")
 # What prepares the data sets that come with the package: this version of jaxgan.data.NAME.builder.
-BUILDERS = {"mnist": "jaxgan_mnist:1.0.0", "openmoji": "jaxgan_openmoji:1.0.0"}
-GRAMMAR = "mnist[@SPLIT], openmoji[@SPLIT], tfds:NAME[/CONFIG][:VERSION][@SPLIT] or folder:PATH"
+BUILDERS = {
+    "faces": "jaxgan_faces:1.0.0",
+    "mnist": "jaxgan_mnist:1.0.0",
+    "openmoji": "jaxgan_openmoji:1.0.0",
+}
+PAIRS = {"faces-pairs": "faces#glasses,image", "openmoji-pairs": "openmoji#drawing,image"}
+
+_REST = r"(@(?P<split>[^#]+))?(#(?P<picture>\w+))?"
+OURS = re.compile(rf"(?P<name>{'|'.join(BUILDERS)}){_REST}")
+TFDS = re.compile(rf"tfds:(?P<name>\w+(/[\w+.-]+)?(:[\d*]+(\.[\d*]+){{2}})?){_REST}")
+FOLDER = re.compile(r"folder:(?P<path>.+)")
+HALVES = re.compile(r"halves:(?P<path>.+?)(#(?P<order>left,right|right,left))?")
+PAIR = re.compile(r"(?P<data>.+)#(?P<source>[^#,/]+),(?P<target>[^#,/]+)")
+OUR_PAIR = re.compile(rf"(?P<name>{'|'.join(PAIRS)})(@(?P<split>[^#]+))?")
+GRAMMAR = (
+    "mnist, openmoji, faces or tfds:NAME[/CONFIG][:VERSION], each with [@SPLIT][#FEATURE]; "
+    "folder:PATH; or pairs: openmoji-pairs[@SPLIT], faces-pairs[@SPLIT], "
+    "tfds:NAME[@SPLIT]#SOURCE,TARGET, folder:PATH#SOURCE,TARGET or halves:PATH"
+)
 
 
 @runtime_checkable
@@ -60,18 +74,65 @@ class Source(Protocol):
 
 
 def name_and_split(spec: str) -> tuple[str, str]:
-    """Splits a spec of `open_source` into the data set's name and the split.
+    """Splits a spec of `open_sources` into the data set's name and the split.
 
     Args:
         spec: the spec.
 
     Returns:
-        Name and split; the split of a folder is "all".
+        Name, with features that the spec names, and split; the split of a folder is "all".
     """
-    for form in (OURS, TFDS):
-        if match := form.fullmatch(spec):
-            return spec.partition("@")[0], match["split"] or "train"
-    return spec, "all"
+    if FOLDER.fullmatch(spec) or HALVES.fullmatch(spec):
+        return spec, "all"
+    name, _, pictures = spec.partition("#")
+    name, _, split = name.partition("@")
+    return f"{name}#{pictures}" if pictures else name, split or "train"
+
+
+def open_sources(
+    spec: str, *, image_size: int | None, default_size: int, data_dir: str | None
+) -> tuple[Source, ...]:
+    """Opens what a spec names: a data set, or pairs.
+
+    Args:
+        spec: as `open_source` takes it; or for pairs
+            - `NAME#SOURCE,TARGET`, where NAME is anything that `open_source` takes but a folder:
+              two features that hold pictures, such as `openmoji@test#drawing,image`;
+            - `openmoji-pairs` (from drawings to colored pictures) or `faces-pairs` (from faces
+              with glasses to the same without), both with an optional `@SPLIT`;
+            - `folder:PATH#SOURCE,TARGET`: two subfolders, in which partners have the same name;
+            - `halves:PATH`: pictures that are two side by side, the source on the left, or on the
+              right of `halves:PATH#right,left`.
+        image_size: as in `open_source`.
+        default_size: as in `open_source`.
+        data_dir: as in `open_source`.
+
+    Returns:
+        One source; or of pairs two, of as many pictures in the same order: what is to be made, the
+        target, and what it is made from, the source.
+
+    Raises:
+        UserError: as `open_source`, or if a picture has no partner.
+    """
+
+    def open_one(spec: str) -> Source:
+        return open_source(
+            spec, image_size=image_size, default_size=default_size, data_dir=data_dir
+        )
+
+    side = image_size or default_size
+    if match := OUR_PAIR.fullmatch(spec):
+        name, _, names = PAIRS[match["name"]].partition("#")
+        spec = f"{name}@{match['split'] or 'train'}#{names}"
+    if match := HALVES.fullmatch(spec):
+        left, right = open_halves(Path(match["path"]), side)
+        return (left, right) if match["order"] == "right,left" else (right, left)
+    if match := PAIR.fullmatch(spec):
+        data, source, target = match.groups()
+        if folder := FOLDER.fullmatch(data):
+            return open_partners(Path(folder["path"]), (target, source), side)
+        return open_one(f"{data}#{target}"), open_one(f"{data}#{source}")
+    return (open_one(spec),)
 
 
 def open_source(
@@ -80,8 +141,10 @@ def open_source(
     """Opens the data set that a spec names, after preparing it on the disk if necessary.
 
     Args:
-        spec: `mnist`, `openmoji`, `tfds:NAME[/CONFIG][:VERSION]`, all with an optional `@SPLIT` (a
-            TFDS split such as `test` or `train[5000:]`; `train` by default), or `folder:PATH`.
+        spec: `mnist`, `openmoji`, `faces` or `tfds:NAME[/CONFIG][:VERSION]`, all with an optional
+            `@SPLIT` (a TFDS split such as `test` or `train[5000:]`; `train` by default) and, after
+            it, an optional `#FEATURE` that holds the pictures (`image` by default); or
+            `folder:PATH`.
         image_size: side of the square that pictures are resized to; None keeps the size of pictures
             that all have the same.
         default_size: the side if `image_size` is None and the pictures differ in size.
@@ -93,12 +156,11 @@ def open_source(
     Raises:
         UserError: if the spec is malformed, or the data set does not exist or is not available.
     """
-    if match := OURS.fullmatch(spec):
-        builder, split = BUILDERS[match["name"]], match["split"] or "train"
-        return open_tfds(builder, split, image_size, default_size, data_dir)
-    if match := TFDS.fullmatch(spec):
-        name, split = match["name"], match["split"] or "train"
-        return open_tfds(name, split, image_size, default_size, data_dir)
+    ours = OURS.fullmatch(spec)
+    if match := ours or TFDS.fullmatch(spec):
+        name = BUILDERS[match["name"]] if ours else match["name"]
+        split, picture = match["split"] or "train", match["picture"] or "image"
+        return open_tfds(name, split, image_size, default_size, data_dir, picture)
     if match := FOLDER.fullmatch(spec):
         return open_folder(Path(match["path"]), image_size or default_size)
     raise UserError(f"{spec!r} is no data set; write {GRAMMAR}")

@@ -30,18 +30,21 @@ _DAMAGED_RECORDS = re.compile("Corrupted|at least 64KB|No such file or directory
 
 
 class Tfds:
-    """A source of the pictures of a TFDS split; see `jaxgan.data.sources.Source`."""
+    """A source of one feature's pictures of a TFDS split; see `jaxgan.data.sources.Source`."""
 
-    def __init__(self, builder: Builder, split: str, shape: tuple[int, int, int], root: Path):
+    def __init__(
+        self, builder: Builder, split: str, picture: str, shape: tuple[int, int, int], root: Path
+    ):
         import tensorflow_datasets as tfds
         from tensorflow_datasets.core.decode import DeserializeMethod
 
         # Other features of an example are not parsed.
-        names = ("image", "label") if _has_labels(builder) else ("image",)
+        names = (picture, "label") if _has_labels(builder) else (picture,)
         self._features: Any = tfds.features.FeaturesDict(
             {n: builder.info.features[n] for n in names}
         )
-        self._raw: Any = {"image": tfds.decode.SkipDecoding()}  # TFDS would need OpenCV
+        self._name = picture
+        self._raw: Any = {picture: tfds.decode.SkipDecoding()}  # TFDS would need OpenCV
         self._records = builder.as_data_source(
             split,
             deserialize_method=DeserializeMethod.RAW_BYTES,
@@ -50,7 +53,7 @@ class Tfds:
         self._directory = Path(builder.data_dir)
         self.shape = shape
         self.classes = _classes(builder)
-        self.cache = root / CACHES / _cache_name(builder, split, shape)
+        self.cache = root / CACHES / _cache_name(builder, split, picture, shape)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -67,7 +70,7 @@ class Tfds:
                     self._features.deserialize_example_np(record, decoders=self._raw)
                     for record in records
                 ]
-                images = np.stack([self._picture(example["image"]) for example in examples])
+                images = np.stack([self._picture(example[self._name]) for example in examples])
         except UserError:
             raise
         except Exception as error:  # ArrayRecord, protobuf and Pillow raise errors of all kinds
@@ -89,7 +92,12 @@ class Tfds:
 
 
 def open_tfds(
-    name: str, split: str, image_size: int | None, default_size: int, data_dir: str | None
+    name: str,
+    split: str,
+    image_size: int | None,
+    default_size: int,
+    data_dir: str | None,
+    picture: str = "image",
 ) -> Tfds:
     """Opens a split of a TFDS data set, after preparing it if necessary.
 
@@ -100,6 +108,7 @@ def open_tfds(
             that all have the same.
         default_size: the side if `image_size` is None and the pictures differ in size.
         data_dir: the directory of prepared data sets; None means TFDS's default.
+        picture: the feature that holds the pictures.
 
     Returns:
         A source of at least one example.
@@ -110,26 +119,26 @@ def open_tfds(
     root = data_directory(data_dir)
     prepared = find(name, root)
     builder = prepared or declare(name, root)
-    shape = _shape(builder, name, image_size, default_size)  # checked before a download
+    shape = _shape(builder, name, picture, image_size, default_size)  # checked before a download
     builder = prepared or prepare(builder, name, root)
     _check_format(builder, name)
     _check_split(builder, name, split)
-    return Tfds(builder, split, shape, root)
+    return Tfds(builder, split, picture, shape, root)
 
 
 def _shape(
-    builder: Builder, name: str, image_size: int | None, default_size: int
+    builder: Builder, name: str, picture: str, image_size: int | None, default_size: int
 ) -> tuple[int, int, int]:
     import tensorflow_datasets as tfds
 
     features = builder.info.features
     names = list(features.keys()) if hasattr(features, "keys") else []
-    if "image" not in names:
+    if picture not in names:
         has = f"its features are {', '.join(names)}" if names else "it has no named features"
-        raise UserError(f"{name} has no feature `image` to train on; {has}")
-    image = features["image"]
+        raise UserError(f"{name} has no feature `{picture}` to train on; {has}")
+    image = features[picture]
     if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
-        raise UserError(f"the feature `image` of {name} is not a picture of 8 bits a channel")
+        raise UserError(f"the feature `{picture}` of {name} is not a picture of 8 bits a channel")
     height, width, channels = tuple(image.get_tensor_info().shape)
     if image_size or height is None or width is None:
         height = width = image_size or default_size
@@ -178,10 +187,10 @@ def _check_split(builder: Builder, name: str, split: str) -> None:
         raise UserError(f"the split {split!r} of {name} is empty; choose a larger slice")
 
 
-def _cache_name(builder: Builder, split: str, shape: tuple[int, int, int]) -> str:
+def _cache_name(builder: Builder, split: str, picture: str, shape: tuple[int, int, int]) -> str:
     """Returns the name of the file of decoded pictures, from everything that they depend on."""
     stats = [(path.name, path.stat()) for path in sorted(Path(builder.data_dir).iterdir())]
     files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-    digest = hashlib.sha256(repr((split, shape, files)).encode()).hexdigest()[:16]
-    words = f"{builder.info.full_name}-{split}-{'x'.join(map(str, shape))}"
+    digest = hashlib.sha256(repr((split, picture, shape, files)).encode()).hexdigest()[:16]
+    words = f"{builder.info.full_name}-{split}-{picture}-{'x'.join(map(str, shape))}"
     return f"{re.sub(r'[^A-Za-z0-9.]+', '-', words)[:100]}-{digest}.npz"

@@ -36,6 +36,7 @@ from jaxgan.recipes.recipe import (
     require_classes,
     require_side,
     require_size,
+    require_source,
     source_of,
 )
 from jaxgan.util.errors import UserError
@@ -54,6 +55,7 @@ __all__ = [
     "require_classes",
     "require_side",
     "require_size",
+    "require_source",
     "source_of",
 ]
 

@@ -42,7 +42,7 @@ class Cifar10R3gan(R3ganRecipe):
         }
     }
 
-    data: str = "tfds:cifar10"  # mnist, openmoji, tfds:NAME or folder:PATH; @SPLIT may follow
+    data: str = "tfds:cifar10"  # mnist, openmoji, faces, tfds:NAME, folder:PATH; @SPLIT may follow
     batch_size: Count = 512  # real examples in one update of either player
     burn_in: Count = 20_000_000  # images that D sees until the settings have their last values
     learning_rate: tuple[Positive, Positive] = (2e-4, 5e-5)  # of Adam, both networks

@@ -42,7 +42,7 @@ class Cifar10StyleGan2(StyleGan2Recipe):
         }
     }
 
-    data: str = "tfds:cifar10"  # mnist, openmoji, tfds:NAME or folder:PATH; @SPLIT may follow
+    data: str = "tfds:cifar10"  # mnist, openmoji, faces, tfds:NAME, folder:PATH; @SPLIT may follow
     latent_size: Count = 512  # dimensions of a latent, from N(0, 1)
     style_size: Count = stylegan2.CIFAR.generator.style_size  # of a style, and of mapping's layers
     mapping_depth: Count = stylegan2.CIFAR.generator.mapping_depth  # layers of the mapping

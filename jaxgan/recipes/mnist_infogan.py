@@ -59,7 +59,7 @@ class MnistInfogan(ImageRecipe):
     category_weight: NonNegative = 1.0  # of the information about the category
     codes_weight: NonNegative = 0.1  # of the information about the continuous codes
 
-    def conditions(self, count: int, spec: DataSpec) -> Batch:
+    def conditions(self, count: int, spec: DataSpec, data_dir: str | None = None) -> Batch:
         """Returns each category in turn (see `Recipe.conditions`)."""
         return {"category": jnp.arange(count, dtype=jnp.int32) % self.categories}
 

@@ -24,7 +24,7 @@ class MnistSngan(Cifar10Sngan):
     default_size: ClassVar = 28
     presets: ClassVar = {}
 
-    data: str = "mnist"  # mnist, openmoji, tfds:NAME or folder:PATH; @SPLIT may follow
+    data: str = "mnist"  # mnist, openmoji, faces, tfds:NAME, folder:PATH; @SPLIT may follow
     log_every: Count = 50  # steps between two lines of metrics
     sample_every: Count = 250  # steps between two pictures of samples
     checkpoint_every: Count = 500  # steps between two checkpoints

@@ -22,7 +22,7 @@ class OpenmojiR3gan(Cifar10R3gan):
     default_length: ClassVar = {"steps": 4000}
     presets: ClassVar = {}
 
-    data: str = "openmoji"  # mnist, openmoji, tfds:NAME or folder:PATH; @SPLIT may follow
+    data: str = "openmoji"  # mnist, openmoji, faces, tfds:NAME, folder:PATH; @SPLIT may follow
     batch_size: Count = 32  # real examples in one update of either player
     log_every: Count = 50  # steps between two lines of metrics
     sample_every: Count = 250  # steps between two pictures of samples

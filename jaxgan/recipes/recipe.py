@@ -210,12 +210,14 @@ class Recipe(ABC):
         """
         return None
 
-    def conditions(self, count: int, spec: DataSpec) -> Batch:
+    def conditions(self, count: int, spec: DataSpec, data_dir: str | None = None) -> Batch:
         """Chooses what the samples of pictures and evaluations are conditioned on.
 
         Args:
             count: how many samples.
             spec: what the examples look like.
+            data_dir: where TFDS keeps data sets; None for its own default. For recipes whose G
+                sees pictures, which choose some that they do not train on.
 
         Returns:
             What `GAN.inputs` takes from a batch: here "label" `[count]`, each class in turn, where
@@ -244,14 +246,30 @@ class ImageRecipe(Recipe):
     value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)  # of black and white
     default_size: ClassVar[int] = 28  # height and width of images that differ in size
 
-    data: str = "mnist"  # mnist, openmoji, tfds:NAME or folder:PATH; all but the last take @SPLIT
+    data: str = "mnist"  # mnist, openmoji, faces, tfds:NAME, folder:PATH; @SPLIT may follow
     image_size: Count | None = None  # resize images to this height and width
 
     def feed(self, seed: int, data_dir: str | None = None) -> Feed:
         """Opens the data set (see `Recipe.feed`)."""
+        return self.open(self.data, seed, data_dir)
+
+    def open(self, data: str, seed: int, data_dir: str | None = None) -> Feed:
+        """Opens any data set at the batch size, value range and image size of the recipe.
+
+        Args:
+            data: as in the field `data`.
+            seed: of the order.
+            data_dir: where TFDS keeps data sets; None for its own default.
+
+        Returns:
+            The feed.
+
+        Raises:
+            UserError: if the data set is not available, or has too few examples.
+        """
         low, high = self.value_range
         return load(
-            self.data,
+            data,
             batch_size=self.examples_per_step,
             seed=seed,
             low=low,
@@ -307,6 +325,23 @@ def require_classes(spec: DataSpec) -> int:
     if spec.classes is None:
         raise UserError("these networks need labels, which this data set does not have")
     return spec.classes
+
+
+def require_source(spec: DataSpec) -> tuple[int, ...]:
+    """Returns the shape of what an example is made from, for networks that translate pictures.
+
+    Args:
+        spec: what the examples look like.
+
+    Raises:
+        UserError: if the data set has single pictures.
+    """
+    if spec.source is None:
+        raise UserError(
+            "these networks make one picture from another, and this data set has single ones: "
+            "choose pairs, such as openmoji-pairs, folder:PATH#SOURCE,TARGET or halves:PATH"
+        )
+    return spec.source
 
 
 def require_size(shape: tuple[int, ...], *, multiple: int, least: int) -> tuple[int, int, int]:

@@ -33,7 +33,7 @@ class ResNetRecipe(ImageRecipe):
     default_size: ClassVar = 32
     generator_batches: ClassVar[int] = 1  # that G's step takes at once, as far as there are any
 
-    data: str = "tfds:cifar10"  # mnist, openmoji, tfds:NAME or folder:PATH; @SPLIT may follow
+    data: str = "tfds:cifar10"  # mnist, openmoji, faces, tfds:NAME, folder:PATH; @SPLIT may follow
     batch_size: Count = 64  # real examples in one update
     log_every: Count = 100  # steps between two lines of metrics
     sample_every: Count = 1000  # steps between two pictures of samples

@@ -51,6 +51,7 @@ def describe(
         steps=steps,
         shape=spec.shape,
         classes=spec.classes,
+        source_shape=spec.source,
         versions=environment.versions(),
         device=Device(**environment.devices(mesh)),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -172,7 +173,8 @@ def check_data(run: Path, spec: DataSpec) -> None:
 
 
 def _in_words(spec: DataSpec) -> str:
-    return f"examples of shape {spec.shape} in {spec.classes or 'no'} classes"
+    words = f"examples of shape {spec.shape} in {spec.classes or 'no'} classes"
+    return words if spec.source is None else f"{words}, made from others of shape {spec.source}"
 
 
 def check_same(run: Path, recipe: Recipe, seed: int, members: Members | None = None) -> None:

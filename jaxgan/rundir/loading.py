@@ -110,6 +110,8 @@ def _batch_like(recipe: Recipe, spec: DataSpec) -> dict[str, jax.ShapeDtypeStruc
     like = {"image": jax.ShapeDtypeStruct((count, *spec.shape), np.float32)}
     if spec.classes is not None:
         like["label"] = jax.ShapeDtypeStruct((count,), np.int32)
+    if spec.source is not None:
+        like["source"] = jax.ShapeDtypeStruct((count, *spec.source), np.float32)
     return like
 
 

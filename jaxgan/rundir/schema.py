@@ -46,6 +46,7 @@ class Config(Struct, frozen=True, kw_only=True):
     steps: Count | None = None  # length of the run
     shape: Shape  # of one example
     classes: Count | None = None  # None if the data has no labels
+    source_shape: Shape | None = None  # of what an example is made from; None if from latents alone
     versions: dict[str, str] = {}
     device: Device = Device()
     created: str | None = None
@@ -57,7 +58,7 @@ class Config(Struct, frozen=True, kw_only=True):
     @property
     def spec(self) -> DataSpec:
         """What the examples look like."""
-        return DataSpec(self.shape, self.classes)
+        return DataSpec(self.shape, self.classes, self.source_shape)
 
 
 class Evaluation(TypedDict):

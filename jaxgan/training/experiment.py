@@ -14,7 +14,7 @@ from jaxgan.core.fingerprint import digest
 from jaxgan.core.gan import init, sample
 from jaxgan.core.state import GANState
 from jaxgan.core.steps import make_step
-from jaxgan.data import Feed
+from jaxgan.data import Feed, batch_like, spec_of
 from jaxgan.devices.mesh import (
     by_leading_axis,
     fail_together,
@@ -112,10 +112,10 @@ def set_up(
     with fail_together():  # after the main process, so that only it prepares the data set
         feed = feed or recipe.feed(seed, data_dir)
         if members is None:
-            return _solo(recipe, seed, feed, mesh)
+            return _solo(recipe, seed, feed, mesh, data_dir)
         feeds = [feed.with_seed(number) for number in seeds]
         keys = jax.vmap(jax.random.key)(jnp.array(seeds, jnp.uint32))
-        return _population(recipe, seed, members, feeds, keys, mesh)
+        return _population(recipe, seed, members, feeds, keys, mesh, data_dir)
 
 
 class _Functions(NamedTuple):
@@ -126,16 +126,21 @@ class _Functions(NamedTuple):
     draw: Callable[..., Images]
 
 
-def _functions(recipe: Recipe, feed: Feed, sharding: NamedSharding | None = None) -> _Functions:
+def _functions(
+    recipe: Recipe,
+    feed: Feed,
+    spec: DataSpec,
+    data_dir: str | None,
+    sharding: NamedSharding | None = None,
+) -> _Functions:
     """Makes the functions of one GAN; `sharding` is that of its batches on several devices."""
-    spec = DataSpec(feed.shape, feed.classes)
     gan = recipe.gan(spec)
     update = recipe.update(gan)
     do_step = make_step(update, sharding=sharding)
 
     @jax.jit  # so that it is traced once, for its shapes and its values
     def first(key: PRNGKey) -> GANState:
-        return init(gan, stream(key, "init"), _batch_like(feed), update)
+        return init(gan, stream(key, "init"), batch_like(feed), update)
 
     def step(state: GANState, key: PRNGKey, row: PyTree, arrays: PyTree):
         batch = feed.batch(arrays, row, stream(jax.random.fold_in(key, state.step), "data"))
@@ -144,18 +149,12 @@ def _functions(recipe: Recipe, feed: Feed, sharding: NamedSharding | None = None
         return do_step(state, batch, key)
 
     def draw(state: GANState, key: PRNGKey, name: str, n: int) -> Images:
-        return sample(gan, state, stream(key, name), n, recipe.conditions(n, spec))
+        return sample(gan, state, stream(key, name), n, recipe.conditions(n, spec, data_dir))
 
     return _Functions(first, step, draw)
 
 
-def _batch_like(feed: Feed) -> dict[str, jax.ShapeDtypeStruct]:
-    """Returns the shapes of a batch."""
-    row = jax.tree.map(lambda x: x[0], feed.rows(0, 1))
-    return dict(jax.eval_shape(feed.batch, feed.arrays, row, jax.random.key(0)))
-
-
-def _solo(recipe: Recipe, seed: int, feed: Feed, mesh: Mesh) -> Experiment:
+def _solo(recipe: Recipe, seed: int, feed: Feed, mesh: Mesh, data_dir: str | None) -> Experiment:
     share(recipe.batch_size, mesh)  # so that parts and packs come out even too
     own = share(feed.batch_size, mesh)
     if recipe.microbatch is not None and recipe.microbatch % mesh.size:
@@ -163,6 +162,8 @@ def _solo(recipe: Recipe, seed: int, feed: Feed, mesh: Mesh) -> Experiment:
             f"a microbatch of {recipe.microbatch} cannot be spread over {mesh.size} devices: "
             f"choose a --microbatch that {mesh.size} divides"
         )
+
+    spec, sharding = spec_of(feed), by_leading_axis(mesh) if mesh.size > 1 else None
 
     def over_devices(function: Callable, rows: PyTree) -> Callable:
         return jax.jit(function, donate_argnums=0, out_shardings=replicated(mesh))
@@ -173,7 +174,7 @@ def _solo(recipe: Recipe, seed: int, feed: Feed, mesh: Mesh) -> Experiment:
         members=None,
         mesh=mesh,
         sharding=replicated(mesh),
-        spec=DataSpec(feed.shape, feed.classes),
+        spec=spec,
         total=recipe.total_steps(feed.size),
         examples_per_step=recipe.examples_per_step,
         arrays=feed.arrays,
@@ -182,7 +183,7 @@ def _solo(recipe: Recipe, seed: int, feed: Feed, mesh: Mesh) -> Experiment:
         key=from_seed(seed),
         digest=digest,
         over_devices=over_devices,
-        **_functions(recipe, feed, by_leading_axis(mesh) if mesh.size > 1 else None)._asdict(),
+        **_functions(recipe, feed, spec, data_dir, sharding)._asdict(),
     )
 
 
@@ -197,10 +198,17 @@ def _check(members: Members, recipe: Recipe, mesh: Mesh) -> None:
 
 
 def _population(
-    recipe: Recipe, seed: int, members: Members, feeds: Sequence[Feed], keys: PyTree, mesh: Mesh
+    recipe: Recipe,
+    seed: int,
+    members: Members,
+    feeds: Sequence[Feed],
+    keys: PyTree,
+    mesh: Mesh,
+    data_dir: str | None,
 ) -> Experiment:
     feed = feeds[0]
-    example = jax.eval_shape(_functions(recipe, feed).init, keys[0])
+    spec = spec_of(feed)
+    example = jax.eval_shape(_functions(recipe, feed, spec, data_dir).init, keys[0])
     members = replace(members, at_once=members.at_once or _fitting(example, members, mesh))
     values = {name: jnp.array(x, jnp.float32) for name, x in members.values().items()}
 
@@ -215,7 +223,8 @@ def _population(
 
         def of_member(own: tuple[PRNGKey, dict[str, Any]], *trees: PyTree):
             key, values = own
-            return function(_functions(recipe.with_values(values), feed), key, *trees)
+            own_recipe = recipe.with_values(values)
+            return function(_functions(own_recipe, feed, spec, data_dir), key, *trees)
 
         return over_members(of_member, members.at_once)
 
@@ -238,7 +247,7 @@ def _population(
         members=members,
         mesh=mesh,
         sharding=by_leading_axis(mesh),
-        spec=DataSpec(feed.shape, feed.classes),
+        spec=spec,
         total=recipe.total_steps(feed.size),
         examples_per_step=recipe.examples_per_step * members.count,
         arrays=feed.arrays,

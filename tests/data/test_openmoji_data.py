@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from jaxgan.data import load
+from jaxgan.data import load, spec_of
 from jaxgan.data.openmoji import builder
 from jaxgan.data.pixels import to_png
-from jaxgan.data.sources import open_source
+from jaxgan.data.sources import open_source, open_sources
+from jaxgan.types import DataSpec
 
 DIGESTS = {  # as jaxgan/data/openmoji/README.md has them
     "color": "6ad7d32e3cef08c5dd4e32e45ddc6d48a62da7a295e3f04c7785f964d2db8c16",
@@ -86,6 +87,20 @@ def test_batches_are_colored_at_the_stored_size_or_another_one(few):
     for image_size, side in ((None, 64), (32, 32)):
         feed = load("openmoji@test", image_size=image_size, **options)
         assert (feed.shape, feed.classes, feed.size) == ((side, side, 3), 12, FEW)
+
+
+def test_pairs_are_made_from_drawings(few, arrays):
+    held_out = builder._held_out(arrays["code"])
+    for spec, names in (
+        ("openmoji-pairs@test", ("color", "black")),
+        ("openmoji@test#image,drawing", ("black", "color")),
+    ):
+        sources = open_sources(spec, image_size=None, default_size=28, data_dir=few)
+        for source, name in zip(sources, names, strict=True):
+            expected = arrays[name][held_out][:FEW].reshape(FEW, *source.shape)
+            np.testing.assert_array_equal(source.read(range(FEW))[0], expected)
+    feed = load("openmoji-pairs@test", batch_size=8, data_dir=few)
+    assert spec_of(feed) == DataSpec((64, 64, 3), 12, (64, 64, 1))
 
 
 def test_a_drawing_a_code_and_a_name_go_with_each_picture(few, arrays):

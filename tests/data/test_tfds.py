@@ -74,10 +74,14 @@ def test_cache_names_tell_splits_and_sizes_apart(tiny_dir):
 
 
 @pytest.mark.parametrize(
-    "spec", ["cifar10", "tfds:", "tfds:a b", "tfds:a:1.0", "mnist@", "mnist:3", "folder:", ""]
+    "spec",
+    [
+        *("cifar10", "tfds:", "tfds:a b", "tfds:a:1.0", "mnist@", "mnist:3", "folder:", ""),
+        *("mnist#", "mnist#a,", "mnist#a,b,c", "mnist#image@test", "mnist-pairs", "halves:"),
+    ],
 )
 def test_malformed(spec, tmp_path):
-    told = "write mnist[@SPLIT], openmoji[@SPLIT], tfds:NAME[/CONFIG][:VERSION][@SPLIT] or folder"
+    told = "write mnist, openmoji, faces or tfds:NAME[/CONFIG][:VERSION], each with [@SPLIT]"
     assert told in message(spec, tmp_path)
 
 
