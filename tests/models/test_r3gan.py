@@ -245,7 +245,8 @@ def test_the_smallest_size_may_be_another_one():
 @pytest.mark.parametrize("make", [Generator, Discriminator])
 def test_the_largest_sizes_alone_compute_in_bfloat16(make):
     inputs = jax.random.normal(KEY, (2, 5) if make is Generator else (2, 8, 8, 3))
-    whole, scoped = make(**SMALL), make(**SMALL, in_bfloat16=1)
+    whole: Any = make(**SMALL)
+    scoped: Any = whole.clone(in_bfloat16=1)
     variables = whole.init(KEY, inputs, train=True)
     variables = jax.tree.map(lambda x: x + 0.3 * jax.random.normal(KEY, x.shape), variables)
     assert shapes(scoped, inputs)[0].keys() == variables["params"].keys()
