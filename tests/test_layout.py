@@ -23,6 +23,7 @@ ROOMS = [
         "core",
         "regularizers",
         "population",
+        "restoration",
         "metrics",
         "data",
         "interop",
