@@ -74,6 +74,11 @@ def name_and_split(spec: str) -> tuple[str, str]:
     return spec, "all"
 
 
+def is_spec(text: str) -> bool:
+    """Tells whether a text has the form of a spec of `open_source`."""
+    return any(form.fullmatch(text) for form in (OURS, TFDS, FOLDER))
+
+
 def open_source(
     spec: str, *, image_size: int | None, default_size: int, data_dir: str | None
 ) -> Source:

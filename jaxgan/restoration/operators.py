@@ -108,7 +108,12 @@ def gray(images: Images) -> Float[Array, "N H W 1"]:
 
     Returns:
         `[N, H, W, 1]`.
+
+    Raises:
+        ValueError: if the images have no three channels.
     """
+    if images.shape[-1] != len(LUMA):
+        raise ValueError(f"images of {images.shape[-1]} channels have no color to take out")
     red, green, blue = (w * images[..., i : i + 1] for i, w in enumerate(LUMA))
     return red + green + blue
 

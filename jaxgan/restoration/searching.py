@@ -79,7 +79,7 @@ def search(
             lambda new, old: jnp.where(_lay_out(better, new), new, old), now.inputs, now.best
         )
         updates, states = jax.vmap(optimizer.update)(gradients, now.optimizer, moving)
-        moved = restrict(join(optax.apply_updates(moving, updates)), now.first)
+        moved = restrict(join(jax.tree.map(jnp.add, moving, updates)), now.first)
         loss = jnp.where(better, losses, now.loss)
         return Search(now.first, moved, states, best, loss), losses
 
