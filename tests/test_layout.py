@@ -42,6 +42,7 @@ ONLY = {
     "metrics": {"util", "types", "keys"},
     "models": {"types", "nn"},
     "nn": {"types", "axes", "keys"},
+    "restoration": {"core", "keys", "types"},
     "__init__": {"core", "losses"},
 }
 # Libraries that only some rooms may import.
