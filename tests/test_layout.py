@@ -16,7 +16,6 @@ ROOT = Path(jaxgan.__file__).parent
 # A room (a folder, or a single file of the vocabulary) imports only rooms before it.
 ROOMS = [
     *("util", "types", "axes", "keys", "losses", "penalties", "terms", "latents", "augment"),
-    "degradations",
     "schedules",
     *(
         "nn",
@@ -24,6 +23,8 @@ ROOMS = [
         "core",
         "regularizers",
         "population",
+        "restoration",
+        "degradations",
         "metrics",
         "data",
         "interop",
@@ -34,8 +35,7 @@ ROOMS = [
 PLACE = {room: place for place, room in enumerate(ROOMS)}
 # The core is pure, and the vocabulary, the networks and the metrics know nothing of training.
 VOCABULARY = {
-    *("types", "axes", "keys", "losses", "penalties", "terms", "latents", "augment", "schedules"),
-    "degradations",
+    *("types", "axes", "keys", "losses", "penalties", "terms", "latents", "augment", "schedules")
 }
 ONLY = {
     "core": {"util", *VOCABULARY},
@@ -43,6 +43,7 @@ ONLY = {
     "metrics": {"util", "types", "keys"},
     "models": {"types", "nn"},
     "nn": {"types", "axes", "keys"},
+    "restoration": {"core", "keys", "types"},
     "__init__": {"core", "losses"},
 }
 # Libraries that only some rooms may import.

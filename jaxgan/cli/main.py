@@ -25,6 +25,7 @@ from jaxgan.cli.options import (
     ProcessOptions,
     Recipes,
     Report,
+    Restore,
     Sample,
     Train,
     Verify,
@@ -331,6 +332,15 @@ def _save_walks(name: str, options: Interpolate | Directions, trained: Any, samp
     print(out)
 
 
+def _restore(words: list[str]) -> None:
+    options = parse(Restore, words, "jaxgan restore")
+    _import(options.import_)
+    from jaxgan.cli.restore import restore
+
+    _speed_up()
+    print(restore(options))
+
+
 def _evaluate(words: list[str]) -> None:
     options = parse(Evaluate, words, "jaxgan evaluate")
     _import(options.import_)
@@ -476,6 +486,12 @@ COMMANDS = {
         "directions RUN",
         "move a latent along its most effective directions",
         "choose fewer --rows or --columns",
+    ),
+    "restore": Command(
+        _restore,
+        "restore RUN INPUT",
+        "repair pictures: holes, blur, few pixels, no color",
+        "choose fewer pictures or --starts",
     ),
     "evaluate": Command(_evaluate, "evaluate RUN", "measure how good its samples are"),
     "report": Command(

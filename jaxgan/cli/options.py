@@ -46,6 +46,7 @@ Imports = Annotated[
     UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="import", metavar="MODULE|FILE.py")
 ]
 DataDir = Annotated[str | None, _default("$TFDS_DATA_DIR or ~/tensorflow_datasets")]
+Input = Annotated[Positional[str], tyro.conf.arg(metavar="INPUT")]
 Label = Annotated[str | None, tyro.conf.arg(metavar="CLASS|each", help_behavior_hint="")]
 Features = Annotated[str | None, _default("to suit the data")]
 Member = Annotated[int | None, _no_default]
@@ -168,6 +169,37 @@ class Directions:
     step: Step = None  # of the checkpoint
     best: Flag = False  # take the best checkpoint that --eval-every found
     out: Annotated[Path | None, _default("a new file in RUN")] = None  # .png, .gif, .npz or folder
+    import_: Imports = ()  # Python module or file that defines recipes
+
+
+@dataclass(frozen=True)
+class Restore:
+    """Restores damaged pictures: finds latents whose pictures agree with what is known."""
+
+    run: RunDirectory  # run directory
+    input: Input  # damaged picture, folder of them, or data: and whole ones: data:test[:200]
+    mask: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="center|left|random:SHARE|FILE", help_behavior_hint=""),
+    ] = None  # what is missing; of a file, what is black
+    blur: Annotated[float | None, _no_default] = None  # standard deviation of a blur, in pixels
+    scale: Annotated[int | None, _no_default] = None  # how many times smaller the pictures are
+    gray: Flag = False  # the color is missing
+    starts: Annotated[int | None, _default("8, at least one of each class")] = None  # of a picture
+    iterations: int = 300  # steps of the search
+    learning_rate: float = 0.1  # of Adam
+    gaussian: Annotated[float | None, _default("latents stay on a sphere instead")] = (
+        None  # weight of a Gaussian prior
+    )
+    near: Flag = False  # of known pixels, only those near a missing one count (Yeh et al.)
+    realism: float = 0.0  # weight of what D thinks of a picture
+    label: Annotated[int | None, _default("searched")] = None  # class of all pictures, from 0
+    seed: int = 0  # of the latents, and of masks
+    member: Member = None  # which GAN of a population, from 0
+    step: Step = None  # of the checkpoint
+    best: Flag = False  # take the best checkpoint that --eval-every found
+    out: Annotated[Path | None, _default("a new folder in RUN")] = None  # folder
+    data_dir: DataDir = None  # where TFDS keeps data sets
     import_: Imports = ()  # Python module or file that defines recipes
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Bool, Int32, UInt8
 from PIL import ExifTags, Image, ImageOps
 
 from jaxgan.data.failures import system_failures
@@ -179,6 +179,60 @@ def _pictures(path: Path) -> tuple[Path, list[Path]]:
     if not pictures:
         raise UserError(f"there are no pictures ({' '.join(sorted(SUFFIXES))}) in {path}")
     return path, pictures
+
+
+def open_pictures(path: Path, shape: tuple[int, int, int]) -> Folder:
+    """Finds and checks a picture, or those in a folder and its subfolders.
+
+    Args:
+        path: the picture or the folder.
+        shape: (H, W, C) that pictures are cropped and resized to. All of them have C channels.
+
+    Returns:
+        A source of pictures sorted by path, without labels.
+
+    Raises:
+        UserError: if there is no picture, or one that cannot be read or has other channels.
+    """
+    path = path.expanduser()
+    if not path.exists():
+        raise UserError(f"there is no picture and no folder {path}")
+    root, pictures = _pictures(path) if path.is_dir() else (path.parent, [path])
+    kinds = {True: "gray", False: "in color"}
+    for picture, look in zip(pictures, _look(root, pictures), strict=True):
+        if look.gray != (shape[2] == 1):
+            raise UserError(
+                f"{picture} is {kinds[look.gray]}, where pictures {kinds[not look.gray]} are "
+                "needed: convert it first"
+            )
+    return Folder(tuple(pictures), None, shape)
+
+
+def open_mask(path: Path, height: int, width: int) -> Bool[np.ndarray, "1 H W 1"]:
+    """Reads a mask from a picture.
+
+    Args:
+        path: the picture; what is lighter than medium gray is known.
+        height: that it has.
+        width: that it has.
+
+    Returns:
+        True where a pixel is known.
+
+    Raises:
+        UserError: if there is no such picture, or it cannot be read or has another size.
+    """
+    path = path.expanduser()
+    if not path.is_file():
+        raise UserError(f"there is no mask {path}: name a picture, or center, left, random:0.5")
+    _look(path.parent, [path])
+    with system_failures(path), Image.open(path) as picture:
+        if picture.size != (width, height):
+            raise UserError(
+                f"the mask {path} is {picture.height} x {picture.width}, and the pictures are "
+                f"{height} x {width}: make it as large as they are"
+            )
+        return to_array(picture, (height, width, 1))[None] > 127
 
 
 def _find(root: Path) -> list[Path]:

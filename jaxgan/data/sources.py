@@ -135,6 +135,11 @@ def open_sources(
     return (open_one(spec),)
 
 
+def is_spec(text: str) -> bool:
+    """Tells whether a text has the form of a spec of `open_source`."""
+    return any(form.fullmatch(text) for form in (OURS, TFDS, FOLDER))
+
+
 def open_source(
     spec: str, *, image_size: int | None, default_size: int, data_dir: str | None
 ) -> Source:

@@ -82,7 +82,8 @@ def write_report(run: Path) -> Path:
         animate([sample.path for sample in grids], run / "progress.gif", captions)
 
     evaluations = read_evaluations(run)
-    page = _page(
+    page = render(
+        "page.html.jinja",
         config=config,
         facts=_facts(config, metrics, [sample for sample, _ in vectors] or grids),
         summary=None if groups is None else summary.table(groups),
@@ -176,7 +177,16 @@ def _vectors(
     return title, _adaptive(alt, draw)
 
 
-def _page(**content: Any) -> str:
+def render(template: str, **content: Any) -> str:
+    """Fills a template of this room with content, which is never markup.
+
+    Args:
+        template: the name of its file.
+        content: what it shows, by name.
+
+    Returns:
+        The page.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jaxgan", "report"),
         autoescape=True,
@@ -184,7 +194,7 @@ def _page(**content: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["plain"] = _plain
-    return environment.get_template("page.html.jinja").render(content)
+    return environment.get_template(template).render(content)
 
 
 def _plain(value: object) -> str:
@@ -276,16 +286,17 @@ def _affordable(grids: Sequence[Sample]) -> list[Sample]:
 
 
 def _file(alt: str, path: Path) -> Picture | None:
-    return Picture(alt, _uri(read_bytes(path))) if path.exists() else None
+    return Picture(alt, as_uri(read_bytes(path))) if path.exists() else None
 
 
 def _adaptive(alt: str, draw: Callable[..., Any]) -> Picture:
     """Renders the figure of `draw(dark=...)` for a light and for a dark background."""
     from jaxgan.report.plots import png
 
-    light, dark = (_uri(png(draw(dark=dark), transparent=True)) for dark in (False, True))
+    light, dark = (as_uri(png(draw(dark=dark), transparent=True)) for dark in (False, True))
     return Picture(alt, light, dark)
 
 
-def _uri(png: bytes) -> str:
+def as_uri(png: bytes) -> str:
+    """Writes a picture in PNG as the data: URI of an image."""
     return "data:image/png;base64," + b64encode(png).decode()

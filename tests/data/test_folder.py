@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from tiny import save
 
-from jaxgan.data.folder import open_folder
+from jaxgan.data.folder import open_folder, open_mask, open_pictures
 from jaxgan.util.errors import UserError
 
 
@@ -128,3 +128,24 @@ def test_a_picture_of_too_many_pixels_is_named_with_the_limit(tmp_path, monkeypa
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
         with pytest.raises(UserError, match=rf"a\.png has too many pixels; the limit is {limit}:"):
             open_folder(tmp_path, 6)
+
+
+def test_a_mask_is_known_where_it_is_light(tmp_path):
+    shades = np.array([[0, 127, 128], [255, 10, 200]], np.uint8)
+    Image.fromarray(shades).save(tmp_path / "mask.png")
+    mask = open_mask(tmp_path / "mask.png", 2, 3)
+    np.testing.assert_array_equal(mask[0, ..., 0], shades > 127)
+    with pytest.raises(UserError, match="is 2 x 3, and the pictures are 3 x 2"):
+        open_mask(tmp_path / "mask.png", 3, 2)
+
+
+def test_pictures_are_of_one_kind_and_have_no_classes(tmp_path):
+    (tmp_path / "below").mkdir()
+    image = save(tmp_path / "below" / "a.png", 6, 6)
+    for path in (tmp_path, tmp_path / "below" / "a.png"):
+        source = open_pictures(path, (6, 6, 1))
+        found, labels = source.read([0])
+        np.testing.assert_array_equal(found[0, ..., 0], image)
+        assert labels is None and source.paths == (tmp_path / "below" / "a.png",)
+    with pytest.raises(UserError, match="a.png is gray, where pictures in color are needed"):
+        open_pictures(tmp_path, (6, 6, 3))
