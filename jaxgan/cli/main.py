@@ -346,6 +346,7 @@ def _evaluate(words: list[str]) -> None:
     _import(options.import_)
     from jaxgan import evaluation, rundir
     from jaxgan.evaluation import finished
+    from jaxgan.report.pictures import nearest_grid, save_png
 
     _speed_up()
     extractor = None
@@ -362,12 +363,17 @@ def _evaluate(words: list[str]) -> None:
         num=options.num,
         draws=options.draws,
         names=None if options.metrics is None else options.metrics.split(","),
+        held_out=options.held_out,
         extractor=extractor,
         seed=options.seed,
         data_dir=options.data_dir,
     )
     rundir.write_evaluation(options.run, found.record)
     print(found.text, end="")
+    if found.nearest is not None:
+        path = options.run / "nearest.png"
+        save_png(nearest_grid(found.nearest), path)
+        print(path)
 
 
 def _features(words: list[str]) -> None:

@@ -214,6 +214,9 @@ class Evaluate:
     features: Annotated[str | None, _default("to suit the data")] = (
         None  # digits, inception, pixels
     )
+    held_out: Annotated[str | None, _default("none")] = (
+        None  # data it did not learn from, such as mnist@test, to measure memorization
+    )
     seed: int = 0  # of the latents and of the choice of real examples
     member: Annotated[int | None, _default("all")] = None  # which GAN of a population, from 0
     step: Step = None  # of the checkpoint

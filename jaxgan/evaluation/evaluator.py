@@ -1,7 +1,7 @@
 """Evaluates samples of a GAN: metrics against real examples, each with a floor.
 
 The floor of a metric is its value for other real examples, as many as there are reference examples.
-No generator can be expected to do better.
+No generator can be expected to do better. The floor of memorization is that of held-out examples.
 """
 
 import math
@@ -11,18 +11,24 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array, lax
 
 from jaxgan import metrics
 from jaxgan.data import name_and_split, unscale
-from jaxgan.evaluation.registry import METRICS, Samples
+from jaxgan.evaluation.registry import METRICS, Reals, Samples, Split
 from jaxgan.features import Extractor, digits, extract, inception
 from jaxgan.keys import from_seed, stream
 from jaxgan.metrics import Protocol, Result
 from jaxgan.metrics.intervals import LEVEL
 from jaxgan.recipes import ImageRecipe, Recipe
+from jaxgan.report import pictures
+from jaxgan.types import PyTree
 from jaxgan.util.errors import UserError
 
 MOST = 1_000_000  # samples
+MOST_TRAINING = 200_000  # examples that are searched for copies
+ROWS, COLUMNS = 8, 5  # of samples beside the training examples nearest to them
+TOGETHER = 256  # real examples made at once
 
 
 class Evaluated(NamedTuple):
@@ -41,6 +47,7 @@ class Evaluator:
         *,
         num: int,
         names: Sequence[str] | None = None,
+        held_out: str | None = None,
         extractor: Extractor | None = None,
         seed: int = 0,
         data_dir: str | None = None,
@@ -52,6 +59,8 @@ class Evaluator:
             num: number of generated samples, and of reference examples, or half of all examples if
                 there are fewer than twice as many.
             names: metrics, of `METRICS`; None for all that apply.
+            held_out: a data set of images like those that the GANs learn from, but not among them,
+                such as "mnist@test", to measure memorization; None for none.
             extractor: of features; None for the recipe's default (see `fitting_extractor`).
             seed: of the choice of real examples, and of what metrics draw.
             data_dir: TFDS's data directory; None for its default.
@@ -61,24 +70,32 @@ class Evaluator:
         """
         if not 2 <= num <= MOST:
             raise UserError(f"num must be from 2 to {MOST}, not {num}")
-        self._recipe, self._num, self._seed = recipe, num, seed
+        self._num, self._seed = num, seed
         unknown = [name for name in names or () if name not in METRICS]
         if unknown:
             raise UserError(f"no metric {', '.join(unknown)}: choose from {', '.join(METRICS)}")
         examples = real_examples(recipe, 2 * num, seed, data_dir)
         half = len(examples) // 2
         self._extractor = extractor or fitting_extractor(recipe, examples.shape[1:])
-        self._real = self._extract(examples[:half])
-        self._others = self._extract(examples[half : 2 * half])
-        fitting = [name for name, metric in METRICS.items() if metric.applies(recipe, self._real)]
+        self._reals = Reals(
+            recipe,
+            reference=self._extract(examples[:half]),
+            others=self._extract(examples[half : 2 * half]),
+            split=None if held_out is None else self._read_split(recipe, held_out, data_dir),
+        )
+        fitting = [name for name, metric in METRICS.items() if metric.applies(self._reals)]
         unfit = [name for name in names or () if name not in fitting]
         if unfit:
+            hint = "give --held-out, or " if unfit == ["memorization"] else ""
             raise UserError(
-                f"{', '.join(unfit)} cannot be measured here: choose from {', '.join(fitting)}"
+                f"{', '.join(unfit)} cannot be measured here: {hint}choose from "
+                f"{', '.join(fitting)}"
             )
         self._names = names or fitting
         self._key = stream(from_seed(seed), "metrics")
-        self._floor = self._measure(self._others)
+        self._floor = {
+            name: self._measure_one(name, METRICS[name].fresh(self._reals)) for name in self._names
+        }
 
     @property
     def floors(self) -> dict[str, float]:
@@ -98,16 +115,38 @@ class Evaluator:
         Raises:
             UserError: if a shape is wrong, or a metric is undefined for these samples.
         """
-        like = (self._num, *self._real.examples.shape[1:])
+        like = (self._num, *self._reals.reference.examples.shape[1:])
         wrong = [draw.shape for draw in draws if draw.shape != like]
         if wrong or not draws:
             raise UserError(f"evaluate draws of the shape {like}, not {wrong or 'none'}")
-        found = [self._measure(self._extract(samples)) for samples in draws]
+        found = [
+            {name: self._measure_one(name, fake) for name in self._names}
+            for fake in map(self._extract, draws)
+        ]
         return [
             Evaluated(self._result(metric, name, [each[metric][name] for each in found]), floor)
             for metric, floors in self._floor.items()
             for name, floor in floors.items()
         ]
+
+    def nearest(self, samples: np.ndarray) -> np.ndarray | None:
+        """Finds the training examples that are nearest to samples, by their features.
+
+        Args:
+            samples: uint8 images `[N, H, W, C]`.
+
+        Returns:
+            Some of the samples, from the one that is nearest to the training set to the farthest,
+            each before the examples nearest to it: uint8 `[rows, 1 + k, H, W, C]`. None if no
+            examples are held out.
+        """
+        if self._reals.split is None:
+            return None
+        train, features = self._reals.split.train, extract(self._extractor, samples)
+        order = np.argsort(metrics.nearest(features, train.features).distances[:, 0])
+        shown = pictures.evenly(order.tolist(), ROWS)
+        found = metrics.nearest(features[shown], train.features, min(COLUMNS, len(train.features)))
+        return np.concatenate([samples[shown, None], train.examples[found.indices]], axis=1)
 
     def protocol(self, draws: int) -> str:
         """Describes what the metrics depend on besides the generator, on one line.
@@ -134,31 +173,48 @@ class Evaluator:
             None if logits is None else np.asarray(logits(jnp.asarray(features))),
         )
 
-    def _measure(self, fake: Samples) -> dict[str, Mapping[str, float]]:
-        """Computes the numbers of each metric."""
-        found = {}
-        for name in self._names:
-            key = stream(self._key, name)
-            try:
-                found[name] = METRICS[name].measure(self._recipe, self._real, fake, key)
-            except UserError as error:
-                raise UserError(f"{name} of {len(fake.examples)} samples: {error}") from None
-        return found
+    def _read_split(self, recipe: Recipe, held_out: str, data_dir: str | None) -> Split:
+        if not isinstance(recipe, ImageRecipe):
+            raise UserError(f"{recipe.name} has no data set of which examples could be held out")
+        train, other = (
+            # Small batches, as examples that do not fill one are left out.
+            real_examples(
+                recipe.with_values({"data": data, "batch_size": 1}),
+                MOST_TRAINING,
+                self._seed,
+                data_dir,
+            )
+            for data in (recipe.data, held_out)
+        )
+        if train.shape[1:] != other.shape[1:]:
+            raise UserError(
+                f"the images of {held_out} have the shape {other.shape[1:]}, those of "
+                f"{recipe.data} {train.shape[1:]}: hold out images of one size and color"
+            )
+        return Split(self._extract(train), self._extract(other))
+
+    def _measure_one(self, name: str, fake: Samples) -> Mapping[str, float]:
+        """Computes the numbers of a metric."""
+        try:
+            return METRICS[name].measure(self._reals, fake, stream(self._key, name))
+        except UserError as error:
+            raise UserError(f"{name} of {len(fake.examples)} samples: {error}") from None
 
     def _settings(self, metric: str) -> Mapping[str, int]:
-        return METRICS[metric].settings(self._num, self._real)
+        return METRICS[metric].settings(self._num, self._reals)
 
     def _protocol(self, settings: Mapping[str, int]) -> Protocol:
-        shape = self._real.examples.shape[1:]
+        recipe, reference = self._reals.recipe, self._reals.reference.examples
+        shape = reference.shape[1:]
         resizing = self._extractor.resizing
-        data, split = self._recipe.name, "drawn"
-        if isinstance(self._recipe, ImageRecipe):
-            data, split = name_and_split(self._recipe.data)
-            read = "as read" if self._recipe.image_size is None else "by image_size"
+        data, split = recipe.name, "drawn"
+        if isinstance(recipe, ImageRecipe):
+            data, split = name_and_split(recipe.data)
+            read = "as read" if recipe.image_size is None else "by image_size"
             resizing = f"{'x'.join(map(str, shape))} {read}, then {resizing}"
         return Protocol(
             generated=self._num,
-            reference=len(self._real.examples),
+            reference=len(reference),
             data=data,
             split=split,
             resizing=resizing,
@@ -195,12 +251,24 @@ def real_examples(
     steps = math.ceil(count / feed.batch_size)
     if feed.size is not None:
         steps = min(steps, feed.size // feed.batch_size)
-    make = jax.jit(feed.batch)
+    key = from_seed(seed)
+
+    @jax.jit
+    def make(arrays: PyTree, rows: PyTree, first: Array) -> Array:
+        def make_one(step_and_row: tuple[Array, PyTree]) -> Array:
+            step, row = step_and_row
+            own = stream(jax.random.fold_in(key, step), "evaluation")
+            return feed.batch(arrays, row, own)["image"]
+
+        numbers = first + jnp.arange(len(jax.tree.leaves(rows)[0]))
+        images = lax.map(make_one, (numbers, rows))
+        return images.reshape(-1, *feed.shape)
+
+    together = min(feed.longest, max(1, TOGETHER // feed.batch_size))
     batches = []
-    for step in range(steps):
-        row = jax.tree.map(lambda x: x[0], feed.rows(step, step + 1))
-        key = stream(jax.random.fold_in(from_seed(seed), step), "evaluation")
-        images = make(feed.arrays, row, key)["image"]
+    for start in range(0, steps, together):
+        rows = feed.rows(start, min(start + together, steps))
+        images = make(feed.arrays, rows, start)
         if isinstance(recipe, ImageRecipe):
             images = unscale(images, *recipe.value_range)
         batches.append(np.asarray(images))

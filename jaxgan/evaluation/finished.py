@@ -31,6 +31,7 @@ class Evaluation(NamedTuple):
 
     text: str  # a table and the protocol
     record: Mapping[str, Any]  # the same in detail, for JSON
+    nearest: np.ndarray | None = None  # samples and training images, see `Evaluator.nearest`
 
 
 def evaluate(
@@ -42,6 +43,7 @@ def evaluate(
     num: int = 10_000,
     draws: int | None = None,
     names: Sequence[str] | None = None,
+    held_out: str | None = None,
     extractor: Extractor | None = None,
     seed: int = 0,
     data_dir: str | None = None,
@@ -57,12 +59,14 @@ def evaluate(
         draws: number of draws of each GAN, whose spread gives the interval. None for `DRAWS` of a
             single GAN, and for one of each member of a population, whose spread gives the interval.
         names: metrics; None for all that apply.
+        held_out: a data set that the GAN did not learn from, to measure memorization (see
+            `Evaluator`).
         extractor: of features; None for the default of the data.
         seed: of the latents, and of the choice of real examples.
         data_dir: TFDS's data directory; None for its default.
 
     Returns:
-        The table and its record.
+        The table and its record; of a single GAN, with what is nearest to its samples.
 
     Raises:
         UserError: if the run, its GAN or a metric is not available.
@@ -80,6 +84,7 @@ def evaluate(
         rundir.read_recipe(config),
         num=num,
         names=names,
+        held_out=held_out,
         extractor=extractor,
         seed=seed,
         data_dir=data_dir,
@@ -88,20 +93,22 @@ def evaluate(
     key = stream(from_seed(seed), "draws")
     protocol = f"({measure.protocol(draws)})\n"
 
-    def evaluate_one(gan: Trained) -> list[Evaluated]:
+    def draw(gan: Trained) -> list[np.ndarray]:
         keys = [jax.random.fold_in(key, index) for index in range(draws)]
-        return measure([sampling.draw(gan, num, key) for key in keys])
+        return [sampling.draw(gan, num, key) for key in keys]
 
     at = {"step": steps_done(gans[0].state), "member": member}
     if members is None:
-        found = evaluate_one(gans[0])
+        drawn = draw(gans[0])
+        found = measure(drawn)
         text = tables.as_text(*evaluation.table(found)) + protocol
-        return Evaluation(text, {**at, "results": evaluation.as_json(found)})
+        record = {**at, "results": evaluation.as_json(found)}
+        return Evaluation(text, record, measure.nearest(drawn[0]))
 
     evaluated: list[list[Evaluated] | None] = []
     for index, gan in enumerate(gans):
         try:
-            evaluated.append(evaluate_one(gan))
+            evaluated.append(measure(draw(gan)))
         except UserError as error:  # due to the samples: the real examples were fine
             logger.warning("member %d is left out: %s", index, error)
             evaluated.append(None)

@@ -19,7 +19,8 @@ from jaxgan.metrics.frechet import frechet_distance
 from jaxgan.metrics.inception import inception_score
 from jaxgan.metrics.intervals import Estimate, Interval, estimate, t_interval
 from jaxgan.metrics.kernel import kernel_distance, squared_mmd
-from jaxgan.metrics.neighbours import PRDC, prdc
+from jaxgan.metrics.memorization import authenticity, data_copying, nearest_distance_ratio
+from jaxgan.metrics.neighbours import PRDC, Neighbours, nearest, prdc
 from jaxgan.metrics.path import path_lengths, perceptual_path_length
 from jaxgan.metrics.psnr import psnr, squared_errors
 from jaxgan.metrics.result import Protocol, Result
@@ -29,9 +30,12 @@ from jaxgan.metrics.sliced import pyramid_distances, sliced_wasserstein
 __all__ = [
     "Estimate",
     "Interval",
+    "Neighbours",
     "PRDC",
     "Protocol",
     "Result",
+    "authenticity",
+    "data_copying",
     "estimate",
     "frechet_distance",
     "inception_score",
@@ -39,6 +43,8 @@ __all__ = [
     "modes",
     "moments",
     "ms_ssim",
+    "nearest",
+    "nearest_distance_ratio",
     "pair_similarities",
     "path_lengths",
     "perceptual_path_length",

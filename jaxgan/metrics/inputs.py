@@ -1,6 +1,7 @@
 """Checks of the arrays that users pass to metrics."""
 
 import math
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 import numpy as np
@@ -43,17 +44,35 @@ def check_pair(real: Numbers, fake: Numbers, *, at_least: int) -> tuple[Array, A
     Raises:
         UserError: as in `check_features`, or if they differ in D.
     """
-    checked = (
-        check_features(real, "real features", at_least=at_least),
-        check_features(fake, "generated features", at_least=at_least),
-    )
-    sizes = [len(features[0]) for features in checked]
-    if sizes[0] != sizes[1]:
-        raise UserError(
-            f"real features have size {sizes[0]} and generated ones {sizes[1]}; "
-            "take both from the same extractor"
-        )
-    return checked
+    real, fake = check_sets({"real": real, "generated": fake}, at_least=at_least)
+    return real, fake
+
+
+def check_sets(sets: Mapping[str, Numbers], *, at_least: int) -> list[Array]:
+    """Checks the features of several sets of samples.
+
+    Args:
+        sets: by what an error message calls the samples; each should be [N, D] and finite.
+        at_least: the number of samples of each that the metric needs.
+
+    Returns:
+        The features, float32, in the same order.
+
+    Raises:
+        UserError: as in `check_features`, or if they differ in D.
+    """
+    checked = {
+        name: check_features(features, f"{name} features", at_least=at_least)
+        for name, features in sets.items()
+    }
+    (first, size), *others = ((name, features.shape[1]) for name, features in checked.items())
+    for name, other in others:
+        if other != size:
+            raise UserError(
+                f"{first} features have size {size} and {name} ones {other}; "
+                "take both from the same extractor"
+            )
+    return list(checked.values())
 
 
 def check_images(images: Numbers, name: str, *, at_least: int) -> Float[Array, "N H W C"]:

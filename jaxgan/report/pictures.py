@@ -54,6 +54,23 @@ def grid(images: UInt8[np.ndarray, "N H W C"], rows: int, cols: int) -> Image.Im
     return picture(canvas)
 
 
+def nearest_grid(images: UInt8[np.ndarray, "R K H W C"]) -> Image.Image:
+    """Lays samples beside the training images that are nearest to them.
+
+    Args:
+        images: uint8 [rows, 1 + k, H, W, C] in 0..255: in each row a sample, then training images;
+            C is 1 (gray) or 3 (RGB).
+
+    Returns:
+        A picture of mode L or RGB, with a gap after the samples and a caption.
+    """
+    rows, columns, *shape = images.shape
+    gap = np.full((rows, 1, *shape), NEUTRAL, np.uint8)
+    tiles = np.concatenate([images[:, :1], gap, images[:, 1:]], axis=1)
+    drawn = grid(tiles.reshape(-1, *shape), rows, columns + 1)
+    return _captioned(drawn, "samples, and the training images nearest to each")
+
+
 def picture(image: UInt8[np.ndarray, "H W C"]) -> Image.Image:
     """Converts one image to a picture of mode L or RGB and of the same size.
 

@@ -120,6 +120,60 @@ def test_any_features_will_do(mnist_dir):
     assert "features pixels" in str(result)
 
 
+def test_copies_are_told_from_new_samples_and_shown(mnist_dir):
+    evaluate = Evaluator(
+        SOME,
+        num=150,
+        names=["memorization"],
+        held_out="mnist@test[:300]",
+        extractor=pixels(),
+        data_dir=mnist_dir,
+    )
+    settings = "train 400, held_out 300, cells 3"  # all 400, though only 150 are the reference
+    assert evaluate.protocol(1).endswith(f"authenticity, c_t, distance_ratio: {settings}")
+    train = real_examples(SOME, 400, 7, mnist_dir)
+    copies, new = train[:150], real_examples(replace(SOME, data="mnist@test[300:460]"), 150, 0)
+    found = {
+        name: {result.metric: (result.value, floor) for result, floor in evaluate([samples])}
+        for name, samples in (("copies", copies), ("new", new))
+    }
+    assert found["copies"]["authenticity"][0] == found["copies"]["distance_ratio"][0] == 0
+    assert found["copies"]["c_t"][0] < -5
+    for name, (value, floor) in found["new"].items():
+        assert value == pytest.approx(floor, abs=3 if name == "c_t" else 0.15), name
+    assert found["new"]["distance_ratio"][1] == 1 and found["new"]["c_t"][1] < 0.1
+
+    mixed = np.concatenate([new[:75], copies[:75]])
+    shown = evaluate.nearest(mixed)
+    assert shown is not None and shown.shape == (8, 6, 28, 28, 1)
+    first, last = shown[0], shown[-1]
+    np.testing.assert_array_equal(first[0], first[1])  # a copy, beside what it copies
+    assert not (last[0] == last[1]).all()
+    distances = ((shown[:, 1:] / 255.0 - shown[:, :1] / 255.0) ** 2).sum(axis=(2, 3, 4))
+    assert (np.diff(distances) >= -1e-4).all() and (np.diff(distances[:, 0]) >= -1e-4).all()
+    assert all(any((row[1] == image).all() for image in train) for row in shown)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "held_out", "told"),
+    [
+        (GaussiansRing8(), "mnist@test", "has no data set of which examples could be held out"),
+        (SOME, "mnist@tset", "tset"),
+        (SOME, "mnist@train[:100]", "memorization of 100 samples: the held-out examples are"),
+    ],
+)
+def test_what_cannot_be_held_out_is_said(recipe, held_out, told, mnist_dir):
+    with pytest.raises(UserError, match=told):
+        Evaluator(
+            recipe,
+            num=20,
+            names=["memorization"],
+            held_out=held_out,
+            extractor=pixels(),
+            data_dir=mnist_dir,
+        )
+
+
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory) -> Path:
     """A run that was evaluated as it trained; only to be read."""

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 from runs import TINY, command, contents, copy
 
 from jaxgan.features import digits
@@ -47,11 +48,26 @@ def test_points_are_evaluated_in_a_table_and_a_file(here, whole_run):
     assert [record["metric"] for record in written["results"]] == names
 
 
+def test_memorization_is_measured_and_shown(here, whole_run):
+    run = copy(whole_run("mnist_mlp"), here / "run")
+    words = "--num 64 --draws 1 --metrics memorization --features pixels --held-out mnist@test[:90]"
+    done = command("evaluate", run, *words.split())
+    assert done.status == 0, done.err
+    _, *rows, protocol, picture = done.out.splitlines()
+    assert [row.split()[0] for row in rows] == ["authenticity", "c_t", "distance_ratio"]
+    assert protocol.endswith("train 64, held_out 90, cells 3)")
+    assert picture == str(run / "nearest.png")
+    with Image.open(picture) as shown:
+        assert shown.mode == "L"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         ("--metrics fid,fud", "no metric fud: choose from fid"),
         ("--metrics modes", "modes cannot be measured here"),
+        ("--metrics memorization", "cannot be measured here: give --held-out, or choose from fid"),
+        ("--held-out minst", "'minst' is no data set"),
         ("--features digit", "--features must be digits or"),
         ("--features inception", "download https://"),
         ("--num 1", "num must be from 2"),

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan.report.pictures import GAP, NEUTRAL, animate, evenly, grid, save_grid, save_png
+from jaxgan.report.pictures import (
+    GAP,
+    NEUTRAL,
+    animate,
+    evenly,
+    grid,
+    nearest_grid,
+    save_grid,
+    save_png,
+)
 
 
 def random_images(n, size, channels=1, seed=0):
@@ -53,6 +62,20 @@ def test_grids_of_digits_are_pleasant_to_look_at(side):
 
 def test_a_large_grid_is_not_made_smaller():
     assert grid(random_images(4, 400), 2, 2).size == (800 + GAP, 800 + GAP)
+
+
+@pytest.mark.parametrize("channels, mode", [(1, "L"), (3, "RGB")])
+def test_samples_lie_beside_the_training_images_nearest_to_them(channels, mode):
+    images = random_images(2 * 4, 28, channels).reshape(2, 4, 28, 28, channels)
+    picture = nearest_grid(images)
+    gap = np.full((2, 1, 28, 28, channels), NEUTRAL, np.uint8)
+    tiles = np.concatenate([images[:, :1], gap, images[:, 1:]], axis=1)
+    expected = grid(tiles.reshape(10, 28, 28, channels), 2, 5)
+    assert picture.mode == mode
+    assert picture.width == expected.width and picture.height > expected.height
+    np.testing.assert_array_equal(np.asarray(picture)[: expected.height], np.asarray(expected))
+    caption = np.asarray(picture)[expected.height :]
+    assert caption.min() < 64 and np.all(caption[:, [0, -1]] == 255)  # ink, none of it cut off
 
 
 def test_cells_without_image_are_neutral():
