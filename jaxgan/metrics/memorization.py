@@ -1,11 +1,11 @@
 """Memorization: are generated samples nearer to the training set than new real examples are?
 
 - authenticity: Alaa et al., "How faithful is your synthetic data? Sample-level metrics for
-  evaluating and auditing generative models" (2022), section 2.3, in the form of Stein et al.,
+  evaluating and auditing generative models" (2022), in the form of Stein et al.,
   "Exposing flaws of generative model evaluation metrics" (2023). The first authors' code takes the
   spacing of other examples than the nearest ones.
 - data copying, C_T: Meehan, Chaudhuri and Dasgupta, "A non-parametric test to detect data-copying
-  in generative models" (2020), section 3, with the cells and the projection of Stein et al.
+  in generative models" (2020), with the cells and the projection of Stein et al.
 
 All depend on the features. In pixels, a training picture that is shifted by one pixel is as far
 from the training set as a new one.
