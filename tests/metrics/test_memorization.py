@@ -84,7 +84,7 @@ def test_data_copying_agrees_with_scikit_learn_and_scipy(size):
     if size > 64:
         projection = PCA(64, svd_solver="full").fit(train)
         sets = tuple(projection.transform(x) for x in sets)
-    cells = KMeans(3, n_init=10, random_state=0).fit(sets[0])
+    cells = KMeans(3, random_state=0).fit(sets[0])
     total = weight = 0
     for cell in range(3):
         t, p, q = (x[cells.predict(x) == cell] for x in sets)
