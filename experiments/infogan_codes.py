@@ -50,7 +50,9 @@ def inputs_of(recipe: MnistInfogan, code: int | None, key: PRNGKey) -> tuple[Arr
     return latents, row, codes.at[:, code].set(jnp.linspace(-REACH, REACH, n)[column])
 
 
-def main(run: Path, seed: int = 0, out: Path = Path("codes.png")) -> np.ndarray:
+def main(
+    run: tyro.conf.Positional[Path], seed: int = 0, out: Path = Path("codes.png")
+) -> np.ndarray:
     """Draws all codes of a run side by side.
 
     Args:
