@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -22,7 +23,6 @@ from jaxgan.report.restored import Row, restored_page
 from jaxgan.restoration import Known
 from jaxgan.rundir import loading
 from jaxgan.training.progress import Progress
-from jaxgan.types import PRNGKey
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import make_folder, naming, write_atomically
 from jaxgan.util.parsing import shown
@@ -147,21 +147,19 @@ def _known(words: str, height: int, width: int) -> Known:
     """Finds out how a mask is made."""
     if words.startswith(RANDOM):
         return restoration.scattered(_share(words.removeprefix(RANDOM)))
-    if words in FIXED:
-        known = FIXED[words]
-        mask = known(height, width, jax.random.key(0))
-    else:
-        (mask,) = jnp.asarray(open_mask(Path(words), height, width))
-
-        def known(height: int, width: int, key: PRNGKey) -> Array:
-            return mask
-
+    known = FIXED.get(words) or _always(open_mask(Path(words), height, width))
+    mask = known(height, width, jax.random.key(0))
     if mask.all() or not mask.any():
         raise UserError(
             f"the mask {words} hides {'nothing' if mask.all() else 'everything'}: "
             "let it be black where pixels are missing, and white where they are known"
         )
     return known
+
+
+def _always(masks: np.ndarray) -> Known:
+    (mask,) = jnp.asarray(masks)
+    return lambda height, width, key: mask
 
 
 def _share(word: str) -> float:

@@ -89,6 +89,7 @@ def test_labels_that_cannot_be_had_are_refused(shaded, trained):
         restored(paired, pictures, realism=1.0)
 
 
+@pytest.mark.slow
 def test_projection_makes_gray_small_and_blurred_pictures_agree(trained):
     truth = np.random.default_rng(0).integers(60, 190, (3, 28, 28, 1), np.uint8)
     for operator in (restoration.downscale(4), restoration.blur(1.0)):
@@ -101,6 +102,7 @@ def test_projection_makes_gray_small_and_blurred_pictures_agree(trained):
         assert jnp.median(error) < 1
 
 
+@pytest.mark.slow
 def test_more_steps_agree_better(trained):
     truth = restored_truth(trained)
     mask = np.broadcast_to(
@@ -122,6 +124,7 @@ def restored_truth(trained):
     return loading.as_examples(trained, images)
 
 
+@pytest.mark.slow
 def test_the_starts_of_a_picture_do_not_depend_on_the_others(trained):
     truth = restored_truth(trained)
     pictures = Pictures(list("abcd"), truth)

@@ -76,7 +76,8 @@ def test_authenticity_agrees_with_brute_force():
     assert authenticity(train, generated) == pytest.approx(expected.mean())
 
 
-@pytest.mark.parametrize("size", [6, 90])  # 90 features are projected
+# 90 features are projected.
+@pytest.mark.parametrize("size", [6, pytest.param(90, marks=pytest.mark.slow)])
 def test_data_copying_agrees_with_scikit_learn_and_scipy(size):
     train, held_out = clusters(200, size), clusters(90, size)
     generated = np.concatenate([train[:60], clusters(60, size)])  # copies are all as near: ties
@@ -100,6 +101,7 @@ def test_data_copying_agrees_with_scikit_learn_and_scipy(size):
     assert data_copying(train, held_out, generated) == pytest.approx(total / weight, abs=0.02)
 
 
+@pytest.mark.slow
 def test_cells_without_enough_samples_are_left_out():
     train, held_out = clusters(200, 4), clusters(100, 4)
     in_first = held_out[:, 0] > 15

@@ -72,6 +72,7 @@ def test_it_computes_in_the_type_of_parameters_and_inputs():
     assert outputs.dtype == jnp.bfloat16
 
 
+@pytest.mark.slow
 def test_each_way_has_its_own_network():
     a, b = jax.random.normal(KEY, (2, 1, 8, 8, 2))
     judge = patchgan.Discriminator(1, 2, norms.instance)

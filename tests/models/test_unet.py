@@ -86,6 +86,7 @@ def drawn(module, images) -> Any:
 IMAGES = jax.random.normal(KEY, (3, 8, 8, 2))
 
 
+@pytest.mark.slow
 def test_the_innermost_layer_says_something_of_a_single_picture():
     """With a batch norm there, a picture by itself would leave nothing of its single pixel."""
     variables, run = drawn(Generator(2, 3, 4, dropouts=0), IMAGES)

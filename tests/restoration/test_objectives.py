@@ -104,6 +104,7 @@ def test_a_loss_of_pairs_has_no_realism():
         restoration.realism(gan, state, jnp.ones((1, 6, 6, 1)))
 
 
+@pytest.mark.slow
 def test_gradients_by_latents_are_finite_differences():
     """The whole objective, in float64; smooth, so with L2."""
     with jax.enable_x64(True):
