@@ -27,6 +27,7 @@ from jaxgan.cli.options import (
     Report,
     Sample,
     Train,
+    Translate,
     Verify,
     imports,
     parse,
@@ -331,6 +332,15 @@ def _save_walks(name: str, options: Interpolate | Directions, trained: Any, samp
     print(out)
 
 
+def _translate(words: list[str]) -> None:
+    options = parse(Translate, words, "jaxgan translate")
+    _import(options.import_)
+    from jaxgan.cli.translate import translate
+
+    _speed_up()
+    print(translate(options))
+
+
 def _evaluate(words: list[str]) -> None:
     options = parse(Evaluate, words, "jaxgan evaluate")
     _import(options.import_)
@@ -476,6 +486,12 @@ COMMANDS = {
         "directions RUN",
         "move a latent along its most effective directions",
         "choose fewer --rows or --columns",
+    ),
+    "translate": Command(
+        _translate,
+        "translate RUN INPUT",
+        "turn pictures into others, such as drawings into emoji",
+        "choose smaller pictures, or fewer",
     ),
     "evaluate": Command(_evaluate, "evaluate RUN", "measure how good its samples are"),
     "report": Command(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import chain, cycle
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Generic, TypeVar, Union, cast, get_args
+from typing import Annotated, Any, Generic, Literal, TypeVar, Union, cast, get_args
 
 import tyro
 from tyro import _errors as events  # private, so pyproject.toml bounds the version
@@ -42,6 +42,7 @@ def _default(words: str) -> Any:
 _no_default = tyro.conf.arg(help_behavior_hint="")
 Flag = Annotated[bool, _no_default]
 RunDirectory = Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
+Input = Annotated[Positional[str], tyro.conf.arg(metavar="INPUT")]
 Imports = Annotated[
     UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="import", metavar="MODULE|FILE.py")
 ]
@@ -168,6 +169,22 @@ class Directions:
     step: Step = None  # of the checkpoint
     best: Flag = False  # take the best checkpoint that --eval-every found
     out: Annotated[Path | None, _default("a new file in RUN")] = None  # .png, .gif, .npz or folder
+    import_: Imports = ()  # Python module or file that defines recipes
+
+
+@dataclass(frozen=True)
+class Translate:
+    """Turns pictures into others with a run that learned to, such as one of pix2pix or cyclegan."""
+
+    run: RunDirectory  # run directory
+    input: Input  # picture, folder of them, or data: and a data set: data:openmoji-pairs@test
+    to: Literal["a", "b"] = "b"  # what to make; a: what b is made of, where a run learned both ways
+    seed: int = 0  # of dropout and other noise
+    member: Member = None  # which GAN of a population, from 0
+    step: Step = None  # of the checkpoint
+    best: Flag = False  # take the best checkpoint that --eval-every found
+    out: Annotated[Path | None, _default("a new folder in RUN")] = None  # folder of the pictures
+    data_dir: DataDir = None  # where TFDS keeps data sets
     import_: Imports = ()  # Python module or file that defines recipes
 
 

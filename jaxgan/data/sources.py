@@ -89,6 +89,23 @@ def name_and_split(spec: str) -> tuple[str, str]:
     return f"{name}#{pictures}" if pictures else name, split or "train"
 
 
+def held_out(spec: str) -> str:
+    """Names pictures like those of a spec that training on these does not see.
+
+    Args:
+        spec: of `open_sources`.
+
+    Returns:
+        The spec with the split `test`, where the data set comes with the package; else the spec as
+        it is, as nothing is known of other splits.
+    """
+    name, _, pictures = spec.partition("#")
+    name, _, _ = name.partition("@")
+    if name not in (*BUILDERS, *PAIRS):
+        return spec
+    return f"{name}@test#{pictures}" if pictures else f"{name}@test"
+
+
 def open_sources(
     spec: str, *, image_size: int | None, default_size: int, data_dir: str | None
 ) -> tuple[Source, ...]:

@@ -90,7 +90,7 @@ def evaluate(
 
     def evaluate_one(gan: Trained) -> list[Evaluated]:
         keys = [jax.random.fold_in(key, index) for index in range(draws)]
-        return measure([sampling.draw(gan, num, key) for key in keys])
+        return measure([sampling.draw(gan, num, key, data_dir=data_dir) for key in keys])
 
     at = {"step": steps_done(gans[0].state), "member": member}
     if members is None:

@@ -21,8 +21,9 @@ from jaxgan.metrics.intervals import Estimate, Interval, estimate, t_interval
 from jaxgan.metrics.kernel import kernel_distance, squared_mmd
 from jaxgan.metrics.neighbours import PRDC, prdc
 from jaxgan.metrics.path import path_lengths, perceptual_path_length
+from jaxgan.metrics.psnr import psnr, squared_errors
 from jaxgan.metrics.result import Protocol, Result
-from jaxgan.metrics.similarity import ms_ssim, pair_similarities
+from jaxgan.metrics.similarity import ms_ssim, pair_similarities, ssim
 from jaxgan.metrics.sliced import pyramid_distances, sliced_wasserstein
 
 __all__ = [
@@ -42,8 +43,11 @@ __all__ = [
     "path_lengths",
     "perceptual_path_length",
     "prdc",
+    "psnr",
     "pyramid_distances",
     "sliced_wasserstein",
+    "squared_errors",
     "squared_mmd",
+    "ssim",
     "t_interval",
 ]

@@ -1,4 +1,7 @@
-"""MS-SSIM, and the diversity of images by it.
+"""SSIM and MS-SSIM, and the diversity of images by it.
+
+SSIM is MS-SSIM's last scale alone, as Wang et al., "Image quality assessment: from error visibility
+to structural similarity" (2004), have it.
 
 Wang et al., "Multi-scale structural similarity for image quality assessment" (2003): a Gaussian
 window of 11 x 11 with deviation 1.5, K1 = 0.01, K2 = 0.03, no padding, 2 x 2 average pooling. The
@@ -44,6 +47,33 @@ def scales(height: int, width: int) -> int:
     return sum(side >= _WINDOW for side in sides)
 
 
+def ssim(a: Numbers, b: Numbers, *, data_range: int | float) -> Float[Array, "N"]:
+    """Computes the structural similarity of images, pair by pair.
+
+    Args:
+        a: float32 [N, H, W, C], H and W at least 11.
+        b: float32 [N, H, W, C].
+        data_range: the value of white, such as 255 for uint8 images; black is 0.
+
+    Returns:
+        [N], -1 to 1, the mean over all places of the window and over the channels.
+
+    Raises:
+        UserError: if a shape or `data_range` is wrong, or a value is not finite.
+    """
+    a, b = _check_pairs(a, b, data_range)
+    return _structural(a, b, jnp.float32(data_range))
+
+
+@jax.jit
+def _structural(a: Array, b: Array, data_range: Array) -> Float[Array, "N"]:
+    def compare(pair: tuple[Array, Array]) -> Array:
+        luminance, contrast = _compare(*pair, data_range)
+        return (luminance * contrast).mean()
+
+    return lax.map(compare, (a, b), batch_size=_PAIRS)
+
+
 def ms_ssim(a: Numbers, b: Numbers, *, data_range: int | float) -> Float[Array, "N"]:
     """Computes the similarity of images, pair by pair.
 
@@ -58,10 +88,7 @@ def ms_ssim(a: Numbers, b: Numbers, *, data_range: int | float) -> Float[Array, 
     Raises:
         UserError: if a shape or `data_range` is wrong, or a value is not finite.
     """
-    a, b = (check_images(images, "images", at_least=1) for images in (a, b))
-    if a.shape != b.shape:
-        raise UserError(f"MS-SSIM compares images pair by pair, not {a.shape} with {b.shape}")
-    _check(a, data_range)
+    a, b = _check_pairs(a, b, data_range)
     each = jnp.arange(len(a))
     return _similarities(a, b, (each, each), jnp.float32(data_range))
 
@@ -94,12 +121,20 @@ def pair_similarities(
     return _similarities(images, images, (first, second), jnp.float32(data_range))
 
 
+def _check_pairs(a: Numbers, b: Numbers, data_range: int | float) -> tuple[Array, Array]:
+    a, b = (check_images(images, "images", at_least=1) for images in (a, b))
+    if a.shape != b.shape:
+        raise UserError(f"SSIM compares images pair by pair, not {a.shape} with {b.shape}")
+    _check(a, data_range)
+    return a, b
+
+
 def _check(images: Array, data_range: int | float) -> None:
     if not 0 < data_range < math.inf:
         raise UserError(f"the data range must be finite and above 0, not {data_range}")
     if not scales(*images.shape[1:3]):
         raise UserError(
-            f"MS-SSIM needs images of {_WINDOW} x {_WINDOW} or larger, not "
+            f"SSIM needs images of {_WINDOW} x {_WINDOW} or larger, not "
             f"{images.shape[1]} x {images.shape[2]}"
         )
 
