@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 
 from jaxgan import metrics
 from jaxgan.core.gan import generate
-from jaxgan.data import first_examples, scale
+from jaxgan.data import first_examples, scale, unscale
 from jaxgan.data.decoding import decode
 from jaxgan.data.folder import open_pictures
 from jaxgan.keys import stream
@@ -85,12 +85,11 @@ def read(
     check_num(count)
     batch = first_examples(feed, count, stream(jax.random.key(seed), "degradation"))
     images = batch.get("source", batch["image"])
-    truth = batch["image"] if "source" in batch else None
-    for found, wanted in ((images, shape), (truth, made)):
-        if found is not None and found.shape[1:] != wanted:
-            raise UserError(
-                f"{source} has pictures {found.shape[1:]}, where {name} has {wanted}: choose others"
-            )
+    is_paired = "source" in batch
+    for found, fitting in [(images, shape), *([(batch["image"], made)] if is_paired else [])]:
+        if found.shape[1:] != fitting:
+            raise UserError(f"{source} has pictures {found.shape[1:]}, where {name} has {fitting}")
+    truth = np.asarray(unscale(batch["image"], *recipe.value_range)) if is_paired else None
     return Pictures([f"{index:05d}.png" for index in range(count)], images, truth)
 
 

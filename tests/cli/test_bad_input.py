@@ -38,6 +38,7 @@ COMMANDS = {
     "sample": options.Sample,
     "interpolate": options.Interpolate,
     "directions": options.Directions,
+    "translate": options.Translate,
     "evaluate": options.Evaluate,
     "features import-inception": options.ImportInception,
     "verify": options.Verify,
@@ -48,6 +49,7 @@ COMMANDS = {
 OPERANDS = {
     **dict.fromkeys(("sample", "interpolate", "directions", "evaluate", "verify", "report"), "run"),
     "features import-inception": "file",
+    "translate": "run data:mnist@test[:4]",
 }
 
 
@@ -173,7 +175,7 @@ def lines(draw) -> list[str]:
     name = draw(st.sampled_from([*OPTIONS, *RECIPES]))
     start = ["train", name] if name in RECIPES else name.split()
     if name in OPERANDS:
-        start.append(OPERANDS[name])
+        start += OPERANDS[name].split()
     chosen = draw(st.lists(st.sampled_from(sorted(OPTIONS[name]) or ["-h"]), max_size=4))
     pairs = [(flag, *draw(typed(OPTIONS[name].get(flag, bool)))) for flag in chosen]
     if draw(st.integers(0, 2)) == 0:
