@@ -28,6 +28,7 @@ from jaxgan.cli.options import (
     Restore,
     Sample,
     Train,
+    Translate,
     Verify,
     imports,
     parse,
@@ -341,6 +342,15 @@ def _restore(words: list[str]) -> None:
     print(restore(options))
 
 
+def _translate(words: list[str]) -> None:
+    options = parse(Translate, words, "jaxgan translate")
+    _import(options.import_)
+    from jaxgan.cli.translate import translate
+
+    _speed_up()
+    print(translate(options))
+
+
 def _evaluate(words: list[str]) -> None:
     options = parse(Evaluate, words, "jaxgan evaluate")
     _import(options.import_)
@@ -498,6 +508,12 @@ COMMANDS = {
         "restore RUN INPUT",
         "repair pictures: holes, blur, few pixels, no color",
         "choose fewer pictures or --starts",
+    ),
+    "translate": Command(
+        _translate,
+        "translate RUN INPUT",
+        "turn pictures into others, such as drawings into emoji",
+        "choose smaller pictures, or fewer",
     ),
     "evaluate": Command(_evaluate, "evaluate RUN", "measure how good its samples are"),
     "report": Command(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import chain, cycle
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Generic, TypeVar, Union, cast, get_args
+from typing import Annotated, Any, Generic, Literal, TypeVar, Union, cast, get_args
 
 import tyro
 from tyro import _errors as events  # private, so pyproject.toml bounds the version
@@ -199,6 +199,22 @@ class Restore:
     step: Step = None  # of the checkpoint
     best: Flag = False  # take the best checkpoint that --eval-every found
     out: Annotated[Path | None, _default("a new folder in RUN")] = None  # folder
+    data_dir: DataDir = None  # where TFDS keeps data sets
+    import_: Imports = ()  # Python module or file that defines recipes
+
+
+@dataclass(frozen=True)
+class Translate:
+    """Turns pictures into others with a run that learned to, such as one of pix2pix or cyclegan."""
+
+    run: RunDirectory  # run directory
+    input: Input  # picture, folder of them, or data: and a data set: data:openmoji-pairs@test
+    to: Literal["a", "b"] = "b"  # what to make; a: what b is made of, where a run learned both ways
+    seed: int = 0  # of dropout and other noise
+    member: Member = None  # which GAN of a population, from 0
+    step: Step = None  # of the checkpoint
+    best: Flag = False  # take the best checkpoint that --eval-every found
+    out: Annotated[Path | None, _default("a new folder in RUN")] = None  # folder of the pictures
     data_dir: DataDir = None  # where TFDS keeps data sets
     import_: Imports = ()  # Python module or file that defines recipes
 

@@ -14,6 +14,7 @@ import optax
 
 from jaxgan import restoration
 from jaxgan.cli.options import Restore
+from jaxgan.cli.outputs import check_folder
 from jaxgan.data.folder import open_mask
 from jaxgan.evaluation import restoring
 from jaxgan.evaluation.restoring import Damage, Pictures, Restored, Tell, Way
@@ -55,7 +56,7 @@ def restore(options: Restore) -> Path:
     step = int(trained.state.step)
     name = f"restored_{'_'.join(words.split())}_step{step}{member}_seed{options.seed}"
     out = options.out or options.run / "".join(x if x.isalnum() or x in "._" else "-" for x in name)
-    _check_out(out, Path(options.input))
+    check_folder(out, options.input)
     with Progress(way.steps, 0) as progress:
         restored = restoring.restore(
             trained, pictures, damage.operator, way, key, _tell(progress, time.monotonic())
@@ -82,15 +83,6 @@ def restore(options: Restore) -> Path:
     page = restored_page(f"{trained.recipe.name}, restored", facts, _table(restored), heads, rows)
     _write(out, pictures, restored, facts, page)
     return out / "index.html"
-
-
-def _check_out(out: Path, source: Path) -> None:
-    """Checks that a folder can be written to, and that restorations would not replace pictures."""
-    with naming(out):
-        if out.exists() and not out.is_dir():
-            raise UserError(f"{out} is not a folder: choose another --out")
-        if out.resolve() in (source.resolve(), source.resolve().parent):
-            raise UserError(f"{out} holds the damaged pictures: choose another --out")
 
 
 def _way(options: Restore) -> Way:

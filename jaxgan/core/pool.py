@@ -14,7 +14,7 @@ from jaxgan.types import Batch, Metrics, PRNGKey, PyTree
 Pool = tuple[PyTree, Array]  # fakes [P, ...], and how many of them are there
 
 
-def update_discriminator_from_pool(gan: GAN, size: int) -> Update:
+def update_discriminator_from_pool(gan: GAN, size: int, *, apart: bool = False) -> Update:
     """Makes the update that steps the discriminator once, on fakes of this step and earlier ones.
 
     A fake fills the pool as long as there is room. Then it is shown to D as it is, or, half of the
@@ -27,10 +27,12 @@ def update_discriminator_from_pool(gan: GAN, size: int) -> Update:
     Args:
         gan: the GAN.
         size: fakes in the pool, for all devices together.
+        apart: whether each entry of the fakes, a dictionary, has a pool of its own, as several
+            discriminators that are one player want it.
 
     Returns:
         An update with the metrics of `update_discriminator`, to whose terms it gives no `inputs`.
-        It keeps `state.extra["pool"]`: fakes, and how many of them are there.
+        It keeps `state.extra["pool"]`: fakes, and how many of them are there; or both by name.
     """
 
     def fakes(state: GANState, batch: Batch, key: PRNGKey) -> PyTree:
@@ -39,17 +41,33 @@ def update_discriminator_from_pool(gan: GAN, size: int) -> Update:
 
     def init(state: GANState, batch: Batch, key: PRNGKey) -> GANState:
         shapes = jax.eval_shape(fakes, state, batch, key)
-        stored = jax.tree.map(lambda x: jnp.zeros((size, *x.shape[1:]), x.dtype), shapes)
-        return state.with_extra(pool=(stored, jnp.zeros((), jnp.int32)))
+        if apart:
+            return state.with_extra(pool={name: _empty(x, size) for name, x in shapes.items()})
+        return state.with_extra(pool=_empty(shapes, size))
 
     def apply(state: GANState, batch: Batch, key: PRNGKey) -> tuple[GANState, Metrics]:
         new = axes.whole(fakes(state, batch, key))
-        pool, shown = exchange(state.extra["pool"], new, stream(key, "pool"))
+        put = _exchange_each if apart else exchange
+        pool, shown = put(state.extra["pool"], new, stream(key, "pool"))
         update = update_discriminator(gan, fake=axes.share(shown))
         state, metrics = update.apply(state, batch, key)
         return state.with_extra(pool=pool), metrics
 
     return Update(init, apply)
+
+
+def _empty(fakes: PyTree, size: int) -> Pool:
+    """Makes a pool for fakes like these, or of such shapes."""
+    stored = jax.tree.map(lambda x: jnp.zeros((size, *x.shape[1:]), x.dtype), fakes)
+    return stored, jnp.zeros((), jnp.int32)
+
+
+def _exchange_each(
+    pools: dict[str, Pool], fakes: dict[str, PyTree], key: PRNGKey
+) -> tuple[dict[str, Pool], dict[str, PyTree]]:
+    """Puts fakes into pools of their own, each with draws of its own."""
+    found = {name: exchange(pools[name], fakes[name], stream(key, name)) for name in fakes}
+    return {name: x for name, (x, _) in found.items()}, {name: x for name, (_, x) in found.items()}
 
 
 def exchange(pool: Pool, fakes: PyTree, key: PRNGKey) -> tuple[Pool, PyTree]:

@@ -4,12 +4,20 @@ Only this package uses TFDS and Grain. Both are imported when a data set needs t
 importing jaxgan stays quick.
 """
 
-from jaxgan.data.feeds import Drawn, Feed, Resident, batch_like, batches, spec_of
+from jaxgan.data.feeds import (
+    Drawn,
+    Feed,
+    Resident,
+    batch_like,
+    batches,
+    first_examples,
+    spec_of,
+)
 from jaxgan.data.joined import Pairs, Unpaired
 from jaxgan.data.loading import load
 from jaxgan.data.mapped import Mapped, degraded, jointly, on_images
 from jaxgan.data.scaling import scale, unscale
-from jaxgan.data.sources import name_and_split
+from jaxgan.data.sources import held_out, name_and_split
 from jaxgan.data.stacked import Stacked
 from jaxgan.data.stream import Stream
 
@@ -25,6 +33,8 @@ __all__ = [
     "batch_like",
     "batches",
     "degraded",
+    "first_examples",
+    "held_out",
     "jointly",
     "load",
     "name_and_split",

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jaxtyping import Int32, UInt8
 
 from jaxgan.data import order
@@ -125,6 +126,29 @@ def batches(feed: Feed, key: PRNGKey, start: int, stop: int) -> Iterator[Batch]:
         yield make(feed.arrays, row, stream(jax.random.fold_in(key, step), "data"))
 
 
+def first_examples(feed: Feed, count: int, key: PRNGKey) -> Batch:
+    """Makes the first examples of a feed at once.
+
+    Args:
+        feed: the feed, of batches of 1.
+        count: how many, 1 or more. After the last one, the first come again.
+        key: the key of the whole run, as in `batches`.
+
+    Returns:
+        A batch of `count` examples.
+    """
+
+    def one(arrays: PyTree, row: PyTree, step: Array) -> Batch:
+        return feed.batch(arrays, row, stream(jax.random.fold_in(key, step), "data"))
+
+    make = jax.jit(jax.vmap(one, (None, 0, 0)))
+    parts = []
+    for start in range(0, count, feed.longest):
+        stop = min(start + feed.longest, count)
+        parts.append(make(feed.arrays, feed.rows(start, stop), jnp.arange(start, stop)))
+    return jax.tree.map(lambda *x: jnp.concatenate(x).squeeze(1), *parts)
+
+
 class Resident:
     """A feed of pictures that are all on the device, as uint8; each step gathers and scales some.
 
@@ -132,7 +156,7 @@ class Resident:
         images: uint8 [N, H, W, C].
         labels: int32 [N], or None.
         batch_size: B, in 1..N.
-        seed: of the order, 0 or more.
+        seed: of the order, 0 or more; None for the order of the pictures.
         low: the value of black in a batch.
         high: the value of white in a batch.
         classes: number of label classes; None if the labels, if any, are no classes.
@@ -145,7 +169,7 @@ class Resident:
         images: UInt8[np.ndarray, "N H W C"],
         labels: Int32[np.ndarray, "N"] | None,
         batch_size: int,
-        seed: int,
+        seed: int | None,
         low: float,
         high: float,
         classes: int | None = None,

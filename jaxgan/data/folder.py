@@ -84,6 +84,40 @@ def open_folder(path: Path, size: int) -> Folder:
     return Folder(tuple(pictures), _labels(path, pictures), shape)
 
 
+def open_pictures(path: Path, shape: tuple[int, int, int]) -> Folder:
+    """Finds and checks a picture, or those in a folder and its subfolders.
+
+    Args:
+        path: the picture or the folder.
+        shape: (H, W, C) that pictures are cropped and resized to. All of them have C channels.
+
+    Returns:
+        A source of pictures sorted by path, without labels.
+
+    Raises:
+        UserError: if there is no picture, or one that cannot be read or has other channels.
+    """
+    path = path.expanduser()
+    if not path.exists():
+        raise UserError(f"there is no picture and no folder {path}")
+    root, pictures = _pictures(path) if path.is_dir() else (path.parent, [path])
+    kinds = {True: "gray", False: "in color"}
+    for picture, look in zip(pictures, _look(root, pictures), strict=True):
+        if look.gray != (shape[2] == 1):
+            raise UserError(
+                f"{picture} is {kinds[look.gray]}, where pictures {kinds[not look.gray]} are "
+                "needed: convert it first"
+            )
+    return Folder(tuple(pictures), None, shape)
+
+
+def names_below(path: Path, folder: Folder) -> list[str]:
+    """Names the pictures that `open_pictures` found at a path: below it, if it is a folder."""
+    path = path.expanduser()
+    root = path if path.is_dir() else path.parent
+    return [str(picture.relative_to(root)) for picture in folder.paths]
+
+
 def open_partners(path: Path, names: tuple[str, str], size: int) -> tuple[Folder, Folder]:
     """Finds and checks the pictures in two subfolders, where partners have the same name.
 
@@ -179,33 +213,6 @@ def _pictures(path: Path) -> tuple[Path, list[Path]]:
     if not pictures:
         raise UserError(f"there are no pictures ({' '.join(sorted(SUFFIXES))}) in {path}")
     return path, pictures
-
-
-def open_pictures(path: Path, shape: tuple[int, int, int]) -> Folder:
-    """Finds and checks a picture, or those in a folder and its subfolders.
-
-    Args:
-        path: the picture or the folder.
-        shape: (H, W, C) that pictures are cropped and resized to. All of them have C channels.
-
-    Returns:
-        A source of pictures sorted by path, without labels.
-
-    Raises:
-        UserError: if there is no picture, or one that cannot be read or has other channels.
-    """
-    path = path.expanduser()
-    if not path.exists():
-        raise UserError(f"there is no picture and no folder {path}")
-    root, pictures = _pictures(path) if path.is_dir() else (path.parent, [path])
-    kinds = {True: "gray", False: "in color"}
-    for picture, look in zip(pictures, _look(root, pictures), strict=True):
-        if look.gray != (shape[2] == 1):
-            raise UserError(
-                f"{picture} is {kinds[look.gray]}, where pictures {kinds[not look.gray]} are "
-                "needed: convert it first"
-            )
-    return Folder(tuple(pictures), None, shape)
 
 
 def open_mask(path: Path, height: int, width: int) -> Bool[np.ndarray, "1 H W 1"]:

@@ -15,7 +15,7 @@ def load(
     spec: str,
     *,
     batch_size: int,
-    seed: int = 0,
+    seed: int | None = 0,
     low: float = -1.0,
     high: float = 1.0,
     image_size: int | None = None,
@@ -30,7 +30,7 @@ def load(
             `@SPLIT`, or `folder:PATH`; or pairs, such as `openmoji-pairs`, `tfds:NAME#LOW,HIGH`,
             `folder:PATH#A,B` or `halves:PATH`; see `jaxgan.data.sources`.
         batch_size: examples per step, at most the size of the data set.
-        seed: of the order, 0 or more.
+        seed: of the order, 0 or more; None for the order of the data set.
         low: the value of black in a batch.
         high: the value of white in a batch.
         image_size: side of the square that pictures are resized to; None keeps the size of pictures
@@ -50,7 +50,7 @@ def load(
     """
     if batch_size < 1:
         raise UserError(f"the batch size is {batch_size}; it must be at least 1")
-    if seed < 0:
+    if seed is not None and seed < 0:
         raise UserError(f"the seed is {seed}; it must be at least 0")
     if image_size is not None and image_size < 1:
         raise UserError(f"the image size is {image_size}; it must be at least 1")

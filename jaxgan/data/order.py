@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import Int32
 
 
-def rows(seed: int, step: int, batch_size: int, size: int) -> Int32[np.ndarray, "B"]:
+def rows(seed: int | None, step: int, batch_size: int, size: int) -> Int32[np.ndarray, "B"]:
     """Returns the examples of one training step.
 
     Each epoch visits each example at most once, in a new order, and drops the remainder after the
     last full batch.
 
     Args:
-        seed: of the order, 0 or more.
+        seed: of the order, 0 or more; None for the order of the data set.
         step: of the training, 0 or more.
         batch_size: B, at least 1 and at most `size`.
         size: number of examples.
@@ -43,7 +43,9 @@ def named(seed: int, name: str) -> int:
 
 
 @lru_cache(maxsize=4)  # used by every step of an epoch, and by steps read ahead
-def _permutation(seed: int, epoch: int, size: int) -> np.ndarray:
-    order = np.random.default_rng([seed, epoch]).permutation(size).astype(np.int32)
+def _permutation(seed: int | None, epoch: int, size: int) -> np.ndarray:
+    order = np.arange(size, dtype=np.int32)
+    if seed is not None:
+        order = np.random.default_rng([seed, epoch]).permutation(size).astype(np.int32)
     order.setflags(write=False)  # shared by all callers
     return order

@@ -21,6 +21,7 @@ BUILDERS = {
 PAIRS = {"faces-pairs": "faces#glasses,image", "openmoji-pairs": "openmoji#drawing,image"}
 
 _REST = r"(@(?P<split>[^#]+))?(#(?P<picture>\w+))?"
+DATA = "data:"  # begins the name of a data set where a path may stand
 OURS = re.compile(rf"(?P<name>{'|'.join(BUILDERS)}){_REST}")
 TFDS = re.compile(rf"tfds:(?P<name>\w+(/[\w+.-]+)?(:[\d*]+(\.[\d*]+){{2}})?){_REST}")
 FOLDER = re.compile(r"folder:(?P<path>.+)")
@@ -87,6 +88,23 @@ def name_and_split(spec: str) -> tuple[str, str]:
     name, _, pictures = spec.partition("#")
     name, _, split = name.partition("@")
     return f"{name}#{pictures}" if pictures else name, split or "train"
+
+
+def held_out(spec: str) -> str:
+    """Names pictures like those of a spec that training on these does not see.
+
+    Args:
+        spec: of `open_sources`.
+
+    Returns:
+        The spec with the split `test`, where the data set comes with the package; else the spec as
+        it is, as nothing is known of other splits.
+    """
+    name, _, pictures = spec.partition("#")
+    name, _, _ = name.partition("@")
+    if name not in (*BUILDERS, *PAIRS):
+        return spec
+    return f"{name}@test#{pictures}" if pictures else f"{name}@test"
 
 
 def open_sources(

@@ -29,6 +29,7 @@ class Stacked:
         self.shape = (height, width, depth * channels)
         self.size, self.batch_size, self.longest = feed.size, feed.batch_size, feed.longest
         self.arrays = feed.arrays
+        assert feed.seed is not None  # pictures are put together at random
         self._seed, self._range = feed.seed, feed.value_range
         self.classes = classes**channels
         self._channels, self._classes = channels, classes

@@ -27,14 +27,14 @@ class Stream:
     Args:
         source: N pictures.
         batch_size: B, in 1..N.
-        seed: of the order, 0 or more.
+        seed: of the order, 0 or more; None for the order of the source.
         low: the value of black in a batch.
         high: the value of white in a batch.
     """
 
     arrays = ()
 
-    def __init__(self, source: Source, batch_size: int, seed: int, low: float, high: float):
+    def __init__(self, source: Source, batch_size: int, seed: int | None, low: float, high: float):
         self.shape = source.shape
         self.size = len(source)
         self.classes = source.classes

@@ -247,7 +247,7 @@ def real_examples(
     Raises:
         UserError: if the data set is not available.
     """
-    feed = recipe.feed(seed, data_dir)
+    feed = recipe.examples(seed, data_dir)
     steps = math.ceil(count / feed.batch_size)
     if feed.size is not None:
         steps = min(steps, feed.size // feed.batch_size)

@@ -95,7 +95,7 @@ def evaluate(
 
     def draw(gan: Trained) -> list[np.ndarray]:
         keys = [jax.random.fold_in(key, index) for index in range(draws)]
-        return [sampling.draw(gan, num, key) for key in keys]
+        return [sampling.draw(gan, num, key, data_dir=data_dir) for key in keys]
 
     at = {"step": steps_done(gans[0].state), "member": member}
     if members is None:

@@ -18,8 +18,8 @@ from jaxgan.core.state import GANState
 from jaxgan.data import name_and_split, scale, unscale
 from jaxgan.data.decoding import decode
 from jaxgan.data.failures import system_failures
-from jaxgan.data.folder import open_pictures
-from jaxgan.data.sources import is_spec, open_source
+from jaxgan.data.folder import names_below, open_pictures
+from jaxgan.data.sources import DATA, is_spec, open_source
 from jaxgan.features import digits, extract
 from jaxgan.keys import per_example, stream
 from jaxgan.metrics.similarity import scales
@@ -30,7 +30,6 @@ from jaxgan.types import Batch, PerSample, PRNGKey, PyTree
 from jaxgan.util.errors import UserError
 from jaxgan.util.parsing import shown
 
-DATA = "data:"  # begins the name of whole pictures, to be damaged
 STARTS = 8  # for each picture, at least
 SHOWN = 5  # restorations of a picture that are kept: the best, and others
 TOGETHER = 10  # steps of the search between two looks at it
@@ -151,11 +150,8 @@ def read(
         root = Path(source)
         height, width, channels = seen
         folder = open_pictures(root, (height, width, channels))
-        base = root.expanduser()
-        base = base if base.is_dir() else base.parent
-        names = [str(path.relative_to(base)) for path in folder.paths]
         known, _ = decode(folder, None)
-        return _hide(Pictures(names, known), damage, key)
+        return _hide(Pictures(names_below(root, folder), known), damage, key)
     with system_failures(source):
         found = open_source(
             _spec(source.removeprefix(DATA), trained),

@@ -20,7 +20,7 @@ pictures that are in their domain already, G is called again:
     GAN(
         generator=linen(Generators(Generator(3), Generator(3))),
         discriminator=linen(Discriminators(judge, judge.clone())),
-        loss=map_outputs(lambda scores: jnp.stack([scores["a"], scores["b"]]), least_squares),
+        loss=least_squares,
         inputs=lambda key, n, batch: pictures(batch),
         real=pictures,
         generator_terms=cycle_and_identity,
@@ -44,7 +44,7 @@ from jaxtyping import Float
 
 from jaxgan.nn import norms
 from jaxgan.nn.layers import Conv, ConvTranspose
-from jaxgan.types import Images, PyTree
+from jaxgan.types import Images, PatchScores
 
 _normal = nn.initializers.normal(0.02)
 _ONE = ((1, 1), (1, 1))
@@ -113,9 +113,16 @@ class Generators(nn.Module):
     to_b: nn.Module
 
     def __call__(self, pictures: dict[str, Images], train: bool) -> dict[str, Images]:
-        """Translates pictures `{"a": [B, ...], "b": [B, ...]}`: "a" is made of "b", "b" of "a"."""
-        a, b = pictures["a"], pictures["b"]
-        return {"a": self.to_a(b, train=train), "b": self.to_b(a, train=train)}
+        """Translates pictures `{"a": [B, ...], "b": [B, ...]}`: "a" is made of "b", "b" of "a".
+
+        After training, pictures of one domain will do: `{"a": ...}` gives `{"b": ...}`.
+        """
+        ways = {"a": ("b", self.to_a), "b": ("a", self.to_b)}
+        return {
+            name: translate(pictures[source], train=train)
+            for name, (source, translate) in ways.items()
+            if source in pictures
+        }
 
 
 class Discriminators(nn.Module):
@@ -124,7 +131,11 @@ class Discriminators(nn.Module):
     of_a: nn.Module
     of_b: nn.Module
 
-    def __call__(self, pictures: dict[str, Images], train: bool) -> dict[str, PyTree]:
-        """Judges pictures `{"a": [B, ...], "b": [B, ...]}`, each with its own discriminator."""
+    def __call__(self, pictures: dict[str, Images], train: bool) -> PatchScores:
+        """Judges pictures `{"a": [B, ...], "b": [B, ...]}`, each with its own discriminator.
+
+        Returns:
+            The scores of patches: those of b, `[B, h, w]`, below those of a, in `[B, 2 h, w]`.
+        """
         a, b = pictures["a"], pictures["b"]
-        return {"a": self.of_a(a, train=train), "b": self.of_b(b, train=train)}
+        return jnp.concatenate([self.of_a(a, train=train), self.of_b(b, train=train)], axis=1)

@@ -1,7 +1,8 @@
 """U-Net: a picture halved down to a bottleneck and doubled again, with shortcuts between equals.
 
 The generator of Pix2Pix, which makes a picture of another. The defaults are the source's for 256 x
-256, where the bottleneck is a single pixel: 8 downs. Images of 28 x 28 take 1 or 2.
+256, where the bottleneck is a single pixel: 8 downs. Sizes that cannot be halved so often are
+padded by what is on their borders, and cropped back: images of 28 x 28 take 5 downs, as 32 x 32.
 
 Dropout is all that is random in its pictures. The source leaves it on after training, and batch
 norm with the statistics of the batch, of one picture there: `jaxgan.always_training` does both.
@@ -36,17 +37,15 @@ class Generator(nn.Module):
     def __call__(
         self, images: Float[Array, "B H W C"], train: bool
     ) -> Float[Array, "B H W {self.colors}"]:
-        """Maps images `[B, H, W, C]` to images `[B, H, W, colors]` in [-1, 1].
-
-        Raises:
-            ValueError: if H or W cannot be halved as often as there are downs.
-        """
+        """Maps images `[B, H, W, C]` to images `[B, H, W, colors]` in [-1, 1]."""
         height, width = images.shape[1:3]
-        if height % 2**self.downs or width % 2**self.downs:
-            raise ValueError(f"images of {height} x {width} cannot be halved {self.downs} times")
+        (top, bottom), (left, right) = (
+            (missing // 2, missing - missing // 2)
+            for missing in (-height % 2**self.downs, -width % 2**self.downs)
+        )
         biases = self.norm.biases
         skips: list[Array] = []
-        x = images
+        x = jnp.pad(images, ((0, 0), (top, bottom), (left, right), (0, 0)), mode="edge")
         for number in range(self.downs):
             features = self.width * min(2**number, 8)
             x = nn.leaky_relu(x, 0.2) if number else x
@@ -62,4 +61,5 @@ class Generator(nn.Module):
             if number < self.dropouts:
                 x = Dropout(0.5)(x, train)
             x = jnp.concatenate([skip, x], -1)
-        return jnp.tanh(ConvTranspose(self.colors, 4, 2, kernel_init=_normal)(nn.relu(x)))
+        x = jnp.tanh(ConvTranspose(self.colors, 4, 2, kernel_init=_normal)(nn.relu(x)))
+        return x[:, top : top + height, left : left + width]

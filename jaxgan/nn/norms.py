@@ -1,6 +1,7 @@
 """Norms for networks that are given one.
 
-`batch` and `instance` are those of Pix2Pix and CycleGAN. One of your own may be any layer:
+`batch` and `single` are those of Pix2Pix, `instance` is that of CycleGAN. One of your own may be
+any layer:
 
     Norm(lambda train: nn.GroupNorm(8), biases=False)
 """
@@ -35,6 +36,13 @@ def _around_one(key: Array, shape: Any, dtype: Any = jnp.float32) -> Array:
 # PyTorch's default settings, with scales from N(1, 0.02^2), as Isola et al. (2017) have them.
 batch = Norm(
     lambda train: batch_norm(0.9, 1e-5, train)(scale_init=_around_one),
+    biases=False,
+)
+
+# What `batch` is for the batches of one picture of Isola et al. (2017), for batches of any size: no
+# picture depends on others.
+single = Norm(
+    lambda train: nn.InstanceNorm(1e-5, scale_init=_around_one),
     biases=False,
 )
 

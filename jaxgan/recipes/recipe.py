@@ -24,13 +24,14 @@ from jaxgan.core.networks import Network, in_dtype, in_microbatches, linen
 from jaxgan.core.updates import Update
 from jaxgan.data import Feed, load
 from jaxgan.metrics.modes import Coverage
-from jaxgan.types import Batch, DataSpec
+from jaxgan.types import Batch, DataSpec, Images, PyTree
 from jaxgan.util.errors import UserError
 from jaxgan.util.parsing import convert, shown
 
 # Types of hyperparameters with a range. Of a plain `float`, every finite float32 is in range.
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]  # training steps are counted in int32
 Counts = Annotated[tuple[Count, ...], Meta(min_length=1)]  # such as the widths of layers
+CountFrom0 = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # such as layers that may be left out
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, lt=1)]  # such as a momentum or a probability
@@ -185,6 +186,29 @@ class Recipe(ABC):
             The feed, with `examples_per_step` examples in a batch.
         """
 
+    def examples(self, seed: int, data_dir: str | None = None) -> Feed:
+        """Opens real examples to compare samples with: here those of `feed`.
+
+        Args:
+            seed: of their order.
+            data_dir: where TFDS keeps data sets; None for its own default.
+
+        Returns:
+            The feed, whose "image" is an example as G should make it.
+        """
+        return self.feed(seed, data_dir)
+
+    def example(self, made: PyTree) -> Images:
+        """Picks the examples, such as images, out of what G makes: here all of it.
+
+        Args:
+            made: what `jaxgan.sample` or `jaxgan.generate` returned.
+
+        Returns:
+            Examples `[B, ...]`, in the range of G's outputs.
+        """
+        return made
+
     @abstractmethod
     def gan(self, spec: DataSpec) -> GAN:
         """Makes the GAN for examples like those of a data set.
@@ -253,12 +277,12 @@ class ImageRecipe(Recipe):
         """Opens the data set (see `Recipe.feed`)."""
         return self.open(self.data, seed, data_dir)
 
-    def open(self, data: str, seed: int, data_dir: str | None = None) -> Feed:
+    def open(self, data: str, seed: int | None, data_dir: str | None = None) -> Feed:
         """Opens any data set at the batch size, value range and image size of the recipe.
 
         Args:
             data: as in the field `data`.
-            seed: of the order.
+            seed: of the order; None for that of the data set.
             data_dir: where TFDS keeps data sets; None for its own default.
 
         Returns:
@@ -367,6 +391,24 @@ def require_size(shape: tuple[int, ...], *, multiple: int, least: int) -> tuple[
             f"least {least}, not {height} x {width}: choose another size with image_size"
         )
     return height, width, channels
+
+
+def require_patches(shape: tuple[int, ...], layers: int) -> None:
+    """Checks that a PatchGAN leaves at least one patch of images of a shape.
+
+    Args:
+        shape: (H, W, C).
+        layers: of the discriminator that halve the size.
+
+    Raises:
+        UserError: if it leaves none.
+    """
+    height, width, _ = shape
+    if layers and min(height, width) >> layers < 3:
+        raise UserError(
+            f"a discriminator with {layers} layers that halve the size leaves no patch of "
+            f"{height} x {width} pixels: choose fewer layers, or a larger image_size"
+        )
 
 
 def require_side(shape: tuple[int, ...], multiple: int) -> tuple[int, int]:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from jaxgan import population
 from jaxgan.core.gan import GAN, init, sample
@@ -116,7 +115,11 @@ def _batch_like(recipe: Recipe, spec: DataSpec) -> dict[str, jax.ShapeDtypeStruc
 
 
 def draw(
-    trained: Trained, num: int, key: PRNGKey, labels: Sequence[int] | None = None
+    trained: Trained,
+    num: int,
+    key: PRNGKey,
+    labels: Sequence[int] | None = None,
+    data_dir: str | None = None,
 ) -> np.ndarray:
     """Draws images from a run's GAN.
 
@@ -125,6 +128,7 @@ def draw(
         num: how many, 1 to `MOST`.
         key: of the latents; the first images are the same whatever `num` is.
         labels: the class of each image; None for what the recipe chooses.
+        data_dir: TFDS's data directory; None for its default. For a G that sees pictures.
 
     Returns:
         Images, uint8 `[num, H, W, C]`, or vectors, float32 `[num, D]`.
@@ -133,18 +137,18 @@ def draw(
         UserError: if `num` or a label is out of range, or the GAN diverged.
     """
     check_num(num)
-    conditions = dict(trained.recipe.conditions(num, trained.spec))
+    conditions = dict(trained.recipe.conditions(num, trained.spec, data_dir))
     if labels is not None:
         conditions["label"] = _checked(labels, num, trained)
     return as_examples(trained, _sample(trained.gan, trained.state, key, num, conditions))
 
 
-def as_examples(trained: Trained, samples: Array) -> np.ndarray:
+def as_examples(trained: Trained, made: PyTree) -> np.ndarray:
     """Converts what a run's GAN made to what its data set holds.
 
     Args:
         trained: what `load` loaded.
-        samples: `[N, ...]`, in the range of G's outputs.
+        made: what G made, `[N, ...]` or a tree of it, in the range of G's outputs.
 
     Returns:
         Images, uint8 `[N, H, W, C]`, or vectors, float32 `[N, D]`.
@@ -152,6 +156,7 @@ def as_examples(trained: Trained, samples: Array) -> np.ndarray:
     Raises:
         UserError: if the GAN diverged.
     """
+    samples = trained.recipe.example(made)
     if not jnp.isfinite(samples).all():
         raise UserError("this GAN diverged: its samples are not finite; choose another --step")
     if isinstance(trained.recipe, ImageRecipe):

@@ -31,9 +31,9 @@ def interpolate(trained: Trained, rows: int, columns: int, key: PRNGKey) -> np.n
         Images, uint8 `[rows * columns, H, W, C]`, row by row, or vectors, float32 `[..., D]`.
 
     Raises:
-        UserError: if a number is out of range, or the GAN diverged.
+        UserError: if a number is out of range, G makes pictures from pictures, or the GAN diverged.
     """
-    _check(rows, columns)
+    _check(trained, rows, columns)
     starts, ends = (_inputs(trained, rows, stream(key, end)) for end in ("start", "end"))
     places = jnp.linspace(0, 1, columns)[None]
 
@@ -60,10 +60,10 @@ def vary(trained: Trained, rows: int, columns: int, reach: float, key: PRNGKey) 
         Images, uint8 `[N, H, W, C]`, row by row, or vectors, float32 `[N, D]`.
 
     Raises:
-        UserError: if a number is out of range, G has no first layer that takes latents as they are,
-            or the GAN diverged.
+        UserError: if a number is out of range, G makes pictures from pictures, or has no first
+            layer that takes latents as they are, or the GAN diverged.
     """
-    _check(rows, columns)
+    _check(trained, rows, columns)
     if not 0 < reach < float("inf"):
         raise UserError(f"reach must be finite and above 0, not {reach}")
     leaves, tree = jax.tree.flatten(_inputs(trained, 1, key))
@@ -79,7 +79,12 @@ def vary(trained: Trained, rows: int, columns: int, reach: float, key: PRNGKey) 
     return _make(trained, tree.unflatten([moved, *kept]), key)
 
 
-def _check(rows: int, columns: int) -> None:
+def _check(trained: Trained, rows: int, columns: int) -> None:
+    if trained.spec.source is not None:
+        raise UserError(
+            f"{trained.recipe.name} makes pictures from pictures, so there are no latents to walk "
+            "among: use jaxgan translate"
+        )
     for name, number in (("rows", rows), ("columns", columns)):
         if number < 1:
             raise UserError(f"{name} must be at least 1, not {number}")

@@ -149,7 +149,8 @@ def _functions(
         return do_step(state, batch, key)
 
     def draw(state: GANState, key: PRNGKey, name: str, n: int) -> Images:
-        return sample(gan, state, stream(key, name), n, recipe.conditions(n, spec, data_dir))
+        conditions = recipe.conditions(n, spec, data_dir)
+        return recipe.example(sample(gan, state, stream(key, name), n, conditions))
 
     return _Functions(first, step, draw)
 

@@ -39,6 +39,7 @@ COMMANDS = {
     "interpolate": options.Interpolate,
     "directions": options.Directions,
     "restore": options.Restore,
+    "translate": options.Translate,
     "evaluate": options.Evaluate,
     "features import-inception": options.ImportInception,
     "verify": options.Verify,
@@ -50,6 +51,7 @@ OPERANDS = {
     **dict.fromkeys(("sample", "interpolate", "directions", "evaluate", "verify", "report"), "run"),
     "features import-inception": "file",
     "restore": "run data:test[:4]",
+    "translate": "run data:mnist@test[:4]",
 }
 
 

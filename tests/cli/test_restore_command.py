@@ -168,7 +168,7 @@ def test_pictures_are_not_replaced_by_their_restorations(run, here):
     Image.new("L", (28, 28)).save(here / "in" / "a.png")
     for source, out in (("in/a.png", "in"), ("in", "run/../in")):
         words = ["restore", "run", source, "--mask", "left", "--out", out]
-        assert_refused(command(*words), "holds the damaged pictures: choose another --out")
+        assert_refused(command(*words), "holds the given pictures: choose another --out")
 
 
 def test_a_run_of_vectors_restores_no_pictures(here, whole_run):

@@ -1,5 +1,6 @@
 """The pool: what is shown, what is kept, and that D learns from it on any number of devices."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -9,7 +10,7 @@ from tiny_systems import Plain, small_gan
 
 from jaxgan.core.combinators import chain
 from jaxgan.core.gan import init
-from jaxgan.core.networks import linen
+from jaxgan.core.networks import Network, linen
 from jaxgan.core.pool import exchange, update_discriminator_from_pool
 from jaxgan.core.steps import make_step, run_steps
 from jaxgan.core.updates import update_discriminator, update_generator
@@ -46,6 +47,30 @@ def test_d_learns_from_new_fakes_until_the_pool_is_full():
         assert same == (number < 2)  # the third batch finds it full
     stored, count = state.extra["pool"]
     assert count == 8 and stored.shape == (8, 3) and (stored != 0).all()
+
+
+def test_discriminators_of_several_kinds_of_fakes_have_pools_and_draws_of_their_own():
+    def twice(params, collections, inputs, key, train):
+        fake, collections = small.generator.apply(params, collections, inputs, key, train)
+        return {"a": fake, "b": fake}, collections
+
+    small = small_gan(real=lambda batch: dict.fromkeys("ab", batch["image"]))
+    gan = replace(
+        small,
+        generator=Network(small.generator.init, twice),
+        view=lambda example, batch, key, state: example["a"],
+    )
+    batch = {"image": jax.random.normal(KEY, (4, 3))}
+    for apart in (True, False):
+        update = update_discriminator_from_pool(gan, 8, apart=apart)
+        step, state = jax.jit(make_step(update)), init(gan, KEY, batch, update)
+        for number in range(5):
+            state, _ = step(state, batch, KEY)
+            pool = state.extra["pool"]
+            a, b = (pool["a"][0], pool["b"][0]) if apart else pool[0].values()
+            assert bool((a == b).all()) == (
+                number < 2 or not apart
+            )  # the third batch finds it full
 
 
 def test_two_devices_share_one_pool():

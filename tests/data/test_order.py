@@ -8,7 +8,7 @@ SIZES = st.integers(1, 60).flatmap(lambda n: st.tuples(st.just(n), st.integers(1
 SEEDS = st.integers(0, 2**70)
 
 
-def epoch(seed: int, number: int, batch_size: int, size: int) -> np.ndarray:
+def epoch(seed: int | None, number: int, batch_size: int, size: int) -> np.ndarray:
     steps = size // batch_size
     first = number * steps
     batches = [order.rows(seed, first + i, batch_size, size) for i in range(steps)]
@@ -43,3 +43,9 @@ def test_epochs_and_seeds_differ(seed, number):
 
 def test_an_epoch_without_remainder_is_a_permutation():
     np.testing.assert_array_equal(np.sort(epoch(3, 2, 5, 20)), np.arange(20))
+
+
+def test_without_a_seed_the_order_is_that_of_the_data_set():
+    for size, batch_size in ((7, 1), (6, 2)):
+        seen = [epoch(None, number, batch_size, size) for number in (0, 1)]
+        np.testing.assert_array_equal(seen, [np.arange(size)] * 2)

@@ -57,16 +57,45 @@ def test_beside_instance_norm_every_convolution_has_a_bias():
     assert count(params) == 54_413_955 + 64 + 512 - sum(inner) - sum(outer)
 
 
-@pytest.mark.parametrize("height, width, downs", [(28, 28, 2), (28, 28, 1), (16, 40, 3)])
-def test_any_size_that_can_be_halved_so_often_and_any_colors(height, width, downs):
+@pytest.mark.parametrize("height, width, downs", [(28, 28, 2), (28, 28, 5), (16, 41, 3)])
+def test_any_size_and_any_colors(height, width, downs):
     _, images = shapes(Generator(1, downs, 2), (2, height, width, 3))
     assert images.shape == (2, height, width, 1)
 
 
-@pytest.mark.parametrize("height, width", [(28, 32), (32, 28)])
-def test_other_sizes_are_refused(height, width):
-    with pytest.raises(ValueError, match=f"{height} x {width} cannot be halved 3 times"):
-        shapes(Generator(3, 3, 2), (1, height, width, 3))
+def test_sizes_that_cannot_be_halved_are_padded_by_their_borders_and_cropped():
+    images = jax.random.normal(KEY, (1, 5, 8, 3))
+    padded = jnp.concatenate([images[:, :1], images, *[images[:, -1:]] * 2], axis=1)
+    module = Generator(3, 2, 4, norms.single, dropouts=0)
+
+    @jax.jit
+    def both():
+        variables = module.init(KEY, images, train=False)
+        return [module.apply(variables, x, train=False) for x in (images, padded)]
+
+    small, large = both()
+    assert small.shape == images.shape
+    np.testing.assert_array_equal(small, large[:, 1:6])
+
+
+def test_batch_norm_of_one_picture_at_a_time_is_that_of_batches_of_one():
+    images = jax.random.normal(KEY, (2, 4, 4, 3))
+    ours, theirs = (Generator(3, 2, 4, norm, dropouts=0) for norm in (norms.single, norms.batch))
+
+    @jax.jit
+    def both():
+        variables = theirs.init(KEY, images, train=False)
+        renamed = {
+            name.replace("BatchNorm", "InstanceNorm"): x for name, x in variables["params"].items()
+        }
+        one_by_one = [
+            theirs.apply(variables, x[None], train=True, mutable=["batch_stats"])[0][0]
+            for x in images
+        ]
+        return ours.apply({"params": renamed}, images, train=True), jnp.stack(one_by_one)
+
+    made, expected = both()
+    np.testing.assert_allclose(made, expected, atol=1e-5)
 
 
 def drawn(module, images) -> Any:

@@ -304,7 +304,7 @@ def cycle_gan() -> tuple[jaxgan.GAN, jaxgan.Update]:
         discriminator=jaxgan.linen(cyclegan.Discriminators(judge, judge.clone())),
         generator_optimizer=optax.chain(optax.scale(2.0), adam),  # theirs is the sum of both
         discriminator_optimizer=adam,
-        loss=losses.map_outputs(lambda x: jnp.stack([x["a"], x["b"]]), losses.least_squares),
+        loss=losses.least_squares,
         inputs=lambda key, n, batch: dict(batch),
         real=dict,
         generator_terms=cycle_and_identity,
