@@ -30,7 +30,7 @@ from jaxgan.util.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Cyclegan(TranslatingRecipe):
-    """CycleGAN: residual networks translate between two sets of pictures without pairs.
+    """CycleGAN: two sets without pairs, such as faces without and with glasses.
 
     The pictures of a are those of `--source`, those of b those of `--data`; samples are of b.
 

@@ -10,7 +10,7 @@ from jaxgan.recipes.recipe import Count, CountFrom0, NonNegative
 
 @dataclass(frozen=True, kw_only=True)
 class MnistRestore(OpenmojiColor):
-    """A small Pix2Pix that restores digits: it fills a hole in the center, or sharpens, enlarges.
+    """A small Pix2Pix that restores digits: it fills holes, or sharpens, or enlarges.
 
     Source: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks" (2017).
     Sizes and length are our own, for 25 minutes on 2 CPU cores; there is neither jitter, which

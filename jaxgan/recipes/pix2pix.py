@@ -40,7 +40,7 @@ Degradation = Literal["mask", "blur", "downscale", "noise", "gray", "edges"]
 
 @dataclass(frozen=True, kw_only=True)
 class Pix2pix(TranslatingRecipe):
-    """Pix2Pix: U-Net and PatchGAN turn one picture into another, such as drawings into emoji.
+    """Pix2Pix: one picture made from another, such as an emoji from a drawing.
 
     With `--degrade`, it learns to restore the pictures of any data set. Norms look at one picture
     at a time, as the source's do at its batches of 1. Dropout stays on in sampling.
