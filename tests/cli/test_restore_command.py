@@ -53,6 +53,7 @@ def test_holes_are_filled_and_known_pixels_stay_bit_for_bit(run, digits):
     assert "another" in page and "truth" in page and f"{damaged['psnr']:.2f}" in page
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files_and_another_one_others(run):
     words = ["restore", "run", "data:test[:2]", "--mask", "random:0.5", *QUICK]
     for out in ("a", "b"):

@@ -83,6 +83,7 @@ def test_held_out_pairs_are_translated_in_their_order_and_scored(trained, with_f
     assert (picture(with_faces / "a/face.png") != made[0]).any()
 
 
+@pytest.mark.slow
 def test_a_run_that_learned_both_ways_goes_either_way(trained, with_faces):
     copy(trained("cyclegan"), with_faces / "run")
     folder = with_faces / "faces"
@@ -129,6 +130,7 @@ def test_what_makes_no_sense_gets_one_line(words, told, trained, here, root, mni
     assert contents(here) == before
 
 
+@pytest.mark.slow
 def test_runs_of_latents_and_of_pictures_are_told_apart(trained, with_faces, whole_run):
     copy(whole_run("pattern_1010"), with_faces / "latents")
     told = "pattern_1010 makes examples from latents, not pictures from pictures"

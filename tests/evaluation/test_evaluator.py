@@ -120,6 +120,7 @@ def test_any_features_will_do(mnist_dir):
     assert "features pixels" in str(result)
 
 
+@pytest.mark.slow
 def test_copies_are_told_from_new_samples_and_shown(mnist_dir):
     evaluate = Evaluator(
         SOME,

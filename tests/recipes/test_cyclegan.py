@@ -80,6 +80,7 @@ def test_both_players_learn_from_what_was_before_the_step():
         close(stored[:4], fakes[name])
 
 
+@pytest.mark.slow
 def test_g_pays_for_the_way_there_and_back_and_for_its_own_set():
     gan, update, state, batch = started(cycle_weight=3.0, identity_weight=0.5)
     key, real = jax.random.fold_in(KEY, 0), {"a": batch["source"], "b": batch["image"]}
@@ -132,6 +133,7 @@ def test_domains_of_other_colors_have_no_identity_term():
             own.gan(DataSpec(shape, None, shape))
 
 
+@pytest.mark.slow
 def test_runs_and_their_pools_are_resumed_bit_for_bit(root, tmp_path, monkeypatch):
     monkeypatch.setattr("jaxgan.training.observers.write_report", lambda run: run)
     recipe: Any = make_recipe("cyclegan", **TINY)
