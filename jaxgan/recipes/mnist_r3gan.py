@@ -15,7 +15,9 @@ class MnistR3gan(R3ganRecipe):
     Widths, depth, learning rate, gamma and length are our own, for half an hour on 2 CPU cores.
 
     Command: `jaxgan train mnist_r3gan`
-    Expect: 0.65 s a step on 2 CPU cores. Its 3,000 steps have not been evaluated here.
+    Expect: strokes, some of them digits, and a Frechet distance of 24 (2,000 samples, digit
+    network) after 1,500 steps of 0.65 s on 2 CPU cores (seed 0). Its 3,000 steps have not been run
+    to their end here.
     """
 
     name: ClassVar[str] = "mnist_r3gan"
