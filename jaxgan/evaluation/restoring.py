@@ -25,12 +25,13 @@ from jaxgan.keys import per_example, stream
 from jaxgan.metrics.similarity import scales
 from jaxgan.recipes import ImageRecipe
 from jaxgan.restoration import Known, Mask, Operator, Search
-from jaxgan.rundir.loading import Trained, as_examples, check_num, is_conditional
+from jaxgan.rundir.loading import Trained, as_examples, is_conditional
 from jaxgan.types import Batch, PerSample, PRNGKey, PyTree
 from jaxgan.util.errors import UserError
 from jaxgan.util.parsing import shown
 
 STARTS = 8  # for each picture, at least
+MOST = 8192  # starts of all pictures, which are all in memory
 SHOWN = 5  # restorations of a picture that are kept: the best, and others
 TOGETHER = 10  # steps of the search between two looks at it
 ROUNDING = 1 / (255 * 12**0.5)  # deviation of what rounding to 255 levels of a range of 1 errs by
@@ -223,7 +224,11 @@ def restore(
     gan, state = trained.gan, trained.state
     starts, conditions = _begin(trained, way)
     count = len(pictures.known)
-    check_num(count * starts)
+    if count * starts > MOST:
+        raise UserError(
+            f"{count:,} pictures with {starts:,} starts each are more than the {MOST:,} searches "
+            "that are done at once: choose fewer pictures or --starts"
+        )
     keys = per_example(stream(key, "starts"), count)
     drawn = jax.vmap(lambda key: gan.inputs(key, starts, conditions))(keys)
     inputs = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), drawn)

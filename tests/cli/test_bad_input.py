@@ -261,7 +261,7 @@ def quick(here, monkeypatch, whole_run):
     def end(*_, **__):
         raise SystemExit(0)
 
-    def draw(trained, num, *_):
+    def draw(trained, num, *_, **__):
         sampling.check_num(num)
         return np.zeros((min(num, 2), 4), np.float32)
 

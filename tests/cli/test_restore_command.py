@@ -118,6 +118,7 @@ def test_a_mask_and_a_picture_of_a_file(run, here, digits):
         ("--scale 5", "squares of 5 pixels do not divide 28 x 28"),
         ("--gray", "images of 1 channels have no color to take out"),
         ("--mask left --starts 0", "starts must be from 1 to 1000000, not 0"),
+        ("--mask left --starts 9000", "9,000 starts each are more than the 8,192 searches"),
         ("--mask left --iterations 0", "iterations must be from 1 to 1000000, not 0"),
         ("--mask left --learning-rate -1", "learning_rate must be above 0"),
         ("--mask left --gaussian 0", "gaussian must be above 0"),
