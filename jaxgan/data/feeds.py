@@ -92,8 +92,13 @@ class Feed(Protocol):
 
 def batch_like(feed: Feed) -> dict[str, jax.ShapeDtypeStruct]:
     """Returns the shapes of a feed's batches, by name."""
-    row = jax.tree.map(lambda rows: rows[0], feed.rows(0, 1))
-    return dict(jax.eval_shape(feed.batch, feed.arrays, row, jax.random.key(0)))
+    rows = feed.rows(0, 1, slice(1))  # of one example: a batch can be large, and slow to read
+    row = jax.tree.map(lambda rows: rows[0], rows)
+    batch = jax.eval_shape(feed.batch, feed.arrays, row, jax.random.key(0))
+    return {
+        name: jax.ShapeDtypeStruct((feed.batch_size, *like.shape[1:]), like.dtype)
+        for name, like in batch.items()
+    }
 
 
 def spec_of(feed: Feed) -> DataSpec:

@@ -309,9 +309,6 @@ def assert_ends_well(*words: str) -> None:
         assert len(line) < 700
 
 
-# Slow also with few examples: recipes that make pictures of pictures read some before they train,
-# of any --image-size, and so may need more memory than there is.
-@pytest.mark.slow
 @examples
 def test_any_command_line_ends_well(quick, examples):
     seen = 0

@@ -76,6 +76,16 @@ def test_a_stream_reads_in_order_without_waste():
     assert source.count <= (8 + stream.longest) * 7
 
 
+def test_the_shapes_of_batches_take_one_example_to_learn():
+    source = Counted(5000)
+    feed = Stream(source, 4000, 0, 0.0, 1.0)
+    assert data.batch_like(feed) == {
+        "image": jax.ShapeDtypeStruct((4000, 5, 4, 3), np.float32),
+        "label": jax.ShapeDtypeStruct((4000,), np.int32),
+    }
+    assert source.count <= 2 * feed.longest  # read ahead
+
+
 def test_large_pictures_are_streamed_in_short_chunks():
     source = Counted(2)
     source.shape = (4096, 4096, 3)
