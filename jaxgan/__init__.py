@@ -47,6 +47,7 @@ from jaxgan.core.updates import (
     update_generator,
 )
 from jaxgan.losses import Loss
+from jaxgan.pretrained import load_pretrained
 
 __all__ = [
     "GAN",
@@ -70,6 +71,7 @@ __all__ = [
     "in_packs",
     "init",
     "linen",
+    "load_pretrained",
     "make_step",
     "minimize",
     "minimize_penalty",

@@ -30,7 +30,8 @@ ROOMS = [
         "interop",
         "features",
     ),
-    *("recipes", "devices", "rundir", "report", "evaluation", "training", "cli", "__init__"),
+    *("recipes", "devices", "rundir", "report", "evaluation", "training", "pretrained", "cli"),
+    "__init__",
 ]
 PLACE = {room: place for place, room in enumerate(ROOMS)}
 # The core is pure, and the vocabulary, the networks and the metrics know nothing of training.
@@ -44,7 +45,8 @@ ONLY = {
     "models": {"types", "nn"},
     "nn": {"types", "axes", "keys"},
     "restoration": {"core", "keys", "types"},
-    "__init__": {"core", "losses"},
+    "__init__": {"core", "losses", "pretrained"},
+    "pretrained": {"rundir", "util"},
 }
 # Libraries that only some rooms may import.
 KEPT = {

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from jaxgan.cli.options import (
     Directions,
     Evaluate,
+    Export,
     ImportInception,
     Info,
     Interpolate,
@@ -33,6 +34,7 @@ from jaxgan.cli.options import (
     imports,
     parse,
 )
+from jaxgan.pretrained import place_beside
 from jaxgan.util.errors import CannotSave, UserError
 from jaxgan.util.files import naming
 from jaxgan.util.parsing import shown
@@ -265,7 +267,7 @@ def _sample(words: list[str]) -> None:
     label = "" if options.label is None else f"_label_{options.label}"
     suffix = "npz" if samples.ndim == 2 else "png"
     name = f"sample_step{int(trained.state.step)}{member}{label}_seed{options.seed}.{suffix}"
-    out = options.out or options.run / name
+    out = options.out or place_beside(options.run) / name
     with naming(out, missing=True):
         save_samples(samples, out, columns)
     print(out)
@@ -327,7 +329,7 @@ def _save_walks(name: str, options: Interpolate | Directions, trained: Any, samp
     member = "" if options.member is None else f"_member{options.member}"
     suffix = "npz" if samples.ndim == 2 else "png"
     name = f"{name}_step{int(trained.state.step)}{member}_seed{options.seed}.{suffix}"
-    out = options.out or options.run / name
+    out = options.out or place_beside(options.run) / name
     with naming(out, missing=True):
         save_walks(samples, out, options.columns)
     print(out)
@@ -378,10 +380,11 @@ def _evaluate(words: list[str]) -> None:
         seed=options.seed,
         data_dir=options.data_dir,
     )
-    rundir.write_evaluation(options.run, found.record)
+    place = place_beside(options.run)
+    rundir.write_evaluation(place, found.record)
     print(found.text, end="")
     if found.nearest is not None:
-        path = options.run / "nearest.png"
+        path = place / "nearest.png"
         save_png(nearest_grid(found.nearest), path)
         print(path)
 
@@ -395,6 +398,15 @@ def _features(words: list[str]) -> None:
     from jaxgan.features import inception
 
     print(inception.import_inception(options.file))
+
+
+def _export(words: list[str]) -> None:
+    options = parse(Export, words, "jaxgan export")
+    _import(options.import_)
+    from jaxgan.cli.export import export
+
+    _speed_up()
+    print(export(options))
 
 
 def _report(words: list[str]) -> None:
@@ -516,6 +528,9 @@ COMMANDS = {
         "choose smaller pictures, or fewer",
     ),
     "evaluate": Command(_evaluate, "evaluate RUN", "measure how good its samples are"),
+    "export": Command(
+        _export, "export RUN --out FOLDER", "write its weights, to keep or to give away"
+    ),
     "report": Command(
         _report, "report RUN", "draw its figures and write its page again", "close other programs"
     ),

@@ -25,6 +25,7 @@ from tyro.constructors import (
     UnsupportedTypeAnnotationError,
 )
 
+from jaxgan.pretrained import directory
 from jaxgan.util.errors import UserError
 from jaxgan.util.parsing import shown
 
@@ -41,7 +42,17 @@ def _default(words: str) -> Any:
 
 _no_default = tyro.conf.arg(help_behavior_hint="")
 Flag = Annotated[bool, _no_default]
-RunDirectory = Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
+OwnRun = Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
+RunDirectory = Annotated[
+    Positional[Path],
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="RUN",
+        instance_from_str=lambda words: directory(words[0]),
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
 Imports = Annotated[
     UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="import", metavar="MODULE|FILE.py")
 ]
@@ -128,7 +139,7 @@ class Population(Generic[T]):
 class Sample:
     """Draws samples from a run."""
 
-    run: RunDirectory  # run directory
+    run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
     num: int = 64  # how many; with --label each, rounded up to the same number of each class
     label: Annotated[str | None, tyro.conf.arg(metavar="CLASS|each", help_behavior_hint="")] = (
         None  # class to draw, from 0; each: every class, in a row of its own
@@ -145,7 +156,7 @@ class Sample:
 class Interpolate:
     """Walks from one latent of a run to another: a walk in each row."""
 
-    run: RunDirectory  # run directory
+    run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
     rows: int = 8  # walks
     columns: int = 10  # samples in a walk
     seed: int = 0  # of the latents
@@ -160,7 +171,7 @@ class Interpolate:
 class Directions:
     """Moves a latent of a run along the directions in which G's first layer changes most (SeFa)."""
 
-    run: RunDirectory  # run directory
+    run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
     rows: int = 8  # directions, from the most effective one
     columns: int = 9  # samples along a direction
     reach: float = 3.0  # how far to either side
@@ -176,7 +187,7 @@ class Directions:
 class Restore:
     """Restores damaged pictures: finds latents whose pictures agree with what is known."""
 
-    run: RunDirectory  # run directory
+    run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
     input: Input  # damaged picture, folder of them, or data: and whole ones: data:test[:200]
     mask: Annotated[
         str | None,
@@ -207,7 +218,7 @@ class Restore:
 class Translate:
     """Turns pictures into others with a run that learned to, such as one of pix2pix or cyclegan."""
 
-    run: RunDirectory  # run directory
+    run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
     input: Input  # picture, folder of them, or data: and a data set: data:openmoji-pairs@test
     to: Literal["a", "b"] = "b"  # what to make; a: what b is made of, where a run learned both ways
     seed: int = 0  # of dropout and other noise
@@ -223,7 +234,7 @@ class Translate:
 class Evaluate:
     """Measures how good the samples of a run are."""
 
-    run: RunDirectory  # run directory
+    run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
     num: int = 10_000  # samples in a draw, and as many real examples
     draws: Annotated[int | None, _default("5; 1 of each member")] = None  # repetitions
     metrics: Annotated[str | None, _default("all that apply")] = None  # such as fid,kid
@@ -249,10 +260,24 @@ class ImportInception:
 
 
 @dataclass(frozen=True)
+class Export:
+    """Writes the weights of a run, with a card, into a folder that loads as a run does."""
+
+    run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
+    out: Path  # folder
+    half: Flag = False  # store numbers as float16, at half the size
+    member: Member = None  # which GAN of a population, from 0
+    step: Step = None  # of the checkpoint
+    best: Flag = False  # take the best checkpoint that --eval-every found
+    data_dir: DataDir = None  # where TFDS keeps data sets
+    import_: Imports = ()  # Python module or file that defines recipes
+
+
+@dataclass(frozen=True)
 class Report:
     """Draws the figures and writes the page of a run again."""
 
-    run: RunDirectory  # run directory
+    run: OwnRun  # run directory
     import_: Imports = ()  # Python module or file that defines recipes
 
 
@@ -260,7 +285,7 @@ class Report:
 class Verify:
     """Trains a run again from its config, and compares digests of the state."""
 
-    run: RunDirectory  # run directory
+    run: OwnRun  # run directory
     steps: Annotated[int | None, _default("as many as the run has")] = None  # how far to train
     data_dir: DataDir = None  # where TFDS keeps data sets
     import_: Imports = ()  # Python module or file that defines recipes
@@ -346,7 +371,11 @@ def _reason(event: events.ParseErrorEvent, options: Any) -> str | None:
             hint = f": did you mean {' or '.join(near)}?" if near else ""
             return f"unrecognized options {', '.join(map(shown, tokens))}{hint}"
         case events.MissingArgs(missing_arguments=missing):
-            return f"{', '.join(str(each.arg.lowered.metavar) for each in missing)} is missing"
+            names = [
+                str(x.arg.lowered.metavar) if x.arg.is_positional() else x.arg.display_name()
+                for x in missing
+            ]
+            return f"{', '.join(names)} is missing"
         case events.BadValue(argument=argument):
             return f"{argument.display_name()} needs a value: {argument.lowered.metavar}"
         case events.InvalidChoice(argument=argument, value=value, choices=choices):

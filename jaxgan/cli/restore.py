@@ -19,6 +19,7 @@ from jaxgan.data.folder import open_mask
 from jaxgan.evaluation import restoring
 from jaxgan.evaluation.restoring import Damage, Pictures, Restored, Tell, Way
 from jaxgan.keys import from_seed, stream
+from jaxgan.pretrained import place_beside
 from jaxgan.report.pictures import NEUTRAL, picture, save_png
 from jaxgan.report.restored import Row, restored_page
 from jaxgan.restoration import Known
@@ -55,7 +56,8 @@ def restore(options: Restore) -> Path:
     member = "" if options.member is None else f"_member{options.member}"
     step = int(trained.state.step)
     name = f"restored_{'_'.join(words.split())}_step{step}{member}_seed{options.seed}"
-    out = options.out or options.run / "".join(x if x.isalnum() or x in "._" else "-" for x in name)
+    name = "".join(x if x.isalnum() or x in "._" else "-" for x in name)
+    out = options.out or place_beside(options.run) / name
     check_folder(out, options.input)
     with Progress(way.steps, 0) as progress:
         restored = restoring.restore(

@@ -7,6 +7,7 @@ from jaxgan.cli.outputs import check_folder
 from jaxgan.data import unscale
 from jaxgan.evaluation import translating
 from jaxgan.keys import from_seed, stream
+from jaxgan.pretrained import place_beside
 from jaxgan.recipes import ImageRecipe
 from jaxgan.report.pictures import picture, save_png
 from jaxgan.rundir import loading
@@ -32,7 +33,7 @@ def translate(options: Translate) -> str:
     )
     member = "" if options.member is None else f"_member{options.member}"
     name = f"translated_to_{options.to}_step{int(trained.state.step)}{member}_seed{options.seed}"
-    out = options.out or options.run / name
+    out = options.out or place_beside(options.run) / name
     check_folder(out, options.input)
     made = translating.translate(trained, pictures, key, options.to)
     with naming(out, missing=True):

@@ -1,6 +1,7 @@
 """CycleGAN: residual generators that translate between two domains, and both ways as one player.
 
-The defaults are the source's for 256 x 256; it has 6 blocks for 128 x 128 and less. The
+The defaults are the source's for 256 x 256; it has 6 blocks for 128 x 128 and less. Pictures of few
+pixels, all of which count, want fewer halvings. The
 discriminators are those of `jaxgan.models.patchgan`, with `norms.instance`.
 
 Examples are pictures of the domains a and b, which are no pair. For the way there and back, and for
@@ -70,12 +71,13 @@ class Block(nn.Module):
 
 
 class Generator(nn.Module):
-    """Two layers that halve the size, residual blocks, and two layers that double it."""
+    """Layers that halve the size, residual blocks, and as many layers that double it."""
 
     colors: int  # channels of the pictures it makes
     blocks: int = 9  # residual blocks
     width: int = 64  # channels of the full size; doubled with each halving
     norm: norms.Norm = norms.instance
+    halvings: int = 2  # of the size
 
     @nn.compact
     def __call__(
@@ -84,11 +86,11 @@ class Generator(nn.Module):
         """Maps images `[B, H, W, C]` to images `[B, H, W, colors]` in [-1, 1].
 
         Raises:
-            ValueError: if 4 does not divide H and W.
+            ValueError: if H and W cannot be halved that often.
         """
         height, width = images.shape[1:3]
-        if height % 4 or width % 4:
-            raise ValueError(f"images of {height} x {width} cannot be halved twice")
+        if height % 2**self.halvings or width % 2**self.halvings:
+            raise ValueError(f"images of {height} x {width} cannot be halved {self.halvings} times")
 
         def then_norm(x: Array) -> Array:
             return nn.relu(self.norm.make(train)(x))
@@ -97,12 +99,12 @@ class Generator(nn.Module):
         around = partial(Conv, kernel_size=7, padding="REFLECT", kernel_init=_normal)
         resize = {"padding": _ONE, "kernel_init": _normal, "use_bias": biases}
         x = then_norm(around(self.width, use_bias=biases)(images))
-        for features in (2 * self.width, 4 * self.width):
-            x = then_norm(Conv(features, 3, 2, **resize)(x))
+        for size in range(self.halvings):
+            x = then_norm(Conv(self.width << (size + 1), 3, 2, **resize)(x))
         for _ in range(self.blocks):
             x = Block(self.norm)(x, train)
-        for features in (2 * self.width, self.width):
-            x = then_norm(ConvTranspose(features, 3, 2, **resize)(x))
+        for size in reversed(range(self.halvings)):
+            x = then_norm(ConvTranspose(self.width << size, 3, 2, **resize)(x))
         return jnp.tanh(around(self.colors)(x))
 
 

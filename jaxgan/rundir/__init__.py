@@ -1,5 +1,6 @@
 """The run directory: what a run writes about itself, and how it is loaded again."""
 
+from jaxgan.rundir.bundles import WEIGHTS, is_bundle, write_bundle
 from jaxgan.rundir.checkpoints import Checkpoints
 from jaxgan.rundir.config import (
     check_data,
@@ -33,6 +34,7 @@ __all__ = [
     "CHECKPOINTS",
     "EVALUATIONS",
     "METRICS",
+    "WEIGHTS",
     "Checkpoints",
     "Config",
     "Members",
@@ -47,6 +49,7 @@ __all__ = [
     "describe",
     "draw",
     "find_samples",
+    "is_bundle",
     "load",
     "load_all",
     "locked",
@@ -58,6 +61,7 @@ __all__ = [
     "resume_step",
     "rewind",
     "sample_path",
+    "write_bundle",
     "write_config",
     "write_evaluation",
     "write_vectors",

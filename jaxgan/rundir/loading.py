@@ -15,6 +15,7 @@ from jaxgan.core.gan import GAN, init, sample
 from jaxgan.core.state import GANState
 from jaxgan.data import unscale
 from jaxgan.recipes import ImageRecipe, Recipe
+from jaxgan.rundir.bundles import is_bundle, read_bundle
 from jaxgan.rundir.checkpoints import Checkpoints
 from jaxgan.rundir.config import read_config, read_recipe
 from jaxgan.rundir.directory import BEST, CHECKPOINTS
@@ -42,7 +43,7 @@ def load(
     """Loads a run's GAN.
 
     Args:
-        run: the run directory.
+        run: the run directory, or a bundle (see `jaxgan.rundir.bundles`).
         step: of the checkpoint; None for the newest, or the best.
         member: which GAN of a population, from 0; None if the run is of one GAN.
         best: whether to look among the best checkpoints (see `jaxgan.rundir`) instead.
@@ -67,7 +68,7 @@ def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[
     """Loads every GAN of a run.
 
     Args:
-        run: the run directory.
+        run: the run directory, or a bundle (see `jaxgan.rundir.bundles`).
         step: of the checkpoint; None for the newest, or the best.
         best: whether to look among the best checkpoints (see `jaxgan.rundir`) instead.
 
@@ -82,6 +83,11 @@ def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[
     members = config.members
     gan = recipe.gan(spec)
     start = partial(init, gan, batch=_batch_like(recipe, spec), update=recipe.update(gan))
+    if is_bundle(run):
+        if best or step is not None:
+            raise UserError(f"{run} has no checkpoints: leave out --step and --best")
+        state = read_bundle(run, partial(start, jax.random.key(0)), config.steps or 0)
+        return [Trained(recipe, spec, gan, state)]
     like = jax.eval_shape(start, jax.random.key(0))
     if members is not None:
         count = members.count

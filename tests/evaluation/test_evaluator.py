@@ -17,6 +17,7 @@ from jaxgan.rundir.log import read_evaluations
 from jaxgan.util.errors import UserError
 
 SOME = MnistMlp(data="mnist@train[:400]", batch_size=8)
+SMALL = replace(SOME, image_size=8)  # of few numbers, so that pixels are quick features
 RECIPE = "gaussians_ring8"
 EVALUATED = [*TINY[RECIPE], *"--eval-every 10 --eval-num 20 --best-by coverage".split()]
 
@@ -115,8 +116,8 @@ def test_too_few_samples_for_a_metric_are_told_with_its_name():
 
 
 def test_any_features_will_do(mnist_dir):
-    evaluate = Evaluator(SOME, num=20, names=["fid"], extractor=pixels(), data_dir=mnist_dir)
-    result = evaluate([real_examples(SOME, 20, 5, mnist_dir)])[0].result
+    evaluate = Evaluator(SMALL, num=20, names=["fid"], extractor=pixels(), data_dir=mnist_dir)
+    result = evaluate([real_examples(SMALL, 20, 5, mnist_dir)])[0].result
     assert "features pixels" in str(result)
 
 
@@ -160,7 +161,7 @@ def test_copies_are_told_from_new_samples_and_shown(mnist_dir):
     [
         (GaussiansRing8(), "mnist@test", "has no data set of which examples could be held out"),
         (SOME, "mnist@tset", "tset"),
-        (SOME, "mnist@train[:100]", "memorization of 100 samples: the held-out examples are"),
+        (SMALL, "mnist@train[:100]", "memorization of 100 samples: the held-out examples are"),
     ],
 )
 def test_what_cannot_be_held_out_is_said(recipe, held_out, told, mnist_dir):
@@ -234,7 +235,7 @@ def test_a_resumed_run_has_the_same_evaluations(stop, evaluated, here):
     ("words", "told"),
     [
         (
-            "train mnist_mlp --data mnist@train[:64] --batch-size 8 --eval-every 5 --best-by fud",
+            "train gaussians_ring8 --eval-every 5 --best-by fud",
             "best_by 'fud' is not measured here",
         ),
         ("train mnist_mlp --eval-every 0", "eval_every must be a whole number"),
@@ -242,8 +243,8 @@ def test_a_resumed_run_has_the_same_evaluations(stop, evaluated, here):
     ],
 )
 def test_evaluations_that_cannot_be_had_are_refused(words, told, here):
-    command_and_name, rest = words.split()[:2], words.split()[2:]
-    done = command(*command_and_name, *TINY["mnist_mlp"], "--eval-num", "16", *rest, "--out", "run")
+    begin, name, *rest = words.split()
+    done = command(begin, name, *TINY[name], "--eval-num", "16", *rest, "--out", "run")
     assert (done.status, done.out) == (2, "")
     assert told in done.err
     assert not any(here.iterdir())

@@ -55,10 +55,17 @@ def test_colors_may_be_others():
     assert images.shape == (2, 8, 8, 1)
 
 
-@pytest.mark.parametrize("height, width", [(30, 32), (32, 30)])
-def test_sizes_that_cannot_be_halved_twice_are_refused(height, width):
-    with pytest.raises(ValueError, match=f"images of {height} x {width} cannot be halved twice"):
-        shapes(Generator(3, 1, 2), (1, height, width, 3))
+@pytest.mark.parametrize("height, width, halvings", [(30, 32, 2), (32, 30, 2), (9, 8, 1)])
+def test_sizes_that_cannot_be_halved_so_often_are_refused(height, width, halvings):
+    told = f"images of {height} x {width} cannot be halved {halvings} times"
+    with pytest.raises(ValueError, match=told):
+        shapes(Generator(3, 1, 2, halvings=halvings), (1, height, width, 3))
+
+
+def test_without_halvings_all_is_at_the_full_size():
+    params, images = shapes(Generator(3, 1, 5, halvings=0), (1, 9, 7, 3))
+    assert images.shape == (1, 9, 7, 3)
+    assert count(params) == (7 * 7 * 3 * 5 + 5) + 2 * (9 * 5 * 5 + 5) + (7 * 7 * 5 * 3 + 3)
 
 
 def test_it_computes_in_the_type_of_parameters_and_inputs():

@@ -128,7 +128,8 @@ def test_domains_of_other_colors_have_no_identity_term():
     batch = {x: jax.ShapeDtypeStruct((1, *shape), jnp.float32) for x, shape in like.items()}
     jax.eval_shape(partial(init, gan), KEY, batch)
     for shape, layers, message in [((10, 10, 3), 1, "multiples of 4"), ((8, 8, 3), 3, "no patch")]:
-        own: Any = make_recipe("cyclegan", **TINY | {"discriminator_layers": layers})
+        fields = {"discriminator_layers": layers, "halvings": 2}
+        own: Any = make_recipe("cyclegan", **TINY | fields)
         with pytest.raises(UserError, match=message):
             own.gan(DataSpec(shape, None, shape))
 

@@ -1,0 +1,102 @@
+"""`jaxgan export`: from its options to a bundle, a folder that others can load."""
+
+import shlex
+from dataclasses import fields
+from pathlib import Path
+
+from jaxgan import rundir
+from jaxgan.cli.options import Export
+from jaxgan.core.state import steps_done
+from jaxgan.keys import from_seed, stream
+from jaxgan.recipes import ImageRecipe, Recipe
+from jaxgan.report.pictures import save_samples
+from jaxgan.rundir import Config, Trained, loading
+from jaxgan.util.errors import UserError
+from jaxgan.util.files import naming
+
+SAMPLES = 64  # drawn beside the weights
+
+
+def export(options: Export) -> Path:
+    """Writes the bundle of a run, with samples.
+
+    Args:
+        options: of the command.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        UserError: if the run cannot be loaded, or the folder holds something else.
+    """
+    out = options.out
+    with naming(out):
+        if out.exists() and not rundir.is_bundle(out) and not (out.is_dir() and _is_empty(out)):
+            raise UserError(f"{out} exists and is no bundle: choose another --out")
+    config = rundir.read_config(options.run)
+    trained = loading.load(options.run, options.step, options.member, best=options.best)
+    key = stream(from_seed(0), "sample")
+    samples = loading.draw(trained, SAMPLES, key, data_dir=options.data_dir)
+    members, seed = config.members, config.seed
+    if members is not None:
+        seed = members.seeds(seed)[options.member or 0]
+    rundir.write_bundle(
+        out,
+        config,
+        trained.recipe,
+        trained.state,
+        seed=seed,
+        card=_card(config, trained, seed),
+        half=options.half,
+    )
+    with naming(out, missing=True):
+        save_samples(samples, out / ("samples.npz" if samples.ndim == 2 else "samples.png"))
+    return out
+
+
+def _is_empty(folder: Path) -> bool:
+    return not any(folder.iterdir())
+
+
+def _card(config: Config, trained: Trained, seed: int) -> str:
+    """Says in Markdown where weights come from, and how they are used."""
+    recipe, step = trained.recipe, steps_done(trained.state)
+    shape = " x ".join(map(str, trained.spec.shape))
+    classes = trained.spec.classes
+    versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
+    lines = [
+        f"# {recipe.name}, {step:,} steps",
+        "",
+        f"{config.description}",
+        "",
+        f"- Trained by `{_command(recipe, seed)}`",
+        f"- Examples: {shape}" + ("" if classes is None else f", of {classes} classes"),
+    ]
+    if isinstance(recipe, ImageRecipe):
+        lines.append(f"- Data: `{recipe.data}`, whose license covers what is made of it as well")
+    if versions:
+        lines.append(f"- Made with {versions}")
+    lines += [
+        "",
+        f"`{rundir.WEIGHTS}` holds the weights, `config.json` all that makes the networks again:",
+        "",
+        "```python",
+        "trained = jaxgan.rundir.load(Path(FOLDER))",
+        "samples = jaxgan.rundir.draw(trained, 64, jax.random.key(0))",
+        "```",
+        "",
+        "On the command line the folder is a run: `jaxgan sample FOLDER`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _command(recipe: Recipe, seed: int) -> str:
+    """Returns the command that trains a recipe, with what differs from its defaults."""
+    words = ["jaxgan", "train", recipe.name, "--seed", str(seed)]
+    start = type(recipe)()
+    for field in fields(recipe):
+        value = getattr(recipe, field.name)
+        if value != getattr(start, field.name):
+            values = value if isinstance(value, tuple) else (value,)
+            words += [f"--{field.name.replace('_', '-')}", *map(str, values)]
+    return shlex.join(words)

@@ -1,0 +1,100 @@
+"""Bundles: the weights of a run's GAN without its history, to keep or to give away.
+
+config.json          as of a run of one GAN; `steps` is how long these weights were trained
+weights.safetensors  of G, or of its moving average if there is one, and of D
+README.md            where they come from
+
+A bundle loads as a run does. It has no optimizers, so a run cannot be resumed from it; new training
+can start from its weights.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from msgspec import structs
+
+from jaxgan.core.state import GANState
+from jaxgan.interop import from_arrays, load_safetensors, save_safetensors, to_arrays
+from jaxgan.recipes import Recipe
+from jaxgan.rundir.config import write_config
+from jaxgan.rundir.schema import Config
+from jaxgan.util.errors import UserError
+from jaxgan.util.files import make_folder, write_atomically
+
+WEIGHTS = "weights.safetensors"
+_AVERAGE, _GENERATOR = "average/", "generator/"
+
+
+def is_bundle(folder: Path) -> bool:
+    """Tells a bundle from a run directory."""
+    return (folder / WEIGHTS).exists()
+
+
+def write_bundle(
+    folder: Path,
+    config: Config,
+    recipe: Recipe,
+    state: GANState,
+    *,
+    seed: int,
+    card: str,
+    half: bool = False,
+) -> None:
+    """Writes a bundle.
+
+    Args:
+        folder: made if it is missing; files of an earlier bundle are replaced.
+        config: of the run.
+        recipe: of the GAN: that of the run, or of a population's member.
+        state: of the GAN.
+        seed: the GAN was trained with.
+        card: what README.md is to say, in Markdown.
+        half: whether to store numbers as float16, at half the size.
+
+    Raises:
+        UserError: if a file cannot be written.
+    """
+    arrays = to_arrays(state)
+    if any(name.startswith(_AVERAGE) for name in arrays):
+        arrays = {name: x for name, x in arrays.items() if not name.startswith(_GENERATOR)}
+    arrays = {name.replace(_AVERAGE, _GENERATOR, 1): x for name, x in arrays.items()}
+    if half:
+        arrays = {name: np.asarray(x, np.float16) for name, x in arrays.items()}
+    config = structs.replace(
+        config,
+        hyperparameters=asdict(recipe),
+        seed=seed,
+        members=None,
+        steps=max(1, int(state.step)),
+    )
+    make_folder(folder)
+    write_config(folder, config)
+    write_atomically(folder / "README.md", card.encode())
+    save_safetensors(folder / WEIGHTS, arrays)  # last: with it, the folder is a bundle
+
+
+def read_bundle(folder: Path, start: Callable[[], GANState], steps: int) -> GANState:
+    """Reads the GAN of a bundle.
+
+    Args:
+        folder: the bundle.
+        start: makes a state of the GAN, whose weights are replaced.
+        steps: how long the weights were trained.
+
+    Returns:
+        The state, in the types of the one that `start` made.
+
+    Raises:
+        UserError: if the file of weights is damaged, or of other networks.
+    """
+    path = folder / WEIGHTS
+    arrays = load_safetensors(path)
+    try:
+        state = from_arrays(jax.jit(start)(), arrays)
+    except UserError as error:
+        raise UserError(f"{path} is damaged, or of other networks: {error}") from None
+    return state.replace(step=jnp.asarray(steps, state.step.dtype))

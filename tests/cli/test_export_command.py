@@ -1,0 +1,93 @@
+"""`jaxgan export`, and runs by the name of `pretrained:NAME`."""
+
+import json
+import shlex
+
+import numpy as np
+import pytest
+from runs import assert_refused, command, copy
+from safetensors.numpy import load_file, save_file
+
+import jaxgan.pretrained
+from jaxgan.cli.export import _command
+from jaxgan.recipes import find_recipe
+
+
+@pytest.fixture
+def exported(whole_run, here):
+    run = copy(whole_run("mnist_mlp"), here / "run")
+    done = command("export", "run", "--out", "kept/mlp")
+    assert (done.status, done.out) == (0, "kept/mlp\n"), done.err
+    return run, here / "kept" / "mlp"
+
+
+def samples(run, *words) -> np.ndarray:
+    done = command("sample", run, "--num", 4, "--out", "drawn.npz", *words)
+    assert done.status == 0, done.err
+    with np.load("drawn.npz") as arrays:
+        return arrays["samples"]
+
+
+def test_a_bundle_draws_what_the_run_draws(exported):
+    run, bundle = exported
+    assert {path.name for path in bundle.iterdir()} == {
+        *("README.md", "config.json", "samples.png", "weights.safetensors")
+    }
+    np.testing.assert_array_equal(samples(bundle), samples(run))
+    assert command("sample", bundle).out == f"{bundle / 'sample_step40_seed0.png'}\n"
+    older = command("export", "run", "--step", 20, "--out", bundle, "--half")
+    assert older.status == 0, older.err  # in place of the other
+    assert {x.dtype for x in load_file(bundle / "weights.safetensors").values()} == {
+        np.dtype(np.float16)
+    }
+    difference = samples(bundle).astype(int) - samples(run, "--step", 20)
+    assert 0 < np.abs(difference).max() <= 2 and np.abs(samples(bundle) - samples(run)).max() > 2
+
+
+def test_the_card_says_what_trained_it(exported):
+    run, bundle = exported
+    card = (bundle / "README.md").read_text()
+    assert card.startswith("# mnist_mlp, 40 steps\n")
+    (line,) = (line for line in card.splitlines() if line.startswith("- Trained by `"))
+    words = shlex.split(line.split("`")[1])
+    assert words[:5] == ["jaxgan", "train", "mnist_mlp", "--seed", "0"]
+    done = command(*words[1:], "--out", "again", "--steps", "1")
+    assert done.status == 0, done.err
+    before, after = (
+        json.loads((place / "config.json").read_text())["hyperparameters"]
+        for place in (run, bundle.parents[1] / "again")
+    )
+    assert {**after, "steps": 40} == before
+
+
+def test_tuples_are_words_of_the_command():
+    recipe = find_recipe("mnist_mlp")(grid=(2, 3), batch_size=7)
+    assert _command(recipe, 5) == "jaxgan train mnist_mlp --seed 5 --batch-size 7 --grid 2 3"
+
+
+def test_what_cannot_be_exported_or_loaded_is_told(exported, here):
+    run, bundle = exported
+    assert_refused(command("export", "run"), "--out")
+    assert_refused(command("export", "run", "--out", "run"), "is no bundle: choose another --out")
+    assert_refused(command("export", "nothing", "--out", "new"), "nothing is not a run directory")
+    assert not (here / "new").exists()
+    assert_refused(command("sample", bundle, "--step", 20), "no checkpoints: leave out --step")
+    weights = load_file(bundle / "weights.safetensors")
+    first, *_ = weights
+    save_file({name: x for name, x in weights.items() if name != first}, here / "less")
+    (here / "less").replace(bundle / "weights.safetensors")
+    told = f"weights.safetensors is damaged, or of other networks: .* lacks .*{first}"
+    assert_refused(command("sample", bundle), told)
+    (bundle / "weights.safetensors").write_bytes(b"{}")
+    assert_refused(command("sample", bundle), "cannot read .*weights.safetensors")
+
+
+def test_pretrained_gans_are_runs_whose_samples_go_here(exported, here, monkeypatch):
+    _, bundle = exported
+    monkeypatch.setattr(jaxgan.pretrained, "_HERE", bundle.parent)
+    assert jaxgan.pretrained.names() == ["mlp"]
+    done = command("sample", "pretrained:mlp")
+    assert (done.status, done.out) == (0, "sample_step40_seed0.png\n")
+    assert (here / "sample_step40_seed0.png").exists()
+    assert_refused(command("sample", "pretrained:mpl"), "no pretrained GAN is called 'mpl': .* mlp")
+    assert_refused(command("report", "pretrained:mlp"), "not a run directory")
