@@ -12,7 +12,7 @@ from jaxgan.recipes import ImageRecipe, Recipe
 from jaxgan.report.pictures import save_samples
 from jaxgan.rundir import Config, Trained, loading
 from jaxgan.util.errors import UserError
-from jaxgan.util.files import naming
+from jaxgan.util.files import naming, write_atomically
 
 SAMPLES = 64  # drawn beside the weights
 
@@ -40,15 +40,10 @@ def export(options: Export) -> Path:
     members, seed = config.members, config.seed
     if members is not None:
         seed = members.seeds(seed)[options.member or 0]
-    rundir.write_bundle(
-        out,
-        config,
-        trained.recipe,
-        trained.state,
-        seed=seed,
-        card=_card(config, trained, seed),
-        half=options.half,
+    digest = rundir.write_bundle(
+        out, config, trained.recipe, trained.state, seed=seed, half=options.half
     )
+    write_atomically(out / "README.md", _card(config, trained, seed, digest).encode())
     with naming(out, missing=True):
         save_samples(samples, out / ("samples.npz" if samples.ndim == 2 else "samples.png"))
     return out
@@ -58,7 +53,7 @@ def _is_empty(folder: Path) -> bool:
     return not any(folder.iterdir())
 
 
-def _card(config: Config, trained: Trained, seed: int) -> str:
+def _card(config: Config, trained: Trained, seed: int, digest: str) -> str:
     """Says in Markdown where weights come from, and how they are used."""
     recipe, step = trained.recipe, steps_done(trained.state)
     shape = " x ".join(map(str, trained.spec.shape))
@@ -78,7 +73,8 @@ def _card(config: Config, trained: Trained, seed: int) -> str:
         lines.append(f"- Made with {versions}")
     lines += [
         "",
-        f"`{rundir.WEIGHTS}` holds the weights, `config.json` all that makes the networks again:",
+        f"`{rundir.WEIGHTS}` holds the weights (SHA-256 {digest}), `config.json` all that makes "
+        "the networks again:",
         "",
         "```python",
         "trained = jaxgan.rundir.load(Path(FOLDER))",

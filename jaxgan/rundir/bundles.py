@@ -2,12 +2,13 @@
 
 config.json          as of a run of one GAN; `steps` is how long these weights were trained
 weights.safetensors  of G, or of its moving average if there is one, and of D
-README.md            where they come from
+README.md            the card: where they come from
 
 A bundle loads as a run does. It has no optimizers, so a run cannot be resumed from it; new training
 can start from its weights.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +24,7 @@ from jaxgan.recipes import Recipe
 from jaxgan.rundir.config import write_config
 from jaxgan.rundir.schema import Config
 from jaxgan.util.errors import UserError
-from jaxgan.util.files import make_folder, write_atomically
+from jaxgan.util.files import make_folder, read_bytes
 
 WEIGHTS = "weights.safetensors"
 _AVERAGE, _GENERATOR = "average/", "generator/"
@@ -41,10 +42,9 @@ def write_bundle(
     state: GANState,
     *,
     seed: int,
-    card: str,
     half: bool = False,
-) -> None:
-    """Writes a bundle.
+) -> str:
+    """Writes a bundle, but for its card.
 
     Args:
         folder: made if it is missing; files of an earlier bundle are replaced.
@@ -52,8 +52,10 @@ def write_bundle(
         recipe: of the GAN: that of the run, or of a population's member.
         state: of the GAN.
         seed: the GAN was trained with.
-        card: what README.md is to say, in Markdown.
         half: whether to store numbers as float16, at half the size.
+
+    Returns:
+        The SHA-256 of the file of weights, in hexadecimal digits.
 
     Raises:
         UserError: if a file cannot be written.
@@ -73,8 +75,8 @@ def write_bundle(
     )
     make_folder(folder)
     write_config(folder, config)
-    write_atomically(folder / "README.md", card.encode())
     save_safetensors(folder / WEIGHTS, arrays)  # last: with it, the folder is a bundle
+    return hashlib.sha256(read_bytes(folder / WEIGHTS)).hexdigest()
 
 
 def read_bundle(folder: Path, start: Callable[[], GANState], steps: int) -> GANState:

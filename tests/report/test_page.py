@@ -174,7 +174,13 @@ def damage(path, how):
         path.write_bytes(path.read_bytes()[: {"cut": 90, "empty": 0}[how]])
 
 
-@pytest.mark.parametrize("how", ["cut", "empty", "pickle", "shape", "pipe"])
+def some_slow(*slow):
+    """The ways of damage; those named are left to the slow tests."""
+    ways = ["cut", "empty", "pickle", "shape", "pipe"]
+    return [pytest.param(x, marks=pytest.mark.slow if x in slow else ()) for x in ways]
+
+
+@pytest.mark.parametrize("how", some_slow("empty", "shape", "pipe"))
 def test_damaged_vectors_are_left_out_with_a_warning(run, how, caplog):
     write_config(run, shape=[4])
     for i in range(3):
@@ -185,7 +191,7 @@ def test_damaged_vectors_are_left_out_with_a_warning(run, how, caplog):
     assert "step_000002000.npy" in warning and "\n" not in warning
 
 
-@pytest.mark.parametrize("how", ["cut", "empty", "pipe"])
+@pytest.mark.parametrize("how", ["cut", pytest.param("empty", marks=pytest.mark.slow), "pipe"])
 def test_damaged_grids_are_left_out_with_a_warning(run, how, caplog):
     image_run(run, 3)
     damage(run / "samples" / "step_000000200.png", how)

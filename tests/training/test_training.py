@@ -123,6 +123,7 @@ def test_another_seed_gives_another_run(here, whole_run):
     assert run["samples"]["step_000000000.png"] != whole["samples"]["step_000000000.png"]
 
 
+@pytest.mark.slow
 def test_streamed_data_train_the_same_network(here, whole_run, monkeypatch):
     feeds = []
 
