@@ -364,13 +364,11 @@ def _weights_by_layer(
         with nn.intercept_methods(record):
             outputs, _ = network.apply(params, collections, inputs, key, False)
         layers.extend(ends)
-        return outputs, list(ends.values())
+        return list(ends.values()), outputs
 
     program = jax.make_jaxpr(apply)(params, collections, inputs).jaxpr
     channels = _flattened(program)
-    ends = [
-        channels.get(end, 1) for end in program.outvars[len(program.outvars) - 2 * len(layers) :]
-    ]
+    ends = [channels.get(end, 1) for end in program.outvars[: 2 * len(layers)]]
     groups = dict(zip(layers, zip(ends[::2], ends[1::2], strict=True), strict=True))
     leaves: dict[tuple[str, ...], Any] = flatten_dict({"params": params, **collections})
     by_layer: dict[tuple[str, ...], list[_Weight]] = {path: [] for path in layers}
