@@ -14,7 +14,7 @@ PyTorch from a trained generator, with any `torch.nn.Module` of the same layers:
     weights = to_torch_state_dict(
         trained.gan.generator,
         trained.state.generator,
-        shape=(100,),
+        inputs=np.zeros((1, 100)),
         layers=layer_names(network.state_dict()),
     )
     network.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
@@ -22,27 +22,36 @@ PyTorch from a trained generator, with any `torch.nn.Module` of the same layers:
 And from a PyTorch network into a state:
 
     generator = from_torch_state_dict(
-        gan.generator, state.generator, network.state_dict(), shape=(100,)
+        gan.generator, state.generator, network.state_dict(), inputs=np.zeros((1, 100))
     )
     state = state.replace(generator=generator)
 
+The inputs of a conditional network are a tuple, `(np.zeros((1, 128)), np.zeros(1, int))`. Layers
+may be connected in any way, such as in residual blocks.
+
 `save_safetensors` and `load_safetensors` write and read such state dicts.
 
-Conversion is exact. What differs:
+Conversion is exact, and back again bit for bit. What differs:
 
 - Kernels: dense ones are `[in, out]` here and `[out, in]` there; convolutions `[h, w, in, out]` and
   `[out, in, h, w]`; transposed convolutions `[h, w, out, in]` and `[in, out, h, w]`.
 - A flattened feature map is ordered by position, then channel here; by channel, then position
   there. Dense layers before a reshape into a map and after its flattening are reordered, and so are
-  the batch norms between.
+  batch norms and embeddings of the same numbers.
+- Dense layers of maps are `torch.nn.Linear` of channels, which PyTorch has last only if permuted.
+- Spectral normalization is `torch.nn.utils.parametrizations.spectral_norm`, not the older
+  `torch.nn.utils.spectral_norm`, with its default `dim`. jaxgan keeps one of the two vectors of the
+  power iteration and makes a step from it in each call; PyTorch keeps both and makes steps in
+  training alone. The other one is therefore written such that PyTorch in evaluation divides by the
+  same number as jaxgan, and not read: what PyTorch has trained gets here an estimate of the largest
+  singular value that is up to a step better.
 
 The running variance is copied. If training continues, PyTorch's tracks the unbiased variance of the
 batch, n / (n - 1) times the one that Flax's tracks.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,10 +62,13 @@ import safetensors
 import safetensors.numpy
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
+from jax.extend.core import Jaxpr, Literal
 
 from jaxgan.core.networks import Network
 from jaxgan.core.state import GANState, TrainState
 from jaxgan.nn.layers import Conv, ConvTranspose
+from jaxgan.nn.spectral import SpectralNorm
+from jaxgan.types import PyTree
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import read_bytes, write_atomically
 
@@ -66,10 +78,20 @@ StateDict = dict[str, np.ndarray]
 _NAMES = {
     ("params", "kernel"): "weight",
     ("params", "scale"): "weight",
+    ("params", "embedding"): "weight",
     ("params", "bias"): "bias",
     ("batch_stats", "mean"): "running_mean",
     ("batch_stats", "var"): "running_var",
 }
+# (name, number of axes) in Flax -> the permutation to PyTorch's axes.
+_AXES = {
+    ("kernel", 2): (1, 0),
+    ("kernel", 4): (3, 2, 0, 1),
+    ("embedding", 2): (0, 1),
+}
+_NORMALIZED = "parametrizations.weight"  # of a layer with spectral normalization
+_COUNTERPARTS = {"_u": "_v", "_v": "_u"}  # vectors of the power iteration
+_LAYERS = (nn.Dense, nn.Conv, Conv, ConvTranspose, nn.BatchNorm, nn.Embed)
 _IGNORED = "num_batches_tracked"  # a count that PyTorch uses for cumulative averages only
 _NAMED = 3  # names that an error message lists
 
@@ -136,28 +158,31 @@ def to_torch_state_dict(
     network: Network,
     net: TrainState,
     *,
-    shape: tuple[int, ...],
+    inputs: PyTree,
     layers: Iterable[str] | None = None,
 ) -> StateDict:
     """Converts a network's parameters and running averages to a PyTorch state dict.
 
     Args:
-        network: the generator or the discriminator: a chain of Linen layers (dense, convolutions,
-            batch norms) with anything without parameters in between.
+        network: the generator or the discriminator: of Linen layers (dense, convolutions, batch
+            norms, embeddings), also spectrally normalized, and anything without parameters.
         net: its part of the state, or a moving average.
-        shape: of one input in Flax: `(Z,)` for latents, `(H, W, C)` for images.
+        inputs: what the network takes in Flax, or the shapes of it: latents `[B, Z]` or images
+            `[B, H, W, C]`, or a tuple of these and labels `[B]`.
         layers: names of the PyTorch module's layers with parameters, in the order of application
-            (see `layer_names`); None for the names in Flax.
+            here, which is that of the names for None (see `layer_names`); None for the names in
+            Flax.
 
     Returns:
         Arrays by name: `weight` and `bias` of every layer, `running_mean` and `running_var` of
-        batch norms. As tensors, they suit `torch.nn.Module.load_state_dict`.
+        batch norms, and, instead of the weight of a layer with spectral normalization, those of
+        its parametrization. As tensors, they suit `torch.nn.Module.load_state_dict`.
 
     Raises:
         UserError: if the network has other layers, or `net` or `layers` do not match it.
     """
     variables = flatten_dict(_variables(net))
-    weights = _weights(network, shape, layers)
+    weights = _weights(network, inputs, layers)
     _require_names({w.path for w in weights.values()}, variables, "the network's state")
     state_dict = {}
     for name, weight in weights.items():
@@ -166,6 +191,11 @@ def to_torch_state_dict(
         for axis, groups in enumerate(weight.groups):
             array = _regroup(array, axis, groups)
         state_dict[name] = np.array(array.transpose(weight.axes), order="C")  # writable
+    for name, weight in weights.items():
+        if weight.normalized is not None:
+            kernel = state_dict[name[: -len("0._u")] + "original"]
+            turned = np.moveaxis(kernel, weight.normalized, 0)
+            state_dict[_name_of_counterpart(name)] = _counterpart(state_dict[name], turned)
     return state_dict
 
 
@@ -174,7 +204,7 @@ def from_torch_state_dict(
     net: TrainState,
     state_dict: Mapping[str, Any],
     *,
-    shape: tuple[int, ...],
+    inputs: PyTree,
     layers: Iterable[str] | None = None,
 ) -> TrainState:
     """Loads the weights of a PyTorch network into a network's part of a state.
@@ -183,8 +213,8 @@ def from_torch_state_dict(
         network: the generator or the discriminator (see `to_torch_state_dict`).
         net: its part of a state.
         state_dict: arrays, or tensors on the CPU, by name.
-        shape: of one input in Flax: `(Z,)` for latents, `(H, W, C)` for images.
-        layers: names of the layers in `state_dict`, in the order of application (see
+        inputs: what the network takes in Flax, or the shapes of it.
+        layers: names of the layers in `state_dict`, in the order of application here (see
             `layer_names`); None for the names in Flax.
 
     Returns:
@@ -196,9 +226,10 @@ def from_torch_state_dict(
     """
     leaves: dict[tuple[str, ...], Any] = flatten_dict(_variables(net))
     dtypes = {path: leaf.dtype for path, leaf in leaves.items()}
-    weights = _weights(network, shape, layers)
+    weights = _weights(network, inputs, layers)
     _require_names({w.path for w in weights.values()}, dtypes, "the network's state")
-    given = [name for name in state_dict if name.rpartition(".")[2] != _IGNORED]
+    unread = {_name_of_counterpart(n) for n, w in weights.items() if w.normalized is not None}
+    given = [n for n in state_dict if n not in unread and n.rpartition(".")[2] != _IGNORED]
     _require_names(weights, given, "the state dict")
     variables = {}
     for name, weight in weights.items():
@@ -224,7 +255,8 @@ def layer_names(state_dict: Iterable[str]) -> list[str]:
         The names, such as "0" for "0.weight" and "0.bias", in the order of definition, which in a
         `torch.nn.Sequential` is the order of application.
     """
-    return list(dict.fromkeys(name.rpartition(".")[0] for name in state_dict))
+    owners = (name.rpartition(".")[0] for name in state_dict)
+    return list(dict.fromkeys(owner.partition(".parametrizations")[0] for owner in owners))
 
 
 def save_safetensors(path: Path, state_dict: Mapping[str, Any]) -> None:
@@ -278,28 +310,21 @@ def _name(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-class _Layer(NamedTuple):
-    """A layer with parameters, as recorded when its network was applied."""
-
-    is_norm: bool
-    inputs: tuple[int, ...]  # shape
-    outputs: tuple[int, ...]  # shape
-
-
 class _Weight(NamedTuple):
     """How one array is converted."""
 
     path: tuple[str, ...]  # in Flax, starting with the collection
+    name: str  # in PyTorch, within its layer
     shape: tuple[int, ...]  # in Flax
     groups: tuple[int, ...]  # of each axis: channels of the flattened map along it, or 1
     axes: tuple[int, ...]  # the permutation to PyTorch's order
+    normalized: int | None = None  # the axis, in PyTorch, of the kernel that this vector normalizes
 
 
-def _weights(
-    network: Network, shape: tuple[int, ...], layers: Iterable[str] | None
-) -> dict[str, _Weight]:
+def _weights(network: Network, inputs: PyTree, layers: Iterable[str] | None) -> dict[str, _Weight]:
     """Lists a network's arrays by their names in PyTorch."""
-    by_layer = _weights_by_layer(network, shape)
+    shapes, structure = jax.tree.flatten(jax.eval_shape(lambda x: x, inputs))
+    by_layer = _weights_by_layer(network, tuple(shapes), structure)
     names = [".".join(path) for path in by_layer] if layers is None else list(layers)
     if len(names) != len(by_layer) or len(set(names)) != len(names):
         raise UserError(
@@ -307,7 +332,7 @@ def _weights(
             f"them once, not {_list(names)}"
         )
     return {
-        f"{name}.{_NAMES[weight.path[0], weight.path[-1]]}": weight
+        f"{name}.{weight.name}": weight
         for name, weights in zip(names, by_layer.values(), strict=True)
         for weight in weights
     }
@@ -315,73 +340,111 @@ def _weights(
 
 @cache
 def _weights_by_layer(
-    network: Network, shape: tuple[int, ...]
+    network: Network, shapes: tuple[jax.ShapeDtypeStruct, ...], structure: Any
 ) -> dict[tuple[str, ...], list[_Weight]]:
     """Lists a network's arrays by layer, in the order in which the layers are applied."""
-    layers: dict[tuple[str, ...], _Layer] = {}
+    key, inputs = jax.random.key(0), structure.unflatten(shapes)
+    params, collections = jax.eval_shape(network.init, key, inputs)
+    layers: list[tuple[str, ...]] = []
+    axes: dict[tuple[str, ...], int] = {}  # of the outputs of normalized kernels
 
-    def record(call, arguments, settings, context):
-        outputs = call(*arguments, **settings)
-        seen = context.module
-        if isinstance(seen, nn.Dense | nn.Conv | Conv | ConvTranspose | nn.BatchNorm):
-            is_norm = isinstance(seen, nn.BatchNorm)
-            layers[seen.path] = _Layer(is_norm, arguments[0].shape, outputs.shape)
-        return outputs
+    def apply(params: PyTree, collections: PyTree, inputs: PyTree) -> PyTree:
+        ends: dict[tuple[str, ...], tuple[jax.Array, jax.Array]] = {}
 
-    def initialize():
-        key, inputs = jax.random.key(0), jnp.zeros((1, *shape))
+        def record(call, arguments, settings, context):
+            outputs = call(*arguments, **settings)
+            seen = context.module
+            if context.method_name == "__call__":
+                if isinstance(seen, _LAYERS):
+                    ends[seen.path] = arguments[0], outputs
+                elif isinstance(seen, SpectralNorm):
+                    axes[seen.path] = seen.axis
+            return outputs
+
         with nn.intercept_methods(record):
-            params, collections = network.init(key, inputs)
-        outputs, _ = network.apply(params, collections, inputs, key, False)
-        return inputs, outputs, {"params": params, **collections}
+            outputs, _ = network.apply(params, collections, inputs, key, False)
+        layers.extend(ends)
+        return list(ends.values()), outputs
 
-    inputs, outputs, variables = jax.eval_shape(initialize)
-    leaves: dict[tuple[str, ...], Any] = flatten_dict(variables)
-    groups = dict(zip(layers, _groups(inputs.shape, layers.values(), outputs.shape), strict=True))
+    program = jax.make_jaxpr(apply)(params, collections, inputs).jaxpr
+    channels = _flattened(program)
+    ends = [channels.get(end, 1) for end in program.outvars[: 2 * len(layers)]]
+    groups = dict(zip(layers, zip(ends[::2], ends[1::2], strict=True), strict=True))
+    leaves: dict[tuple[str, ...], Any] = flatten_dict({"params": params, **collections})
     by_layer: dict[tuple[str, ...], list[_Weight]] = {path: [] for path in layers}
     for path, leaf in leaves.items():
-        layer = path[1:-1]
-        if layer not in layers:
+        layer, own = path[1:-1], path[-1]
+        order = (0,) if leaf.ndim == 1 else _AXES.get((own, leaf.ndim))
+        if layer not in groups or order is None:
             raise UserError(f"cannot convert {'/'.join(path)}, which is of no supported layer")
-        weight = {
-            1: _Weight(path, leaf.shape, groups[layer][1:], (0,)),
-            2: _Weight(path, leaf.shape, groups[layer], (1, 0)),
-            4: _Weight(path, leaf.shape, (1, 1, 1, 1), (3, 2, 0, 1)),
-        }[leaf.ndim]
-        by_layer[layer].append(weight)
+        along = {1: groups[layer][1:], 2: groups[layer], 4: (1, 1, 1, 1)}[leaf.ndim]
+        normalized = None
+        if own.endswith("_u"):
+            kernel = own.removesuffix("_u")
+            ndim = leaves["params", *layer, kernel].ndim
+            normalized = _AXES[kernel, ndim].index(axes[layer] % ndim)
+            # PyTorch's first vector is along the first axis of a matrix.
+            name = f"{_NORMALIZED}.0.{'_v' if (ndim, normalized) == (2, 1) else '_u'}"
+        elif layer in axes and leaf.ndim > 1:
+            name = f"{_NORMALIZED}.original"
+        else:
+            name = _NAMES[path[0], own]
+        by_layer[layer].append(_Weight(path, name, leaf.shape, along, order, normalized))
     return by_layer
 
 
-def _groups(
-    inputs: tuple[int, ...], layers: Collection[_Layer], outputs: tuple[int, ...]
-) -> list[tuple[int, int]]:
-    """Finds the layers whose inputs or outputs are a flattened feature map.
+def _flattened(program: Jaxpr) -> dict[Any, int]:
+    """Finds the flattened feature maps in a network's program.
 
     Args:
-        inputs: the network's input shape.
-        layers: its layers, in order.
-        outputs: its output shape.
+        program: the network's operations.
 
     Returns:
-        For each layer, the channels of the map before its inputs were flattened, and after its
-        outputs are reshaped; 1 if they are not.
+        The channels of the map, for each variable `[B, n * channels]` that is one in its order:
+        flattened from it, to be reshaped into it, or made of or into such a variable number by
+        number.
     """
-    given = [inputs, *(layer.outputs for layer in layers)]
-    taken = [*(layer.inputs for layer in layers), outputs]
-    groups = [1] * len(given)
-    for place, (before, after) in enumerate(zip(given, taken, strict=True)):
-        if len(before) > 2 >= len(after):
-            # Otherwise it is not this map flattened, but several joined and averaged.
-            groups[place] = before[-1] if after[-1] % before[-1] == 0 else 1
-        elif len(after) > 2 >= len(before):
-            groups[place] = after[-1]
-    # A batch norm keeps the order.
-    norms = [place for place, layer in enumerate(layers) if layer.is_norm]
-    for place in norms:
-        groups[place + 1] = max(groups[place], groups[place + 1])
-    for place in reversed(norms):
-        groups[place] = max(groups[place], groups[place + 1])
-    return list(pairwise(groups))
+    channels: dict[Any, int] = {}
+    equations: list[Any] = program.eqns
+    for equation in equations:
+        if equation.primitive.name == "reshape":
+            ends = equation.invars[0], equation.outvars[0]
+            for flat, shaped in (ends, ends[::-1]):
+                if flat.aval.ndim == 2 < shaped.aval.ndim:
+                    channels[flat] = shaped.aval.shape[-1]
+    for equation in equations + equations[::-1]:  # along the program, and back
+        if equation.primitive.name == "dot_general":
+            continue  # a dense layer
+        shapes = [x.aval.shape for x in equation.outvars if x.aval.ndim == 2]
+        alike = [
+            x
+            for x in (*equation.invars, *equation.outvars)
+            if not isinstance(x, Literal) and x.aval.shape in shapes
+        ]
+        for known in [channels[x] for x in alike if x in channels][:1]:
+            channels |= dict.fromkeys(alike, known)
+    return channels
+
+
+def _counterpart(vector: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Finds PyTorch's other vector of a power iteration.
+
+    Args:
+        vector: the one that jaxgan keeps, `[N]`.
+        kernel: in PyTorch's order, but for the axis of the vector, which is the first: `[N, ...]`.
+
+    Returns:
+        The vector whose product with the kernel and the first vector is jaxgan's estimate of the
+        largest singular value. Its length is 1 where the iteration has converged; PyTorch's
+        training does not depend on it.
+    """
+    matrix = kernel.reshape(len(vector), -1)
+    other = vector @ matrix
+    return other * (np.linalg.norm(matrix @ other) / np.linalg.norm(other) ** 3)
+
+
+def _name_of_counterpart(name: str) -> str:
+    return name[:-2] + _COUNTERPARTS[name[-2:]]
 
 
 def _regroup(array: np.ndarray, axis: int, groups: int) -> np.ndarray:

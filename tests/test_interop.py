@@ -7,13 +7,15 @@ import hypothesis.extra.numpy
 import jax
 import numpy as np
 import pytest
+from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_systems import NAMES, SHAPES, system
 
 from jaxgan.core.combinators import chain, update_average
 from jaxgan.core.gan import init
-from jaxgan.core.state import GANState
+from jaxgan.core.networks import linen
+from jaxgan.core.state import GANState, TrainState
 from jaxgan.core.updates import Update, update_both
 from jaxgan.interop import (
     from_arrays,
@@ -29,6 +31,7 @@ from jaxgan.types import DataSpec
 from jaxgan.util.errors import UserError
 
 KEY = jax.random.key(0)
+LATENTS = np.zeros((1, 100))
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +43,11 @@ def trained():
 
 def test_weights_survive_the_way_to_a_file_and_back(trained, tmp_path):
     gan, state = trained
-    weights = to_torch_state_dict(gan.generator, state.generator, shape=(100,))
+    weights = to_torch_state_dict(gan.generator, state.generator, inputs=LATENTS)
     save_safetensors(tmp_path / "g.safetensors", weights)
     loaded = load_safetensors(tmp_path / "g.safetensors")
     blank = jax.tree.map(np.zeros_like, state.generator)
-    back = from_torch_state_dict(gan.generator, blank, loaded, shape=(100,))
+    back = from_torch_state_dict(gan.generator, blank, loaded, inputs=LATENTS)
     same = jax.tree.map(np.array_equal, back.params, state.generator.params)
     assert all(jax.tree.leaves(same))
 
@@ -55,22 +58,24 @@ def test_both_networks_of_every_recipe_are_converted_and_back(name, role):
     one = system(name)
     state = jax.tree.map(lambda x: np.asarray(x, np.float32), one.state)
     network, net = getattr(one.gan, role), getattr(state, role)
-    shape = SHAPES[name] if role == "discriminator" else one.gan.inputs(KEY, 1, {}).shape[1:]
-    weights = to_torch_state_dict(network, net, shape=shape)
+    inputs = np.zeros((1, *SHAPES[name]))
+    if role == "generator":
+        inputs = one.gan.inputs(KEY, 1, {})
+    weights = to_torch_state_dict(network, net, inputs=inputs)
     leaves = jax.tree.leaves((net.params, net.collections))
     assert sum(weight.size for weight in weights.values()) == sum(leaf.size for leaf in leaves)
     blank = jax.tree.map(np.zeros_like, net)
-    back = from_torch_state_dict(network, blank, weights, shape=shape)
+    back = from_torch_state_dict(network, blank, weights, inputs=inputs)
     jax.tree.map(np.testing.assert_array_equal, back.params, net.params)
     jax.tree.map(np.testing.assert_array_equal, back.collections, net.collections)
     jax.tree.map(np.testing.assert_array_equal, back.opt_state, blank.opt_state)
     # And with the names of another module, in the order in which its layers are applied.
     names = [f"main.{index}" for index in range(len(layer_names(weights)))]
-    renamed = to_torch_state_dict(network, net, shape=shape, layers=names)
+    renamed = to_torch_state_dict(network, net, inputs=inputs, layers=names)
     assert layer_names(sorted(renamed, key=lambda name: int(name.split(".")[1]))) == names
     for theirs, ours in zip(sorted(renamed), sorted(weights), strict=True):
         assert renamed[theirs].dtype == weights[ours].dtype
-    again = from_torch_state_dict(network, blank, renamed, shape=shape, layers=names)
+    again = from_torch_state_dict(network, blank, renamed, inputs=inputs, layers=names)
     jax.tree.map(np.testing.assert_array_equal, again.params, net.params)
 
 
@@ -107,35 +112,50 @@ def test_any_arrays_come_back_from_a_file_bit_for_bit(tmp_path_factory, arrays, 
 )
 def test_weights_that_do_not_fit_are_refused(change, told, trained):
     gan, state = trained
-    weights = to_torch_state_dict(gan.generator, state.generator, shape=(100,))
+    weights = to_torch_state_dict(gan.generator, state.generator, inputs=LATENTS)
     name = next(name for name in weights if weights[name].ndim == 2)
     with pytest.raises(UserError, match=told) as raised:
-        from_torch_state_dict(gan.generator, state.generator, change(weights, name), shape=(100,))
+        from_torch_state_dict(gan.generator, state.generator, change(weights, name), inputs=LATENTS)
     assert name in str(raised.value) or told.startswith("unexpected")
     assert "\n" not in str(raised.value)
+
+
+class Grouped(nn.Module):
+    """Dense layers, and a norm that is not supported."""
+
+    @nn.compact
+    def __call__(self, x, train: bool):
+        return nn.GroupNorm(2)(nn.Dense(4)(x))
+
+
+def test_arrays_of_other_layers_are_refused():
+    network, inputs = linen(Grouped()), np.zeros((1, 2))
+    net = TrainState(*network.init(KEY, inputs), opt_state=())
+    with pytest.raises(UserError, match="cannot convert params/GroupNorm_0/.*no supported layer"):
+        to_torch_state_dict(network, net, inputs=inputs)
 
 
 def test_too_few_names_of_layers_are_refused(trained):
     gan, state = trained
     with pytest.raises(UserError, match="layers must name each"):
-        to_torch_state_dict(gan.generator, state.generator, shape=(100,), layers=["0", "1"])
+        to_torch_state_dict(gan.generator, state.generator, inputs=LATENTS, layers=["0", "1"])
 
 
 def test_pytorchs_counts_of_batches_are_ignored(trained):
     gan, state = trained
-    weights = to_torch_state_dict(gan.generator, state.generator, shape=(100,))
+    weights = to_torch_state_dict(gan.generator, state.generator, inputs=LATENTS)
     counted = weights | {"BatchNorm_0.num_batches_tracked": np.array(7)}
-    back = from_torch_state_dict(gan.generator, state.generator, counted, shape=(100,))
+    back = from_torch_state_dict(gan.generator, state.generator, counted, inputs=LATENTS)
     jax.tree.map(np.testing.assert_array_equal, back.params, state.generator.params)
 
 
 def test_a_missing_weight_is_named(trained):
     gan, state = trained
-    weights = to_torch_state_dict(gan.generator, state.generator, shape=(100,))
+    weights = to_torch_state_dict(gan.generator, state.generator, inputs=LATENTS)
     name = sorted(weights)[0]
     del weights[name]
     with pytest.raises(UserError, match=name.replace(".", r"\.")):
-        from_torch_state_dict(gan.generator, state.generator, weights, shape=(100,))
+        from_torch_state_dict(gan.generator, state.generator, weights, inputs=LATENTS)
 
 
 def test_a_file_that_is_no_safetensors_file_is_refused(tmp_path):

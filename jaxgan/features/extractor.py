@@ -96,7 +96,7 @@ def load_network(
     """
     image = np.zeros((1, *shape), np.float32)
     blank = TrainState(*jax.eval_shape(network.init, jax.random.key(0), image), opt_state=())
-    return from_torch_state_dict(network, blank, state_dict, shape=shape)
+    return from_torch_state_dict(network, blank, state_dict, inputs=image)
 
 
 def make_features(module: nn.Module, net: TrainState) -> Partial:

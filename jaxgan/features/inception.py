@@ -97,7 +97,7 @@ def import_inception(path: Path) -> Path:
         raise UserError(f"cannot import {path}: {error}") from error
     imported = weights_path()
     make_folder(imported.parent)
-    save_safetensors(imported, to_torch_state_dict(_NETWORK, net, shape=SHAPE))
+    save_safetensors(imported, to_torch_state_dict(_NETWORK, net, inputs=jnp.zeros((1, *SHAPE))))
     return imported
 
 

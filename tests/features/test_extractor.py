@@ -114,7 +114,7 @@ def test_networks_compute_in_full_precision(net):
 
 
 def test_the_hash_is_of_the_numbers_and_their_places(net):
-    state_dict = to_torch_state_dict(NETWORK, net, shape=(2, 3, 1))
+    state_dict = to_torch_state_dict(NETWORK, net, inputs=np.zeros((1, 2, 3, 1)))
     turned = {name: state_dict[name] for name in reversed(state_dict)}
     loaded = load_network(NETWORK, turned, (2, 3, 1))
     assert hash_weights(loaded) == hash_weights(net)
@@ -132,7 +132,7 @@ def test_the_hash_is_of_the_numbers_and_their_places(net):
 
 
 def test_weights_of_another_network_are_refused(net):
-    state_dict = to_torch_state_dict(NETWORK, net, shape=(2, 3, 1))
+    state_dict = to_torch_state_dict(NETWORK, net, inputs=np.zeros((1, 2, 3, 1)))
     with pytest.raises(UserError, match="lacks last.bias"):
         load_network(NETWORK, {n: x for n, x in state_dict.items() if n != "last.bias"}, (2, 3, 1))
     with pytest.raises(UserError, match="Dense_0.weight has the shape"):

@@ -19,9 +19,10 @@ from jaxgan.util.errors import UserError
 @pytest.fixture(scope="module")
 def weights() -> dict[str, np.ndarray]:
     network = linen(Inception())
-    shapes = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *SHAPE)))
+    image = np.zeros((1, *SHAPE))
+    shapes = jax.eval_shape(network.init, jax.random.key(0), image)
     params, collections = tree_map(lambda x: np.ones(x.shape, np.float32), shapes)
-    return to_torch_state_dict(network, TrainState(params, collections, ()), shape=SHAPE)
+    return to_torch_state_dict(network, TrainState(params, collections, ()), inputs=image)
 
 
 @pytest.fixture

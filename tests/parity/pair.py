@@ -165,8 +165,9 @@ class Pair:
         return to_torch_state_dict(getattr(self.gan, role), net, **self.layout(role))
 
     def layout(self, role: str) -> dict[str, Any]:
+        shape = self.latent_shape if role == "generator" else self.image_shape
         return {
-            "shape": self.latent_shape if role == "generator" else self.image_shape,
+            "inputs": np.zeros((1, *shape)),
             "layers": layer_names(getattr(self.system, role).state_dict()),
         }
 
