@@ -16,8 +16,8 @@ This is not the paper's training. It takes 400,000 steps of four layers of 400 u
 200 with 5 pieces, on batches of 100; here, to have 32 seeds in minutes, both networks have three
 layers of 64 units (2 pieces in D), batches are of 32, and the learning rate falls linearly to zero
 over 10,000 steps (ring) or 30,000 (grid). r3gan_resnet has residual networks of its own without
-batch norm, batches of 128, R1 and R2 that fade, and a moving average of G; the D of r3gan_fourier
-is half as wide and sees Fourier features of the points.
+batch norm, batches of 128, R1 and R2 that fade, and a moving average of G; in r3gan_fourier
+G is twice as wide, and D half as wide but sees Fourier features of the points.
 
 Source of the published figures: Lin et al., "PacGAN: The Power of Two Samples in Generative
 Adversarial Networks" (2018), table 1.
@@ -116,7 +116,7 @@ class Fourier(nn.Module):
 
     network: nn.Module
     frequency: float  # standard deviation of the frequencies
-    waves: int = 16
+    waves: int = 32
 
     @nn.compact
     def __call__(self, inputs: Array, train: bool) -> Array:
@@ -176,8 +176,8 @@ def methods(scale: float) -> dict[str, Method]:
         averages = play.state.extra["scores"]
         return 0.3 * terms.lecam(play.real_outputs, play.fake_outputs, **averages)
 
-    def annealed(gan: GAN, steps: int, first: float, until: float) -> Update:
-        weight = cosine(first, 1e-5, until * steps)
+    def annealed(gan: GAN, steps: int, first: float) -> Update:
+        weight = cosine(first, 1e-5, steps / 2)
 
         def penalized(step: Array) -> Update:
             return jaxgan.update_both(replace(gan, penalty=steepness(weight(step))))
@@ -191,12 +191,16 @@ def methods(scale: float) -> dict[str, Method]:
             "discriminator": jaxgan.linen(Residual(1)),
         },
         {"batch_size": 128, "learning_rate": 3e-3, "beta1": 0.0, "beta2": 0.99},
-        partial(annealed, first=3e-3, until=0.5),
+        partial(annealed, first=3e-3),
     )
     fourier = Method(
-        {**resnet.parts, "discriminator": jaxgan.linen(Fourier(Residual(1, 32), 3 / scale))},
-        {**resnet.fields, "beta1": 0.5},
-        partial(annealed, first=1e-2, until=0.3),
+        {
+            **resnet.parts,
+            "generator": jaxgan.linen(Residual(2, 128)),
+            "discriminator": jaxgan.linen(Fourier(Residual(1, 32), 3 / scale)),
+        },
+        resnet.fields,
+        partial(annealed, first=1e-2),
     )
 
     return {
