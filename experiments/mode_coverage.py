@@ -16,7 +16,8 @@ This is not the paper's training. It takes 400,000 steps of four layers of 400 u
 200 with 5 pieces, on batches of 100; here, to have 32 seeds in minutes, both networks have three
 layers of 64 units (2 pieces in D), batches are of 32, and the learning rate falls linearly to zero
 over 10,000 steps (ring) or 30,000 (grid). r3gan_resnet has residual networks of its own without
-batch norm, batches of 128, R1 and R2 that fade, and a moving average of G.
+batch norm, batches of 128, R1 and R2 that fade, and a moving average of G; in r3gan_fourier
+G is twice as wide, and D half as wide but sees Fourier features of the points.
 
 Source of the published figures: Lin et al., "PacGAN: The Power of Two Samples in Generative
 Adversarial Networks" (2018), table 1.
@@ -36,7 +37,7 @@ import numpy as np
 import optax
 import tyro
 from flax import linen as nn
-from jax import Array
+from jax import Array, lax
 
 import jaxgan
 from jaxgan import GAN, Update, losses, penalties, population, terms
@@ -79,7 +80,7 @@ class Options:
     methods: tuple[str, ...] = (
         *("plain", "packing2", "packing3", "packing4"),
         *("least_squares", "hinge", "spectral_norm", "ragan", "lecam"),
-        *("wgan_gp", "r3gan", "r3gan_resnet"),
+        *("wgan_gp", "r3gan", "r3gan_resnet", "r3gan_fourier"),
     )
     seeds: int = 32  # GANs of each method
     first_seed: int = 0
@@ -104,6 +105,27 @@ class Residual(nn.Module):
             x += nn.Dense(self.width, kernel_init=nn.initializers.zeros)(nn.leaky_relu(y, 0.2))
         x = nn.Dense(self.outputs)(nn.leaky_relu(x, 0.2))
         return x[:, 0] if self.outputs == 1 else x
+
+
+class Fourier(nn.Module):
+    """A network that also sees random sines and cosines of its inputs, so that it tells details.
+
+    Source: Tancik et al., "Fourier Features Let Networks Learn High Frequency Functions in Low
+    Dimensional Domains" (2020).
+    """
+
+    network: nn.Module
+    frequency: float  # standard deviation of the frequencies
+    waves: int = 32
+
+    @nn.compact
+    def __call__(self, inputs: Array, train: bool) -> Array:
+        """Maps vectors `[B, N]` to what the network makes of `[B, N + 2 * waves]`."""
+        draw = nn.initializers.normal(self.frequency)
+        frequencies = self.param("frequencies", draw, (inputs.shape[1], self.waves))
+        phases = inputs @ lax.stop_gradient(frequencies)
+        seen = jnp.concatenate([inputs, jnp.sin(phases), jnp.cos(phases)], axis=1)
+        return self.network(seen, train)
 
 
 class Spectral(nn.Module):
@@ -143,7 +165,7 @@ def methods(scale: float) -> dict[str, Method]:
 
     R1 and R2 are squares of a score by a length, so their weight goes with the square of the scale.
     Weights, beta1, the networks' sizes, batch size and learning rate were chosen among two to four
-    values each, by 4 or 8 seeds from 1000 on; those of r3gan_resnet by 1 or 2.
+    values each, by 4 or 8 seeds from 1000 on; those of r3gan_resnet and r3gan_fourier by 1 or 2.
     """
 
     def steepness(weight: Any) -> Penalty:
@@ -154,13 +176,32 @@ def methods(scale: float) -> dict[str, Method]:
         averages = play.state.extra["scores"]
         return 0.3 * terms.lecam(play.real_outputs, play.fake_outputs, **averages)
 
-    def annealed(gan: GAN, steps: int) -> Update:
-        weight = cosine(3e-3, 1e-5, steps / 2)
+    def annealed(gan: GAN, steps: int, first: float) -> Update:
+        weight = cosine(first, 1e-5, steps / 2)
 
         def penalized(step: Array) -> Update:
             return jaxgan.update_both(replace(gan, penalty=steepness(weight(step))))
 
         return jaxgan.chain(jaxgan.scheduled(penalized), jaxgan.update_average(0.995))
+
+    resnet = Method(
+        {
+            "loss": losses.relativistic,
+            "generator": jaxgan.linen(Residual(2)),
+            "discriminator": jaxgan.linen(Residual(1)),
+        },
+        {"batch_size": 128, "learning_rate": 3e-3, "beta1": 0.0, "beta2": 0.99},
+        partial(annealed, first=3e-3),
+    )
+    fourier = Method(
+        {
+            **resnet.parts,
+            "generator": jaxgan.linen(Residual(2, 128)),
+            "discriminator": jaxgan.linen(Fourier(Residual(1, 32), 3 / scale)),
+        },
+        resnet.fields,
+        partial(annealed, first=1e-2),
+    )
 
     return {
         "plain": Method(),
@@ -184,15 +225,8 @@ def methods(scale: float) -> dict[str, Method]:
             critic_steps=5,
         ),
         "r3gan": Method({"loss": losses.relativistic, "penalty": steepness(0.01)}, {"beta1": 0.5}),
-        "r3gan_resnet": Method(
-            {
-                "loss": losses.relativistic,
-                "generator": jaxgan.linen(Residual(2)),
-                "discriminator": jaxgan.linen(Residual(1)),
-            },
-            {"batch_size": 128, "learning_rate": 3e-3, "beta1": 0.0, "beta2": 0.99},
-            annealed,
-        ),
+        "r3gan_resnet": resnet,
+        "r3gan_fourier": fourier,
     }
 
 
