@@ -163,7 +163,8 @@ def _check_numbers(options: Dataset) -> None:
 def _name(options: Dataset, step: int) -> str:
     member = "" if options.member is None else f"_member{options.member}"
     truncation = "" if options.truncation is None else f"_truncation{options.truncation:g}"
-    return f"dataset_similarity{options.similarity:g}{truncation}_step{step}{member}_seed{options.seed}"
+    setting = f"similarity{options.similarity:g}{truncation}"
+    return f"dataset_{setting}_step{step}{member}_seed{options.seed}"
 
 
 def _held_out(options: Dataset, recipe: ImageRecipe) -> str | None:
@@ -314,9 +315,10 @@ def _galleries(
 ) -> list[Gallery]:
     galleries = []
     if sources is not None:
-        shown = [level for level in levels if level.images is not None]
-        columns = ["source", *(level.name for level in shown)]
-        stacked = [sources.images[:SHOWN], *(x.images[: len(sources.images)] for x in shown)]
+        shown = {level.name: level.images for level in levels if level.images is not None}
+        columns = ["source", *shown]
+        count = min(SHOWN, len(sources.images))
+        stacked = [x[:count] for x in (sources.images, *shown.values())]
         galleries.append(
             Gallery(
                 "From a training picture to independent ones",
