@@ -91,8 +91,9 @@ def make_dataset(options: Dataset, command: str) -> Path:
     out = options.out or options.run / _name(options, int(trained.state.step))
     check_free(out)
     credit = license_of(recipe.data, options.data_dir) or UNKNOWN
+    classes = trained.spec.classes if loading.is_conditional(trained) else None
     reals = knob.read_reals(
-        recipe, trained.spec.classes, _held_out(options, recipe), _extractor(trained),
+        recipe, classes, _held_out(options, recipe), _extractor(trained),
         options.seed, options.data_dir,
     )  # fmt: skip
     count = min(options.sources or SOURCES, options.num, len(reals.train.images))
@@ -105,7 +106,7 @@ def make_dataset(options: Dataset, command: str) -> Path:
     outline = Outline(
         name=f"{recipe.name}_synthetic",
         shape=reals.train.images.shape[1:],
-        classes=trained.spec.classes if loading.is_conditional(trained) else None,
+        classes=classes,
         size=options.num,
         description=f"Pictures that {recipe.name} made, by {command}.",
         license=f"Of the data that the GAN learned from: {credit}",
@@ -124,7 +125,7 @@ def make_dataset(options: Dataset, command: str) -> Path:
             "license of the data": credit,
             "pictures": options.num,
             "format": options.format,
-            "labels": outline.classes is not None,
+            "labels": classes is not None,
             "seed": options.seed,
             "similarity": options.similarity,
             "truncation": options.truncation,

@@ -33,7 +33,7 @@ class Reals(NamedTuple):
     train: Part  # the GAN learned from them; the sources come first
     usual: Part | None  # held out: what is usual; None if nothing is known to be held out
     test: Part | None  # held out: others, to measure as new pictures and to read
-    classes: int | None
+    classes: int | None  # of the labels of synthetic pictures; None if they have none
     spaces: Mapping[str, Extractor]  # "pixels" and, if there are any, "features"
     features: Mapping[str, Mapping[str, Float[np.ndarray, "N D"]]]  # of "train" and "usual"
 
@@ -50,7 +50,7 @@ def read_reals(
 
     Args:
         recipe: of the run.
-        classes: of the data set's labels; None if there are none.
+        classes: of the labels of the run's pictures; None if they have none.
         held_out: a data set like that which the run learned from, of other pictures; None for none.
         extractor: of features; None to measure in pixels only.
         seed: of the choice.

@@ -1,5 +1,7 @@
 """Data sets that are written: what others read of them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -54,7 +56,7 @@ def test_jaxgan_reads_what_was_written(write, channels, labels, tmp_path):
 def test_tfds_reads_features_splits_and_the_license(tmp_path):
     images = noise(30, 6, 6, 3)
     write_tfds(tmp_path, outline(images), parts(images))
-    builder = tfds.builder_from_directory(str(tmp_path))
+    builder: Any = tfds.builder_from_directory(str(tmp_path))
     assert builder.info.splits["train"].num_examples == 30
     assert builder.info.features["label"].num_classes == 11
     assert builder.info.features["image"].shape == (6, 6, 3)
