@@ -25,8 +25,7 @@ from jaxgan.types import Batch, PerSample, PRNGKey, PyTree
 from jaxgan.util.errors import UserError
 
 AT_ONCE = 1024  # searches for sources
-STARTS = 4  # for each source
-STEPS = 200  # of a search
+WAY = Way(starts=4, steps=200)  # to search for a source
 LARGEST = 100.0  # truncation
 CHECKED = 4096  # latents whose distribution is looked at
 BEYOND = 0.3173  # the share of numbers from N(0, 1) whose absolute value is above 1
@@ -98,7 +97,7 @@ def find_sources(
     labels: Int[np.ndarray, "S"] | None,
     key: PRNGKey,
     tell: Tell = lambda step, loss, count: None,
-    way: Way = Way(STARTS, STEPS),  # noqa: B008  a constant
+    way: Way = WAY,
 ) -> Sources:
     """Searches for the latents of real pictures, with several starts for each.
 
@@ -119,7 +118,7 @@ def find_sources(
     gan, state = trained.gan, trained.state
     assert isinstance(trained.recipe, ImageRecipe)
     low, high = trained.recipe.value_range
-    starts = way.starts or STARTS
+    starts = way.starts or restoring.STARTS
     conditions = dict(trained.recipe.conditions(starts, trained.spec))
     keys = per_example(stream(key, "starts"), len(images))
     classes = np.zeros(len(images), np.int32) if labels is None else labels.astype(np.int32)
@@ -155,9 +154,9 @@ def find_sources(
     return Sources(images, labels, inputs)
 
 
-def search_steps(count: int, way: Way = Way(STARTS, STEPS)) -> int:  # noqa: B008  a constant
+def search_steps(count: int, way: Way = WAY) -> int:
     """Counts the steps that `find_sources` tells of."""
-    together = max(1, AT_ONCE // (way.starts or STARTS))
+    together = max(1, AT_ONCE // (way.starts or restoring.STARTS))
     return -(-count // together) * way.steps
 
 
