@@ -1,8 +1,9 @@
 """Latents: distributions to draw them from, ways between two, and directions to move them in.
 
 Where training draws from `normal`, samples may come from `truncated_normal`: less variety, fewer
-failures. `slerp` and `lerp` walk from one latent to another, and a row of `sefa` is a direction
-along which to move one:
+failures. `slerp` and `lerp` walk from one latent to another, `mix` moves normal latents towards
+others without changing their distribution, and a row of `sefa` is a direction along which to move
+one:
 
     images = generate(gan, state, slerp(a, b, 0.5))
     images = generate(gan, state, a + 3 * sefa(first_layer(gan, state, a))[:1])
@@ -121,6 +122,23 @@ def slerp(a: Float[Array, "... Z"], b: Float[Array, "... Z"], t: Scalar) -> Floa
     t = _for_latents(t, a)
     arc = (jnp.sin((1 - t) * angle) * a + jnp.sin(t * angle) * b) / jnp.sin(angle)
     return jnp.where(straight, (1 - t) * a + t * b, arc)
+
+
+def mix(a: Float[Array, "..."], b: Float[Array, "..."], t: Scalar) -> Float[Array, "..."]:
+    """Moves normal latents towards others, `sqrt(1 - t^2) * a + t * b`.
+
+    If a and b are independent draws from N(0, 1), so is what is between them, whatever t is.
+
+    Args:
+        a: where t is 0.
+        b: of the same shape: where t is 1.
+        t: one number, 0 to 1.
+
+    Returns:
+        Latents of the same shape.
+    """
+    t = jnp.asarray(t, a.dtype)
+    return jnp.sqrt(1 - t**2) * a + t * b
 
 
 def _for_latents(t: Scalar, like: Array) -> Array:

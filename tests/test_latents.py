@@ -126,3 +126,16 @@ def test_directions_are_the_singular_vectors_of_the_layer_in_falling_order():
         others /= np.linalg.norm(others, axis=1, keepdims=True)
         assert np.linalg.norm(others @ matrix, axis=1).max() <= sizes[0]
         assert (found.max(1) >= -found.min(1)).all()
+
+
+def test_mixed_latents_are_distributed_as_draws():
+    a, b = (jax.random.normal(jax.random.key(seed), (4000, 8)) for seed in (0, 1))
+    for t in (0.0, 0.3, 1.0):
+        mixed = latents.mix(a, b, t)
+        squares = (mixed**2).sum(1)  # chi-squared, with 8 degrees of freedom
+        assert squares.mean() == pytest.approx(8, abs=0.25)
+        assert squares.var() == pytest.approx(16, rel=0.12)
+        correlation = (mixed * a).mean()
+        assert correlation == pytest.approx((1 - t**2) ** 0.5, abs=0.03)
+    np.testing.assert_array_equal(latents.mix(a, b, 0.0), a)
+    np.testing.assert_array_equal(latents.mix(a, b, 1.0), b)

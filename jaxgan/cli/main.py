@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxgan.cli.options import (
+    Dataset,
     Directions,
     Evaluate,
     Export,
@@ -353,6 +354,15 @@ def _translate(words: list[str]) -> None:
     print(translate(options))
 
 
+def _dataset(words: list[str]) -> None:
+    options = parse(Dataset, words, "jaxgan dataset")
+    _import(options.import_)
+    from jaxgan.cli.dataset import make_dataset
+
+    _speed_up()
+    print(make_dataset(options, shlex.join(["jaxgan", "dataset", *words])))
+
+
 def _evaluate(words: list[str]) -> None:
     options = parse(Evaluate, words, "jaxgan evaluate")
     _import(options.import_)
@@ -526,6 +536,12 @@ COMMANDS = {
         "translate RUN INPUT",
         "turn pictures into others, such as drawings into emoji",
         "choose smaller pictures, or fewer",
+    ),
+    "dataset": Command(
+        _dataset,
+        "dataset RUN",
+        "make a data set, as similar to the training data as you like",
+        "choose a smaller --num, --sources or --knob-num",
     ),
     "evaluate": Command(_evaluate, "evaluate RUN", "measure how good its samples are"),
     "export": Command(

@@ -231,6 +231,33 @@ class Translate:
 
 
 @dataclass(frozen=True)
+class Dataset:
+    """Makes a data set of pictures, as similar to the training data as one likes."""
+
+    run: RunDirectory  # run directory
+    num: int = 10_000  # pictures
+    similarity: float = 0.0  # 0: independent of real pictures, to 1: the closest that G can make
+    truncation: Annotated[float | None, _default("none")] = (
+        None  # largest absolute value in a latent that is drawn, such as 1: less variety
+    )
+    sources: Annotated[int | None, _default("1,000; --num if that is less")] = (
+        None  # training pictures that others are made near to, in turn
+    )
+    format: Literal["tfds", "folder", "npz"] = "tfds"  # tfds: ArrayRecord; folder: PNG files
+    knob_num: int = 1000  # pictures that are measured at each of several similarities
+    held_out: Annotated[str | None, _default("test split of data that come with jaxgan")] = (
+        None  # data it did not learn from, such as mnist@test, to measure with
+    )
+    seed: int = 0  # of the latents, and of the choice of training pictures
+    member: Member = None  # which GAN of a population, from 0
+    step: Step = None  # of the checkpoint
+    best: Flag = False  # take the best checkpoint that --eval-every found
+    out: Annotated[Path | None, _default("a new folder in RUN")] = None  # folder, new or empty
+    data_dir: DataDir = None  # where TFDS keeps data sets
+    import_: Imports = ()  # Python module or file that defines recipes
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Measures how good the samples of a run are."""
 

@@ -1,10 +1,14 @@
-"""Where commands that turn pictures into others may write."""
+"""Where commands may write, and folders that are written whole or not at all."""
 
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from jaxgan.data.sources import DATA
 from jaxgan.util.errors import UserError
-from jaxgan.util.files import naming
+from jaxgan.util.files import make_folder, naming, sync, sync_tree
 
 
 def check_folder(out: Path, source: str) -> None:
@@ -23,3 +27,43 @@ def check_folder(out: Path, source: str) -> None:
         path = Path(source).expanduser().resolve()
         if not source.startswith(DATA) and out.resolve() in (path, path.parent):
             raise UserError(f"{out} holds the given pictures: choose another --out")
+
+
+def check_free(out: Path) -> None:
+    """Checks that a folder can be made.
+
+    Args:
+        out: its path.
+
+    Raises:
+        UserError: if something is there that is not an empty folder.
+    """
+    with naming(out):
+        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+            raise UserError(f"{out} exists and is not an empty folder: choose another --out")
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Makes a folder entirely or not at all.
+
+    Args:
+        out: its path, where nothing is, or an empty folder.
+
+    Yields:
+        A folder to write to within the `with` block. It gets its name once all of it is on the
+        disk.
+    """
+    out = out.resolve()
+    written = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    make_folder(out.parent)
+    with naming(out, missing=True):
+        try:
+            written.mkdir()
+            yield written
+            sync_tree(written)
+            os.replace(written, out)
+        except BaseException:
+            shutil.rmtree(written, ignore_errors=True)
+            raise
+    sync(out.parent)

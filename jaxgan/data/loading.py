@@ -26,9 +26,9 @@ def load(
     """Opens a data set for training.
 
     Args:
-        spec: `mnist`, `openmoji`, `faces`, `tfds:NAME[/CONFIG][:VERSION]`, all with an optional
-            `@SPLIT`, or `folder:PATH`; or pairs, such as `openmoji-pairs`, `tfds:NAME#LOW,HIGH`,
-            `folder:PATH#A,B` or `halves:PATH`; see `jaxgan.data.sources`.
+        spec: `mnist`, `openmoji`, `faces`, `tfds:NAME[/CONFIG][:VERSION]`, `prepared:PATH`, all
+            with an optional `@SPLIT`, or `folder:PATH`; or pairs, such as `openmoji-pairs`,
+            `tfds:NAME#LOW,HIGH`, `folder:PATH#A,B` or `halves:PATH`; see `jaxgan.data.sources`.
         batch_size: examples per step, at most the size of the data set.
         seed: of the order, 0 or more; None for the order of the data set.
         low: the value of black in a batch.

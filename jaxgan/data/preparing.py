@@ -21,6 +21,7 @@ from jaxgan.util.errors import UserError
 
 Builder = Any  # tensorflow_datasets.core.DatasetBuilder, whose own types are too vague
 
+INFO = "dataset_info.json"  # that TFDS writes beside the records
 CATALOG = "https://www.tensorflow.org/datasets/catalog/overview"
 ELSEWHERE = "choose another data directory with --data-dir or TFDS_DATA_DIR"
 
@@ -46,24 +47,57 @@ def find(name: str, root: Path) -> Builder | None:
         UserError: if the data set is damaged, or cannot be read.
     """
     import tensorflow_datasets as tfds
-    from google.protobuf import json_format
     from tensorflow_datasets.core import read_only_builder
 
+    family = root / _family(name)
+    way_out = f"move {family} away to prepare it anew, or {ELSEWHERE}"
+    with _description(name, family, way_out):
+        try:
+            return read_only_builder.builder_from_files(name, data_dir=os.fspath(root))
+        except tfds.core.DatasetNotFoundError:
+            return None
+
+
+def find_at(path: Path) -> Builder:
+    """Opens the directory of a prepared data set, such as one of a version.
+
+    Args:
+        path: of the directory that holds dataset_info.json.
+
+    Returns:
+        A builder to read from.
+
+    Raises:
+        UserError: if there is none, or the data set is damaged or cannot be read.
+    """
+    import tensorflow_datasets as tfds
+
+    path = path.expanduser().absolute()
+    if not (path / INFO).is_file():
+        raise UserError(
+            f"{path} is no prepared data set, as it has no {INFO}: name the directory of a version"
+        )
+    with _description(str(path), path, "make it again"):
+        return tfds.builder_from_directory(os.fspath(path))
+
+
+@contextlib.contextmanager
+def _description(name: str, directory: Path, way_out: str) -> Iterator[None]:
+    """Explains errors that TFDS raises as it reads the description of a data set."""
+    from google.protobuf import json_format
+
     try:
-        return read_only_builder.builder_from_files(name, data_dir=os.fspath(root))
-    except tfds.core.DatasetNotFoundError:
-        return None
+        yield
     except Exception as error:  # TFDS wraps the errors of JSON, protobuf and the system
-        causes = list(_chain(error))
+        causes = list(chain_of_causes(error))
         system = (cause for cause in causes if isinstance(cause, OSError | MemoryError))
         cause = next(system, causes[-1])
         # Descriptions that are missing or cannot be parsed.
         if isinstance(cause, FileNotFoundError | ValueError | KeyError | json_format.Error):
             raise UserError(
-                f"the description of {name} is damaged ({brief(cause)}); "
-                f"move {root / _family(name)} away to prepare it anew, or {ELSEWHERE}"
+                f"the description of {name} is damaged ({brief(cause)}); {way_out}"
             ) from error
-        with system_failures(root / _family(name)):
+        with system_failures(directory):
             raise cause from None
 
 
@@ -183,7 +217,7 @@ def _explained(name: str, root: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # a data set's code may raise anything
-        causes = list(_chain(error))
+        causes = list(chain_of_causes(error))
         for cause in causes:
             if isinstance(cause, requests.ConnectionError | requests.Timeout):
                 host = urlsplit(cause.request.url).hostname if cause.request else "the server"
@@ -201,7 +235,8 @@ def _explained(name: str, root: Path) -> Iterator[None]:
         raise UserError(f"TFDS cannot prepare {name} in {root}: {brief(error)}") from error
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def chain_of_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Goes through an error and those that led to it."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

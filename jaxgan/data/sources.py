@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -9,7 +10,8 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 
 from jaxgan.data.folder import open_folder, open_halves, open_partners
-from jaxgan.data.tfds import open_tfds
+from jaxgan.data.preparing import data_directory, declare, find, find_at
+from jaxgan.data.tfds import open_prepared, open_tfds
 from jaxgan.util.errors import UserError
 
 # What prepares the data sets that come with the package: this version of jaxgan.data.NAME.builder.
@@ -24,14 +26,16 @@ _REST = r"(@(?P<split>[^#]+))?(#(?P<picture>\w+))?"
 DATA = "data:"  # begins the name of a data set where a path may stand
 OURS = re.compile(rf"(?P<name>{'|'.join(BUILDERS)}){_REST}")
 TFDS = re.compile(rf"tfds:(?P<name>\w+(/[\w+.-]+)?(:[\d*]+(\.[\d*]+){{2}})?){_REST}")
+PREPARED = re.compile(rf"prepared:(?P<path>[^@#]+){_REST}")
 FOLDER = re.compile(r"folder:(?P<path>.+)")
 HALVES = re.compile(r"halves:(?P<path>.+?)(#(?P<order>left,right|right,left))?")
 PAIR = re.compile(r"(?P<data>.+)#(?P<source>[^#,/]+),(?P<target>[^#,/]+)")
 OUR_PAIR = re.compile(rf"(?P<name>{'|'.join(PAIRS)})(@(?P<split>[^#]+))?")
 GRAMMAR = (
     "mnist, openmoji, faces or tfds:NAME[/CONFIG][:VERSION], each with [@SPLIT][#FEATURE]; "
-    "folder:PATH; or pairs: openmoji-pairs[@SPLIT], faces-pairs[@SPLIT], "
-    "tfds:NAME[@SPLIT]#SOURCE,TARGET, folder:PATH#SOURCE,TARGET or halves:PATH"
+    "prepared:PATH[@SPLIT][#FEATURE]; folder:PATH; or pairs: openmoji-pairs[@SPLIT], "
+    "faces-pairs[@SPLIT], tfds:NAME[@SPLIT]#SOURCE,TARGET, folder:PATH#SOURCE,TARGET or "
+    "halves:PATH"
 )
 
 
@@ -107,6 +111,33 @@ def held_out(spec: str) -> str:
     return f"{name}@test#{pictures}" if pictures else f"{name}@test"
 
 
+def license_of(spec: str, data_dir: str | None = None) -> str | None:
+    """Looks up the license of a data set.
+
+    Args:
+        spec: of `open_sources`.
+        data_dir: TFDS's data directory; None for its default.
+
+    Returns:
+        What the data set says of its license and of whom to credit; None if it says nothing.
+
+    Raises:
+        UserError: if the data set does not exist.
+    """
+    name, _ = name_and_split(spec)
+    name = PAIRS.get(name, name).partition("#")[0]
+    if name in BUILDERS:
+        return import_module(f"jaxgan.data.{name}.builder").CREDIT
+    if match := PREPARED.fullmatch(name):
+        builder = find_at(Path(match["path"]))
+    elif match := TFDS.fullmatch(name):
+        root = data_directory(data_dir)
+        builder = find(match["name"], root) or declare(match["name"], root)
+    else:
+        return None
+    return builder.info.redistribution_info.license or None
+
+
 def open_sources(
     spec: str, *, image_size: int | None, default_size: int, data_dir: str | None
 ) -> tuple[Source, ...]:
@@ -155,7 +186,7 @@ def open_sources(
 
 def is_spec(text: str) -> bool:
     """Tells whether a text has the form of a spec of `open_source`."""
-    return any(form.fullmatch(text) for form in (OURS, TFDS, FOLDER))
+    return any(form.fullmatch(text) for form in (OURS, TFDS, PREPARED, FOLDER))
 
 
 def open_source(
@@ -166,7 +197,8 @@ def open_source(
     Args:
         spec: `mnist`, `openmoji`, `faces` or `tfds:NAME[/CONFIG][:VERSION]`, all with an optional
             `@SPLIT` (a TFDS split such as `test` or `train[5000:]`; `train` by default) and, after
-            it, an optional `#FEATURE` that holds the pictures (`image` by default); or
+            it, an optional `#FEATURE` that holds the pictures (`image` by default);
+            `prepared:PATH`, the directory of a prepared TFDS data set, with the same options; or
             `folder:PATH`.
         image_size: side of the square that pictures are resized to; None keeps the size of pictures
             that all have the same.
@@ -184,6 +216,10 @@ def open_source(
         name = BUILDERS[match["name"]] if ours else match["name"]
         split, picture = match["split"] or "train", match["picture"] or "image"
         return open_tfds(name, split, image_size, default_size, data_dir, picture)
+    if match := PREPARED.fullmatch(spec):
+        split, picture = match["split"] or "train", match["picture"] or "image"
+        path = Path(match["path"])
+        return open_prepared(path, split, image_size, default_size, data_dir, picture)
     if match := FOLDER.fullmatch(spec):
         return open_folder(Path(match["path"]), image_size or default_size)
     raise UserError(f"{spec!r} is no data set; write {GRAMMAR}")

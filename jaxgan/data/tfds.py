@@ -20,6 +20,7 @@ from jaxgan.data.preparing import (
     data_directory,
     declare,
     find,
+    find_at,
     prepare,
 )
 from jaxgan.util.errors import UserError
@@ -121,6 +122,46 @@ def open_tfds(
     builder = prepared or declare(name, root)
     shape = _shape(builder, name, picture, image_size, default_size)  # checked before a download
     builder = prepared or prepare(builder, name, root)
+    return _open(builder, name, split, picture, shape, root)
+
+
+def open_prepared(
+    path: Path,
+    split: str,
+    image_size: int | None,
+    default_size: int,
+    data_dir: str | None,
+    picture: str = "image",
+) -> Tfds:
+    """Opens a split of a data set in a directory of its own, such as `jaxgan dataset` writes.
+
+    Args:
+        path: of the directory.
+        split: as in `open_tfds`.
+        image_size: as in `open_tfds`.
+        default_size: as in `open_tfds`.
+        data_dir: as in `open_tfds`; decoded pictures are kept there.
+        picture: as in `open_tfds`.
+
+    Returns:
+        A source of at least one example.
+
+    Raises:
+        UserError: if there is no such data set or split, or it has no pictures.
+    """
+    name, builder = str(path), find_at(path)
+    shape = _shape(builder, name, picture, image_size, default_size)
+    return _open(builder, name, split, picture, shape, data_directory(data_dir))
+
+
+def _open(
+    builder: Builder,
+    name: str,
+    split: str,
+    picture: str,
+    shape: tuple[int, int, int],
+    root: Path,
+) -> Tfds:
     _check_format(builder, name)
     _check_split(builder, name, split)
     return Tfds(builder, split, picture, shape, root)

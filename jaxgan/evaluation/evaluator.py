@@ -247,6 +247,26 @@ def real_examples(
     Raises:
         UserError: if the data set is not available.
     """
+    return real_batch(recipe, count, seed, data_dir)["image"]
+
+
+def real_batch(
+    recipe: Recipe, count: int, seed: int = 0, data_dir: str | None = None
+) -> dict[str, np.ndarray]:
+    """Draws real examples as `real_examples` does, with their labels.
+
+    Args:
+        recipe: the recipe.
+        count: number of examples; all of them if there are fewer.
+        seed: of the choice.
+        data_dir: TFDS's data directory; None for its default.
+
+    Returns:
+        "image": uint8 [N, H, W, C], or float32 [N, D]; and "label": int32 [N], if there are any.
+
+    Raises:
+        UserError: if the data set is not available.
+    """
     feed = recipe.examples(seed, data_dir)
     steps = math.ceil(count / feed.batch_size)
     if feed.size is not None:
@@ -254,25 +274,26 @@ def real_examples(
     key = from_seed(seed)
 
     @jax.jit
-    def make(arrays: PyTree, rows: PyTree, first: Array) -> Array:
-        def make_one(step_and_row: tuple[Array, PyTree]) -> Array:
+    def make(arrays: PyTree, rows: PyTree, first: Array) -> dict[str, Array]:
+        def make_one(step_and_row: tuple[Array, PyTree]) -> dict[str, Array]:
             step, row = step_and_row
             own = stream(jax.random.fold_in(key, step), "evaluation")
-            return feed.batch(arrays, row, own)["image"]
+            batch = feed.batch(arrays, row, own)
+            return {name: batch[name] for name in ("image", "label") if name in batch}
 
         numbers = first + jnp.arange(len(jax.tree.leaves(rows)[0]))
-        images = lax.map(make_one, (numbers, rows))
-        return images.reshape(-1, *feed.shape)
+        made = lax.map(make_one, (numbers, rows))
+        return {name: x.reshape(-1, *x.shape[2:]) for name, x in made.items()}
 
     together = min(feed.longest, max(1, TOGETHER // feed.batch_size))
     batches = []
     for start in range(0, steps, together):
         rows = feed.rows(start, min(start + together, steps))
-        images = make(feed.arrays, rows, start)
+        batch = make(feed.arrays, rows, start)
         if isinstance(recipe, ImageRecipe):
-            images = unscale(images, *recipe.value_range)
-        batches.append(np.asarray(images))
-    return np.concatenate(batches)[:count]
+            batch["image"] = unscale(batch["image"], *recipe.value_range)
+        batches.append(jax.device_get(batch))
+    return {name: np.concatenate([x[name] for x in batches])[:count] for name in batches[0]}
 
 
 def fitting_extractor(recipe: Recipe, shape: tuple[int, ...]) -> Extractor:

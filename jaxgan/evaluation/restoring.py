@@ -1,5 +1,6 @@
 """Restores pictures with a finished run, and measures how well where the truth is known."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -81,7 +82,7 @@ class Restored(NamedTuple):
 
 
 def check(trained: Trained) -> tuple[int, int, int]:
-    """Checks that a GAN can restore pictures.
+    """Checks that the latents of a GAN's pictures can be searched.
 
     Args:
         trained: what `jaxgan.rundir.load` loaded.
@@ -90,20 +91,9 @@ def check(trained: Trained) -> tuple[int, int, int]:
         The shape of its pictures, (H, W, C).
 
     Raises:
-        UserError: if it makes no pictures, makes them of pictures, or looks at batches as a whole.
+        UserError: as `draw_latents`, or if the GAN looks at batches as a whole.
     """
-    name = trained.recipe.name
-    if not isinstance(trained.recipe, ImageRecipe) or len(trained.spec.shape) != 3:
-        raise UserError(f"{name} makes vectors, not pictures, so it cannot restore any")
-    key = jax.random.key(0)
-    try:
-        inputs = trained.gan.inputs(key, 3, trained.recipe.conditions(3, trained.spec))
-    except KeyError:  # it takes pictures of the batch
-        inputs = ()
-    if not any(_is_latent(x) for x in jax.tree.leaves(inputs)):
-        raise UserError(
-            f"the generator of {name} takes pictures, not latents: it cannot search for a picture"
-        )
+    inputs = draw_latents(trained, 3)
 
     def first_beside(other: int) -> Array:
         both = jax.tree.map(lambda x: x[jnp.asarray([0, other])], inputs)
@@ -111,11 +101,39 @@ def check(trained: Trained) -> tuple[int, int, int]:
 
     if jnp.abs(first_beside(1) - first_beside(2)).max() > BATCH_ALIKE:
         raise UserError(
-            f"the generator of {name} samples with the statistics of a batch, so its pictures "
-            "depend on each other: choose a run of another recipe"
+            f"the generator of {trained.recipe.name} samples with the statistics of a batch, so "
+            "its pictures depend on each other: choose a run of another recipe"
         )
     height, width, channels = trained.spec.shape
     return height, width, channels
+
+
+def draw_latents(trained: Trained, count: int) -> PyTree:
+    """Draws what G sees, of a GAN that makes pictures of latents.
+
+    Args:
+        trained: what `jaxgan.rundir.load` loaded.
+        count: how many.
+
+    Returns:
+        Arrays `[count, ...]`, or a tree of them: latents, perhaps with labels.
+
+    Raises:
+        UserError: if the GAN makes no pictures, or makes them of pictures.
+    """
+    name = trained.recipe.name
+    if not isinstance(trained.recipe, ImageRecipe) or len(trained.spec.shape) != 3:
+        raise UserError(f"{name} makes vectors, not pictures: choose a run of another recipe")
+    inputs = ()
+    if trained.spec.source is None:
+        with contextlib.suppress(KeyError):  # it takes pictures of the batch
+            conditions = trained.recipe.conditions(count, trained.spec)
+            inputs = trained.gan.inputs(jax.random.key(0), count, conditions)
+    if not any(_is_latent(x) for x in jax.tree.leaves(inputs)):
+        raise UserError(
+            f"the generator of {name} takes pictures, not latents: choose a run of another recipe"
+        )
+    return inputs
 
 
 def _is_latent(x: Array) -> bool:
@@ -238,21 +256,16 @@ def restore(
     known = scale(pictures.known, low, high)
     mask = None if pictures.mask is None else jnp.asarray(pictures.mask)
 
-    @partial(jax.jit, static_argnums=0)
-    def advance(steps: int, state: GANState, known: Array, mask: Mask | None, begun: Search):
+    def objective(inputs: PyTree, state: GANState, known: Array, mask: Mask | None) -> PerSample:
         each = jnp.repeat(known, starts, 0)
         weights = None if mask is None else jnp.repeat(way.weigh(mask), starts, 0)
-
-        def objective(inputs: PyTree) -> PerSample:
-            images = generate(gan, state, inputs)
-            loss = restoration.distance(operator(images), each, weights)
-            if way.prior:
-                loss += way.prior * restoration.gaussian_prior(inputs)
-            if way.realism:
-                loss += way.realism * restoration.realism(gan, state, images, shown_to_d)
-            return loss
-
-        return restoration.search(objective, begun, way.optimizer, steps, way.restrict)[0]
+        images = generate(gan, state, inputs)
+        loss = restoration.distance(operator(images), each, weights)
+        if way.prior:
+            loss += way.prior * restoration.gaussian_prior(inputs)
+        if way.realism:
+            loss += way.realism * restoration.realism(gan, state, images, shown_to_d)
+        return loss
 
     @jax.jit
     def finish(state: GANState, known: Array, mask: Mask | None, found: Search) -> Array:
@@ -267,17 +280,46 @@ def restore(
             made = restoration.project(operator, made, each, noise)
         return made.reshape(best.shape)
 
-    search = restoration.begin(inputs, way.optimizer)
-    for step in range(0, way.steps, TOGETHER):
-        steps = min(TOGETHER, way.steps - step)
-        search = advance(steps, state, known, mask, search)
+    def see(step: int, search: Search) -> None:
         best = search.loss.reshape(count, starts).min(1)
-        tell(step + steps, float(best.mean()), count * starts)
+        tell(step, float(best.mean()), count * starts)
+
+    search = searcher(objective, way)(inputs, see, state, known, mask)
     made = finish(state, known, mask, search)
     images = as_examples(trained, made.reshape(-1, *made.shape[2:])).reshape(made.shape)
     if pictures.mask is not None:
         images = np.where(pictures.mask[:, None], pictures.known[:, None], images)
     return Restored(images, starts, *_measure(trained, pictures, images[:, 0]))
+
+
+def searcher(objective: Callable[..., PerSample], way: Way) -> Callable[..., Search]:
+    """Makes a function that searches for latents in a program that is compiled once.
+
+    Args:
+        objective: `(inputs, *arrays) -> losses`, see `jaxgan.restoration.search`.
+        way: how to search.
+
+    Returns:
+        `(starts, see, *arrays) -> search`, where `see(step, search)` looks at the search now and
+        then.
+    """
+
+    @partial(jax.jit, static_argnums=0)
+    def advance(steps: int, begun: Search, *arrays: PyTree) -> Search:
+        def of_inputs(inputs: PyTree) -> PerSample:
+            return objective(inputs, *arrays)
+
+        return restoration.search(of_inputs, begun, way.optimizer, steps, way.restrict)[0]
+
+    def find(starts: PyTree, see: Callable[[int, Search], None], *arrays: PyTree) -> Search:
+        search = restoration.begin(starts, way.optimizer)
+        for step in range(0, way.steps, TOGETHER):
+            steps = min(TOGETHER, way.steps - step)
+            search = advance(steps, search, *arrays)
+            see(step + steps, search)
+        return search
+
+    return find
 
 
 def _begin(trained: Trained, way: Way) -> tuple[int, Batch]:

@@ -35,26 +35,29 @@ class DigitNetwork(nn.Module):
     """Three convolutions and a dense layer, each with batch norm, then a dense layer of logits."""
 
     channels: tuple[int, ...] = (32, 64, 128)  # of the convolutions, each followed by pooling
+    shape: tuple[int, int, int] = SHAPE  # of one image; its sides are halved by each pooling
+    classes: int = CLASSES
+    momentum: float = 0.99  # of batch norm's running averages
 
     def setup(self):
         """Declares the layer from features to logits."""
-        self.head = nn.Dense(CLASSES)
+        self.head = nn.Dense(self.classes)
 
     @nn.compact
     def features(self, images: Images, train: bool = False) -> Float[Array, "B 128"]:
         """Maps images `[B, 28, 28, 1]` in [0, 1] to nonnegative features `[B, 128]`."""
-        if images.shape[1:] != SHAPE:
+        if images.shape[1:] != self.shape:
             raise UserError(
-                f"the digit network takes images of shape {SHAPE}, not {images.shape[1:]}"
+                f"the digit network takes images of shape {self.shape}, not {images.shape[1:]}"
             )
-        norm = batch_norm(0.99, 1e-5, train)
+        norm = batch_norm(self.momentum, 1e-5, train)
         x = images
         for channels in self.channels:
             x = nn.relu(norm()(max_pool(Conv(channels, 3)(x), 2)))
         x = nn.Dense(FEATURES)(x.reshape(x.shape[0], -1))
         return nn.relu(norm()(x))
 
-    def __call__(self, images: Images, train: bool = False) -> Float[Array, "B 10"]:
+    def __call__(self, images: Images, train: bool = False) -> Float[Array, "B K"]:
         """Maps images `[B, 28, 28, 1]` in [0, 1] to logits `[B, 10]`."""
         return self.head(self.features(images, train))
 

@@ -41,19 +41,21 @@ def restored_page(
         The page.
     """
 
-    def draw(row: Row) -> list[Picture]:
-        versions = zip(columns, row.images, strict=True)
-        return [_picture(f"{row.name}: {head}", image) for head, image in versions]
-
     return render(
         "restored.html.jinja",
         title=title,
         facts=facts,
         table=table,
         columns=columns,
-        rows=[(row, draw(row)) for row in rows[:MOST]],
+        rows=[(row, draw(columns, row)) for row in rows[:MOST]],
         count=len(rows),
     )
+
+
+def draw(columns: Sequence[str], row: Row) -> list[Picture]:
+    """Draws the versions of a picture, each described by its column."""
+    versions = zip(columns, row.images, strict=True)
+    return [_picture(f"{row.name}: {head}", image) for head, image in versions]
 
 
 def _picture(alt: str, image: UInt8[np.ndarray, "H W C"]) -> Picture:

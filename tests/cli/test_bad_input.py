@@ -40,6 +40,7 @@ COMMANDS = {
     "directions": options.Directions,
     "restore": options.Restore,
     "translate": options.Translate,
+    "dataset": options.Dataset,
     "evaluate": options.Evaluate,
     "features import-inception": options.ImportInception,
     "verify": options.Verify,
@@ -48,7 +49,8 @@ COMMANDS = {
     "info": options.Info,
 }
 OPERANDS = {
-    **dict.fromkeys(("sample", "interpolate", "directions", "evaluate", "verify", "report"), "run"),
+    **dict.fromkeys(("sample", "interpolate", "directions", "dataset", "evaluate"), "run"),
+    **dict.fromkeys(("verify", "report"), "run"),
     "features import-inception": "file",
     "restore": "run data:test[:4]",
     "translate": "run data:mnist@test[:4]",

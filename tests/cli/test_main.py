@@ -344,6 +344,7 @@ def fail_with(error, monkeypatch):
         ("directions run", "choose fewer --rows or --columns"),
         ("restore run data:test --gray", "choose fewer pictures or --starts"),
         ("translate run data:mnist", "choose smaller pictures, or fewer"),
+        ("dataset run", "choose a smaller --num, --sources or --knob-num"),
         ("evaluate run", "choose a smaller --num"),
         ("report run", "close other programs"),
     ],

@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from jaxgan.data.pixels import to_png
 
 SPLITS = {"train": "train", "test": "t10k"}
+CREDIT = "MNIST by Yann LeCun, Corinna Cortes and Christopher J.C. Burges. License: CC BY-SA 3.0"
 IMAGES_HEADER, LABELS_HEADER = 16, 8  # bytes of an IDX file before its data
 
 
@@ -35,6 +36,7 @@ class JaxganMnist(tfds.core.GeneratorBasedBuilder):
                     "label": tfds.features.ClassLabel(num_classes=10),
                 }
             ),
+            license=CREDIT,
             homepage="http://yann.lecun.com/exdb/mnist/",
             disable_shuffling=True,  # else TFDS sorts the examples by a hash of their keys
         )
