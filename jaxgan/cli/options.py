@@ -199,9 +199,7 @@ class Restore:
     starts: Annotated[int | None, _default("8, at least one of each class")] = None  # of a picture
     iterations: int = 300  # steps of the search
     learning_rate: float = 0.1  # of Adam
-    gaussian: Annotated[float | None, _default("latents stay on a sphere instead")] = (
-        None  # weight of a Gaussian prior
-    )
+    gaussian: float = 0.1  # weight of a Gaussian prior; 0: latents stay on a sphere instead
     near: Flag = False  # of known pixels, only those near a missing one count (Yeh et al.)
     realism: float = 0.0  # weight of what D thinks of a picture
     label: Annotated[int | None, _default("searched")] = None  # class of all pictures, from 0

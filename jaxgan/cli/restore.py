@@ -91,21 +91,22 @@ def _way(options: Restore) -> Way:
     for option, value in (("starts", options.starts), ("iterations", options.iterations)):
         if value is not None and not 1 <= value <= loading.MOST:
             raise UserError(f"{option} must be from 1 to {loading.MOST}, not {value}")
-    positive = {"learning_rate": options.learning_rate, "blur": options.blur}
-    for option, value in {**positive, "gaussian": options.gaussian}.items():
+    for option, value in (("learning_rate", options.learning_rate), ("blur", options.blur)):
         if value is not None and not 0 < value <= LARGEST:
             raise UserError(f"{option} must be above 0 and at most {LARGEST:g}, not {value}")
-    if not 0 <= options.realism <= LARGEST:
-        raise UserError(f"realism must be from 0 to {LARGEST:g}, not {options.realism}")
+    for option, value in (("gaussian", options.gaussian), ("realism", options.realism)):
+        if not 0 <= value <= LARGEST:
+            raise UserError(f"{option} must be from 0 to {LARGEST:g}, not {value}")
     way = Way(
         options.starts,
         options.iterations,
         optax.adam(options.learning_rate),
+        prior=options.gaussian,
         realism=options.realism,
         label=options.label,
     )
-    if options.gaussian is not None:
-        way = way._replace(prior=options.gaussian, restrict=lambda moved, first: moved)
+    if not options.gaussian:
+        way = way._replace(restrict=restoration.keep_length)
     return way._replace(weigh=restoration.hole_weights) if options.near else way
 
 

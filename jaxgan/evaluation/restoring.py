@@ -65,9 +65,9 @@ class Way(NamedTuple):
     starts: int | None = None  # for each picture; None for `STARTS`, or the classes if more
     steps: int = 300
     optimizer: optax.GradientTransformation = optax.adam(0.1)
-    restrict: Callable[[PyTree, PyTree], PyTree] = restoration.keep_length  # see `search`
+    restrict: Callable[[PyTree, PyTree], PyTree] = lambda moved, first: moved  # see `search`
     weigh: Callable[[Mask], Array] = lambda mask: jnp.where(mask, 1.0, 0.0)  # or `hole_weights`
-    prior: float = 0.0  # weight of `gaussian_prior`
+    prior: float = 0.1  # weight of `gaussian_prior`
     realism: float = 0.0  # weight of `realism`
     label: int | None = None  # the class of all pictures; None to search for it among the starts
 

@@ -25,7 +25,8 @@ from jaxgan.types import Batch, PerSample, PRNGKey, PyTree
 from jaxgan.util.errors import UserError
 
 AT_ONCE = 1024  # searches for sources
-WAY = Way(starts=4, steps=200)  # to search for a source
+# To search for a source. A latent keeps the length of a draw, so that it may be mixed with others.
+WAY = Way(starts=4, steps=200, restrict=restoration.keep_length, prior=0.0)
 LARGEST = 100.0  # truncation
 CHECKED = 4096  # latents whose distribution is looked at
 BEYOND = 0.3173  # the share of numbers from N(0, 1) whose absolute value is above 1

@@ -94,7 +94,7 @@ def test_a_mask_and_a_picture_of_a_file(run, here, digits):
     Image.fromarray(mask).save(here / "mask.png")
     Image.fromarray(digits[0, ..., 0]).save(here / "digit.png")
     words = ["restore", "run", "digit.png", "--mask", "mask.png", "--near", "--out", "out"]
-    assert command(*words, "--realism", "0.01", "--gaussian", "0.1", *QUICK).status == 0
+    assert command(*words, "--realism", "0.01", "--gaussian", "0", *QUICK).status == 0
     restored = picture(here / "out" / "digit.png")
     np.testing.assert_array_equal(restored[mask > 0], digits[0, ..., 0][mask > 0])
     assert (restored[mask == 0] != digits[0, ..., 0][mask == 0]).any()
@@ -121,7 +121,7 @@ def test_a_mask_and_a_picture_of_a_file(run, here, digits):
         ("--mask left --starts 9000", "9,000 starts each are more than the 8,192 searches"),
         ("--mask left --iterations 0", "iterations must be from 1 to 1000000, not 0"),
         ("--mask left --learning-rate -1", "learning_rate must be above 0"),
-        ("--mask left --gaussian 0", "gaussian must be above 0"),
+        ("--mask left --gaussian -1", "gaussian must be from 0"),
         ("--mask left --realism -1", "realism must be from 0 to 1000, not -1.0"),
         ("--mask left --label 3", "mnist_mlp is not conditioned on labels: leave out --label"),
         ("--mask left --seed -1", "seed must be from 0 to 4294967295, not -1"),

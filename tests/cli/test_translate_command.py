@@ -63,6 +63,7 @@ def scores(made, truth) -> str:
     return f"L1 {np.abs(difference).mean():.4f}, PSNR {psnr:.2f} dB"
 
 
+@pytest.mark.slow
 def test_held_out_pairs_are_translated_in_their_order_and_scored(trained, with_faces):
     run = copy(trained("pix2pix"), with_faces / "run")
     done = command("translate", "run", "data:faces-pairs@test[:9]")

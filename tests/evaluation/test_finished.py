@@ -48,6 +48,7 @@ def test_points_are_evaluated_in_a_table_and_a_file(here, whole_run):
     assert [record["metric"] for record in written["results"]] == names
 
 
+@pytest.mark.slow
 def test_memorization_is_measured_and_shown(here, whole_run):
     run = copy(whole_run("mnist_mlp"), here / "run")
     words = "--num 64 --draws 1 --metrics memorization --features pixels --held-out mnist@test[:90]"

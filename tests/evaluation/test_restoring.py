@@ -58,6 +58,7 @@ def restored(trained, pictures, operator=IDENTITY, **way):
     return restoring.restore(trained, pictures, operator, Way(**way), KEY)
 
 
+@pytest.mark.slow
 def test_a_conditional_gan_searches_for_the_label_among_the_starts(shaded):
     labels = jnp.asarray([3, 8])
     truth = generate(shaded.gan, shaded.state, (jnp.zeros((2, 4)), labels))

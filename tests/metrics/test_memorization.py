@@ -113,6 +113,7 @@ def test_cells_without_enough_samples_are_left_out():
         data_copying(train, held_out, few)
 
 
+@pytest.mark.slow
 def test_copies_new_samples_and_samples_that_are_off():
     train, held_out = clusters(300, 4), clusters(200, 4)
     copies, new, off = train[:200], clusters(200, 4), held_out * 2

@@ -242,6 +242,7 @@ def test_the_smallest_size_may_be_another_one():
     assert scores.shape == (2,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [Generator, Discriminator])
 def test_the_largest_sizes_alone_compute_in_bfloat16(make):
     inputs = jax.random.normal(KEY, (2, 5) if make is Generator else (2, 8, 8, 3))

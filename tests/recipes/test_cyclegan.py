@@ -53,6 +53,7 @@ def test_the_papers_networks_have_the_numbers_of_parameters_of_the_source():
     assert recipe.total_steps(1334) == recipe.decay_from + recipe.decay_steps == 266_800
 
 
+@pytest.mark.slow
 def test_both_players_learn_from_what_was_before_the_step():
     gan, update, state, batch = started()
     key = jax.random.fold_in(KEY, 0)  # of the first step

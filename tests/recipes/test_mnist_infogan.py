@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from tiny_systems import make_recipe
 
 from jaxgan.core.gan import init
@@ -35,6 +36,7 @@ def test_codes_are_drawn_in_training_and_chosen_in_pictures():
     assert chosen.tolist() == [*range(10), *range(10), *range(5)]
 
 
+@pytest.mark.slow
 def test_both_players_learn_to_keep_the_codes_readable():
     # Without continuous codes, the term is what D does not know of the category: log 10 at first.
     rates = {"generator_learning_rate": 3e-3, "discriminator_learning_rate": 3e-3}

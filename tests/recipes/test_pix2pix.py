@@ -77,6 +77,7 @@ def test_small_recipes_go_down_to_a_pixel(name, downs):
     assert len([x for x in state.generator.params if x.startswith("Conv_")]) == downs
 
 
+@pytest.mark.slow
 def test_g_pays_the_adversarial_loss_and_the_distance_by_their_weights():
     gan, update, state, batch = started(tiny(l1_weight=7.0, adversarial_weight=0.5, dropouts=0))
     key = jax.random.fold_in(KEY, 0)  # of the first step

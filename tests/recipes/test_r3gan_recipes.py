@@ -46,6 +46,7 @@ def test_settings_move_as_published():
         np.testing.assert_allclose(recipe.burning(pair)(step), expected, rtol=3e-6)
 
 
+@pytest.mark.slow
 def test_each_player_has_reals_of_its_own_and_the_average_starts_as_g():
     step, state, batch = started(DataSpec((8, 8, 1)))
     moved, metrics = step(state, batch, KEY)
@@ -113,6 +114,7 @@ def test_small_presets_train_and_lower_for_accelerators(name):
     assert lowered(state, batch, KEY).platforms == ("cuda", "tpu")
 
 
+@pytest.mark.slow
 def test_augmentation_grows_with_what_d_has_seen():
     recipe: Any = make_recipe("cifar10_r3gan", batch_size=8, burn_in=80)
     images = jax.random.normal(KEY, (8, 8, 8, 3))

@@ -56,6 +56,7 @@ def test_networks_and_settings_are_those_of_the_source():
     assert recipe.total_steps(None) * recipe.batch_size == 100_000_000
 
 
+@pytest.mark.slow
 def test_regularizers_come_in_their_steps_alone():
     step, state, batch = started("mnist_stylegan2", (8, 8, 1), **TINY)
     counts = {"generator": [], "discriminator": []}

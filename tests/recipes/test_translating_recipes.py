@@ -121,6 +121,7 @@ def without_reports(monkeypatch):
     monkeypatch.setattr("jaxgan.training.observers.write_report", lambda run: run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["translating", slow("crossing")])
 def test_a_run_is_resumed_bit_by_bit_and_sampled(kinds, root, tmp_path, monkeypatch, name):
     recipe = kinds[name]()
@@ -146,6 +147,7 @@ def test_a_run_is_resumed_bit_by_bit_and_sampled(kinds, root, tmp_path, monkeypa
     np.testing.assert_allclose(found, np.clip(127.5 * (made + 1), 0, 255), atol=0.51)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [slow("translating"), slow("restoring"), "crossing"])
 def test_numbers_do_not_depend_on_the_number_of_devices(kinds, root, tmp_path, name):
     recipe = replace(kinds[name](), steps=4)
