@@ -7,6 +7,7 @@ from pathlib import Path
 from jaxgan import rundir
 from jaxgan.cli.options import Export
 from jaxgan.core.state import steps_done
+from jaxgan.data.sources import license_of
 from jaxgan.keys import from_seed, stream
 from jaxgan.recipes import ImageRecipe, Recipe
 from jaxgan.report.pictures import save_samples
@@ -43,7 +44,9 @@ def export(options: Export) -> Path:
     digest = rundir.write_bundle(
         out, config, trained.recipe, trained.state, seed=seed, half=options.half
     )
-    write_atomically(out / "README.md", _card(config, trained, seed, digest).encode())
+    write_atomically(
+        out / "README.md", _card(config, trained, seed, digest, options.data_dir).encode()
+    )
     with naming(out, missing=True):
         save_samples(samples, out / ("samples.npz" if samples.ndim == 2 else "samples.png"))
     return out
@@ -53,7 +56,7 @@ def _is_empty(folder: Path) -> bool:
     return not any(folder.iterdir())
 
 
-def _card(config: Config, trained: Trained, seed: int, digest: str) -> str:
+def _card(config: Config, trained: Trained, seed: int, digest: str, data_dir: str | None) -> str:
     """Says in Markdown where weights come from, and how they are used."""
     recipe, step = trained.recipe, steps_done(trained.state)
     shape = " x ".join(map(str, trained.spec.shape))
@@ -68,7 +71,8 @@ def _card(config: Config, trained: Trained, seed: int, digest: str) -> str:
         f"- Examples: {shape}" + ("" if classes is None else f", of {classes} classes"),
     ]
     if isinstance(recipe, ImageRecipe):
-        lines.append(f"- Data: `{recipe.data}`, whose license covers what is made of it as well")
+        license = license_of(recipe.data, data_dir) or "unknown; ask the owner of the data"
+        lines.append(f"- Data: `{recipe.data}`. License of the data: {license}")
     if versions:
         lines.append(f"- Made with {versions}")
     lines += [

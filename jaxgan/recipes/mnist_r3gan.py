@@ -30,6 +30,6 @@ class MnistR3gan(R3ganRecipe):
     widths: Counts = (64, 32, 16)  # channels of each size, from the smallest up
     blocks: Count = 1  # of each size
     burn_in: Count = 150_000  # images that D sees until the settings have their last values
-    learning_rate: tuple[Positive, Positive] = (1e-3, 2.5e-4)  # of Adam, both networks
+    learning_rate: tuple[Positive, Positive] = (3e-3, 3e-4)  # of Adam, both networks
     gamma: tuple[NonNegative, NonNegative] = (1.0, 0.1)  # of R1 and of R2
     half_life: tuple[NonNegative, NonNegative] = (0.0, 16_000.0)  # of the average of G, in images

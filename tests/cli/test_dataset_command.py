@@ -11,8 +11,7 @@ from runs import TINY, assert_refused, command, contents, copy
 
 from jaxgan.cli import dataset as dataset_command
 from jaxgan.evaluation import usefulness
-from jaxgan.evaluation.restoring import Way
-from jaxgan.evaluation.synthesizing import find_sources
+from jaxgan.evaluation.synthesizing import WAY, find_sources
 
 FEW = "--num 150 --knob-num 100 --held-out mnist@test[:400]".split()
 
@@ -22,9 +21,8 @@ def quick(here, monkeypatch):
     """A place where searches and lessons are short."""
     monkeypatch.setattr(usefulness, "STEPS", 2)
     monkeypatch.setattr(dataset_command, "LEVELS", (1.0, 0.5, 0.0))
-    monkeypatch.setattr(
-        dataset_command, "find_sources", lambda *args: find_sources(*args, way=Way(2, 10))
-    )
+    way = WAY._replace(steps=60)
+    monkeypatch.setattr(dataset_command, "find_sources", lambda *args: find_sources(*args, way=way))
     return here
 
 
@@ -33,6 +31,7 @@ def run(quick, whole_run):
     return copy(whole_run("mnist_mlp"), quick / "run")
 
 
+@pytest.mark.slow
 def test_a_data_set_near_training_pictures_with_its_card_and_page(run, quick):
     done = command("dataset", "run", "--similarity", "0.8", "--sources", "5", *FEW)
     folder = run / "dataset_similarity0.8_step40_seed0"
@@ -60,6 +59,7 @@ def test_a_data_set_near_training_pictures_with_its_card_and_page(run, quick):
     assert not [path for path in run.iterdir() if path.name.endswith(".partial")]
 
 
+@pytest.mark.slow
 def test_independent_pictures_of_a_conditional_run_are_balanced_and_repeatable(quick):
     words = [*TINY["mnist_mlp"][:6], *"--data mnist@train[:64] --batch-size 8".split()]
     words += "--latent-size 4 --grid 2 2 --generator-width 8 --generator-channels 4 4".split()
