@@ -32,7 +32,7 @@ from jaxgan.features import Extractor
 from jaxgan.keys import from_seed, stream
 from jaxgan.recipes import ImageRecipe
 from jaxgan.report.dataset import Gallery, Table, dataset_page
-from jaxgan.report.restored import Row
+from jaxgan.report.versions import Row
 from jaxgan.rundir import loading
 from jaxgan.rundir.loading import Trained
 from jaxgan.training.progress import Progress

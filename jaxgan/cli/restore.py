@@ -21,7 +21,7 @@ from jaxgan.evaluation.restoring import Damage, Pictures, Restored, Tell, Way
 from jaxgan.keys import from_seed, stream
 from jaxgan.pretrained import place_beside
 from jaxgan.report.pictures import NEUTRAL, picture, save_png
-from jaxgan.report.restored import Row, restored_page
+from jaxgan.report.versions import Row, versions_page
 from jaxgan.restoration import Known
 from jaxgan.rundir import loading
 from jaxgan.training.progress import Progress
@@ -82,7 +82,7 @@ def restore(options: Restore) -> Path:
         Row(file, _note({name: values[i] for name, values in restored.each.items()}), versions[i])
         for i, file in enumerate(pictures.names)
     ]
-    page = restored_page(f"{trained.recipe.name}, restored", facts, _table(restored), heads, rows)
+    page = versions_page(f"{trained.recipe.name}, restored", facts, _table(restored), heads, rows)
     _write(out, pictures, restored, facts, page)
     return out / "index.html"
 

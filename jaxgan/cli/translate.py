@@ -1,4 +1,4 @@
-"""`jaxgan translate`: from its options to a folder of translated pictures."""
+"""`jaxgan translate`: from its options to a folder of translated pictures and a page."""
 
 import numpy as np
 
@@ -10,18 +10,19 @@ from jaxgan.keys import from_seed, stream
 from jaxgan.pretrained import place_beside
 from jaxgan.recipes import ImageRecipe
 from jaxgan.report.pictures import picture, save_png
+from jaxgan.report.versions import Row, versions_page
 from jaxgan.rundir import loading
-from jaxgan.util.files import make_folder, naming
+from jaxgan.util.files import make_folder, naming, write_atomically
 
 
 def translate(options: Translate) -> str:
-    """Translates pictures, and writes them into a folder.
+    """Translates pictures, and writes them and a page into a folder.
 
     Args:
         options: of the command.
 
     Returns:
-        What to tell: the folder and, where the truth is known, how far the pictures are from it.
+        What to tell: the page and, where the truth is known, how far the pictures are from it.
 
     Raises:
         UserError: if an option, a picture or the run does not suit; then nothing is written.
@@ -36,22 +37,39 @@ def translate(options: Translate) -> str:
     out = options.out or place_beside(options.run) / name
     check_folder(out, options.input)
     made = translating.translate(trained, pictures, key, options.to)
+    assert isinstance(trained.recipe, ImageRecipe)  # or it could not translate
+    given = np.asarray(unscale(pictures.images, *trained.recipe.value_range))
+    scores = _scores(made, given, pictures.truth)
+    facts = {
+        "Run": str(options.run),
+        "Step": f"{int(trained.state.step):,}",
+        "Input": options.input,
+        "Pictures": f"{len(made):,}",
+    }
+    versions = {"input": given, "translated": made}
+    versions |= {} if pictures.truth is None else {"truth": pictures.truth}
+    in_color = [np.broadcast_to(x, (*x.shape[:3], 3)) for x in versions.values()]
+    rows = [Row(name, "", x) for name, x in zip(pictures.names, np.stack(in_color, 1), strict=True)]
+    table = (["", "L1", "PSNR, dB"], scores) if scores else None
+    page = versions_page(f"{trained.recipe.name}, translated", facts, table, [*versions], rows)
     with naming(out, missing=True):
         for file, image in zip(pictures.names, made, strict=True):
             path = out / (file if file.endswith(".png") else f"{file}.png")
             make_folder(path.parent)
             save_png(picture(image), path)
-    if pictures.truth is None:
-        return str(out)
-    told = f"{out}\n{len(made):,} pictures: {_scores(made, pictures.truth)}"
-    assert isinstance(trained.recipe, ImageRecipe)  # or it could not translate
-    before = np.asarray(unscale(pictures.images, *trained.recipe.value_range))
-    if before.shape[-1] not in (1, made.shape[-1]):
-        return told
-    before = np.broadcast_to(before, made.shape)
-    return f"{told}; as they were: {_scores(before, pictures.truth)}"
+        write_atomically(out / "index.html", page.encode())
+    told = [f"{name}: L1 {l1}, PSNR {psnr} dB" for name, l1, psnr in scores]
+    return "\n".join([str(out / "index.html"), *told])
 
 
-def _scores(made: np.ndarray, truth: np.ndarray) -> str:
-    scores = translating.score(made, truth)
-    return f"L1 {scores['l1']:.4f}, PSNR {scores['psnr']:.2f} dB"
+def _scores(
+    made: np.ndarray, given: np.ndarray, truth: np.ndarray | None
+) -> list[tuple[str, str, str]]:
+    """Measures how far pictures are from the truth, and how far they were before."""
+    if truth is None:
+        return []
+    compared = {"translated": made}
+    if given.shape[-1] in (1, truth.shape[-1]):
+        compared["as they were"] = np.broadcast_to(given, truth.shape)
+    scores = {name: translating.score(x, truth) for name, x in compared.items()}
+    return [(name, f"{x['l1']:.4f}", f"{x['psnr']:.2f}") for name, x in scores.items()]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from jaxgan.report.page import render
-from jaxgan.report.restored import Row, draw
+from jaxgan.report.versions import Row, draw
 
 
 class Table(NamedTuple):

@@ -68,16 +68,21 @@ def test_held_out_pairs_are_translated_in_their_order_and_scored(trained, with_f
     run = copy(trained("pix2pix"), with_faces / "run")
     done = command("translate", "run", "data:faces-pairs@test[:9]")
     folder = run / "translated_to_b_step2_seed0"
-    assert sorted(contents(folder)) == [f"0000{i}.png" for i in range(9)]
-    made = np.stack([picture(path) for path in sorted(folder.iterdir())])
+    assert sorted(contents(folder)) == [*(f"0000{i}.png" for i in range(9)), "index.html"]
+    made = np.stack([picture(path) for path in sorted(folder.glob("*.png"))])
     truth = faces(slice(900, 909))
-    told = f"9 pictures: {scores(made, truth['without'])}; as they were: "
-    told += scores(truth["with"], truth["without"])
-    assert (done.status, done.out.splitlines()) == (0, [f"run/{folder.name}", told])
+    told = [
+        f"run/{folder.name}/index.html",
+        f"translated: {scores(made, truth['without'])}",
+        f"as they were: {scores(truth['with'], truth['without'])}",
+    ]
+    assert (done.status, done.out.splitlines()) == (0, told)
+    page = (folder / "index.html").read_text()
+    assert page.count("<img") == 9 * 3 and "https://" not in page
     # A picture of a file is turned into the same, and nothing is said of it.
     Image.fromarray(truth["with"][0]).save(with_faces / "face.png")
     done = command("translate", "run", "face.png", "--out", "new/out")
-    assert (done.status, done.out) == (0, "new/out\n")
+    assert (done.status, done.out) == (0, "new/out/index.html\n")
     np.testing.assert_array_equal(picture(with_faces / "new/out/face.png"), made[0])
     # Dropout is drawn from the seed.
     assert command("translate", "run", "face.png", "--out", "a", "--seed", "1").status == 0
@@ -93,14 +98,14 @@ def test_a_run_that_learned_both_ways_goes_either_way(trained, with_faces):
     Image.fromarray(faces(slice(1))["with"][0]).save(folder / "below" / "b.bmp")
     for to in "ab":
         done = command("translate", "run", "faces", "--to", to)
-        assert (done.status, done.out) == (0, f"run/translated_to_{to}_step2_seed0\n")
+        assert (done.status, done.out) == (0, f"run/translated_to_{to}_step2_seed0/index.html\n")
     made = [contents(with_faces / f"run/translated_to_{to}_step2_seed0") for to in "ab"]
-    assert all(x.keys() == {"a.png", "below/b.bmp.png"} for x in made)
+    assert all(x.keys() == {"a.png", "below/b.bmp.png", "index.html"} for x in made)
     assert made[0]["a.png"] == made[0]["below/b.bmp.png"] != made[1]["a.png"]
     done = command("translate", "run", "data:faces@test[:3]", "--out", "unknown")
-    assert (done.status, done.out) == (0, "unknown\n")  # the truth is not known
+    assert (done.status, done.out) == (0, "unknown/index.html\n")  # the truth is not known
     done = command("translate", "run", "data:faces-pairs@test[:3]", "--to", "a", "--out", "known")
-    assert done.status == 0 and "3 pictures: L1 " in done.out
+    assert done.status == 0 and "\ntranslated: L1 " in done.out
     done = command("sample", "run", "--num", "3", "--out", "samples.png")
     assert (done.status, done.out) == (0, "samples.png\n")
 

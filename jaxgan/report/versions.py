@@ -1,4 +1,4 @@
-"""The page of restored pictures: each beside its input, other restorations and the truth."""
+"""The page of pictures in several versions, such as damaged, restored, and as they were."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -21,7 +21,7 @@ class Row(NamedTuple):
     images: UInt8[np.ndarray, "K H W C"]  # a version in each column
 
 
-def restored_page(
+def versions_page(
     title: str,
     facts: Mapping[str, str],
     table: tuple[Sequence[str], Sequence[Sequence[str]]] | None,
@@ -32,7 +32,7 @@ def restored_page(
 
     Args:
         title: of the page.
-        facts: about the restoration, by name.
+        facts: about what was done, by name.
         table: heads and rows of the scores; None where the truth is not known.
         columns: what the versions of a picture are.
         rows: the pictures; the first `MOST` are shown.
@@ -42,7 +42,7 @@ def restored_page(
     """
 
     return render(
-        "restored.html.jinja",
+        "versions.html.jinja",
         title=title,
         facts=facts,
         table=table,
