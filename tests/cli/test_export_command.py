@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from runs import assert_refused, command, copy
 from safetensors.numpy import load_file, save_file
+from tiny_systems import make_recipe
 
 import jaxgan.pretrained
 from jaxgan.cli.export import _command
-from jaxgan.recipes import find_recipe
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def exported(whole_run, here):
 
 
 def samples(run, *words) -> np.ndarray:
-    done = command("sample", run, "--num", 4, "--out", "drawn.npz", *words)
+    done = command("sample", run, "--num", "4", "--out", "drawn.npz", *words)
     assert done.status == 0, done.err
     with np.load("drawn.npz") as arrays:
         return arrays["samples"]
@@ -35,12 +35,12 @@ def test_a_bundle_draws_what_the_run_draws(exported):
     }
     np.testing.assert_array_equal(samples(bundle), samples(run))
     assert command("sample", bundle).out == f"{bundle / 'sample_step40_seed0.png'}\n"
-    older = command("export", "run", "--step", 20, "--out", bundle, "--half")
+    older = command("export", "run", "--step", "20", "--out", bundle, "--half")
     assert older.status == 0, older.err  # in place of the other
     assert {x.dtype for x in load_file(bundle / "weights.safetensors").values()} == {
         np.dtype(np.float16)
     }
-    difference = samples(bundle).astype(int) - samples(run, "--step", 20)
+    difference = samples(bundle).astype(int) - samples(run, "--step", "20")
     assert 0 < np.abs(difference).max() <= 2 and np.abs(samples(bundle) - samples(run)).max() > 2
 
 
@@ -61,7 +61,7 @@ def test_the_card_says_what_trained_it(exported):
 
 
 def test_tuples_are_words_of_the_command():
-    recipe = find_recipe("mnist_mlp")(grid=(2, 3), batch_size=7)
+    recipe = make_recipe("mnist_mlp", grid=(2, 3), batch_size=7)
     assert _command(recipe, 5) == "jaxgan train mnist_mlp --seed 5 --batch-size 7 --grid 2 3"
 
 
@@ -71,7 +71,7 @@ def test_what_cannot_be_exported_or_loaded_is_told(exported, here):
     assert_refused(command("export", "run", "--out", "run"), "is no bundle: choose another --out")
     assert_refused(command("export", "nothing", "--out", "new"), "nothing is not a run directory")
     assert not (here / "new").exists()
-    assert_refused(command("sample", bundle, "--step", 20), "no checkpoints: leave out --step")
+    assert_refused(command("sample", bundle, "--step", "20"), "no checkpoints: leave out --step")
     weights = load_file(bundle / "weights.safetensors")
     first, *_ = weights
     save_file({name: x for name, x in weights.items() if name != first}, here / "less")
@@ -80,6 +80,21 @@ def test_what_cannot_be_exported_or_loaded_is_told(exported, here):
     assert_refused(command("sample", bundle), told)
     (bundle / "weights.safetensors").write_bytes(b"{}")
     assert_refused(command("sample", bundle), "cannot read .*weights.safetensors")
+
+
+def test_a_program_makes_the_pictures_of_the_run(exported, here):
+    done = command("export", "run", "--format", "stablehlo", "--out", "new/mlp.stablehlo")
+    assert done.status == 0, done.err
+    path, told = done.out.splitlines()
+    assert path == "new/mlp.stablehlo"
+    assert float(told.removeprefix("largest difference from JAX: ")) < 1e-5
+    assert {path.name for path in (here / "new").iterdir()} == {
+        *("mlp.stablehlo", "mlp.stablehlo.json")
+    }
+    words = ("export", "run", "--format", "stablehlo", "--out")
+    assert_refused(command(*words, "run"), "run is a folder, not a file: choose another --out")
+    assert_refused(command(*words, "new/half", "--half"), "--half is for weights")
+    assert_refused(command(*words, "new/mlp.stablehlo/mlp"), "new/mlp.stablehlo: File exists")
 
 
 def test_pretrained_gans_are_runs_whose_samples_go_here(exported, here, monkeypatch):
