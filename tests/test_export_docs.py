@@ -1,4 +1,4 @@
-"""The Python of docs/export.md runs as printed, where there is JAX without jaxgan."""
+"""The Python of docs/export.md runs as printed, where there is no jaxgan."""
 
 import re
 import subprocess
@@ -15,8 +15,9 @@ CODE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("code", CODE, ids=["stablehlo"])
+@pytest.mark.parametrize("code", CODE, ids=["stablehlo", "onnx"])
 def test_the_code_runs_as_printed(code, whole_run, here):
+    pytest.importorskip("onnxruntime", reason="pip install 'jaxgan[test]'")
     copy(whole_run("mnist_mlp"), here / "runs" / "long")
     for line in re.search(r"```bash\n(.*?)```", TEXT, re.DOTALL)[1].splitlines():  # pyright: ignore
         done = command(*line.split()[1:])

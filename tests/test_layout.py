@@ -58,6 +58,8 @@ KEPT = {
     "matplotlib": {"report"},
     "jinja2": {"report"},
     "filelock": {"rundir"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
     "tyro": {"cli"},
     "safetensors": {"interop"},
     "msgspec": {"util", "metrics", "recipes", "rundir", "training"},

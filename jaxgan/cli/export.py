@@ -8,7 +8,6 @@ from typing import Any
 from jaxgan import rundir
 from jaxgan.cli.options import Export
 from jaxgan.core.state import steps_done
-from jaxgan.export import stablehlo
 from jaxgan.export.files import write
 from jaxgan.export.sampler import sampler
 from jaxgan.keys import from_seed, stream
@@ -37,12 +36,16 @@ def export(options: Export) -> str:
         return str(_write_bundle(options))
     if options.half:
         raise UserError("--half is for weights: leave it out, or choose --format safetensors")
+    if options.format == "stablehlo":
+        from jaxgan.export.stablehlo import FORMAT
+    else:
+        from jaxgan.export.onnx import FORMAT  # which asks for the extra
     out = options.out
     with naming(out):
         if out.is_dir():
             raise UserError(f"{out} is a folder, not a file: choose another --out")
     trained = loading.load(options.run, options.step, options.member, best=options.best)
-    apart = write(out, sampler(trained, options.data_dir), stablehlo.FORMAT)
+    apart = write(out, sampler(trained, options.data_dir), FORMAT)
     return f"{out}\nlargest difference from JAX: {apart:.1e}"
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, export
 from scipy import stats
 
 from jaxgan.core.gan import GAN, generate
@@ -18,6 +18,7 @@ from jaxgan.rundir import Trained
 from jaxgan.types import Images, PRNGKey
 from jaxgan.util.errors import UserError
 
+BATCH = "batch"  # the name of the axis of any size
 EXAMPLES = 4  # with which a sampler is tried
 ROUNDING = 1e-3  # of the largest number: pictures that differ by less are the same
 NUMBERS = 20_000  # by which a distribution is recognized
@@ -112,6 +113,15 @@ def sampler(trained: Trained, data_dir: str | None = None) -> Sampler:
     return Sampler(draw, arguments | scalars, pictures, about)
 
 
+def symbolic_shapes(sampler: Sampler) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns the shapes of a sampler's arguments for batches of any size."""
+    (batch,) = export.symbolic_shape(BATCH)
+    return {
+        name: jax.ShapeDtypeStruct((batch, *x.shape[1:]) if x.ndim else (), x.dtype)
+        for name, x in sampler.arguments.items()
+    }
+
+
 def _names(leaves: list[Array], conditions: Mapping[str, Array]) -> list[str]:
     """Names what G sees: as the condition that it is, or latents."""
     names = []
@@ -123,7 +133,7 @@ def _names(leaves: list[Array], conditions: Mapping[str, Array]) -> list[str]:
 
 
 def _form(x: Array) -> dict[str, Any]:
-    return {"shape": ["batch", *x.shape[1:]], "dtype": x.dtype.name}
+    return {"shape": [BATCH, *x.shape[1:]], "dtype": x.dtype.name}
 
 
 def _distribution(drawn: Callable[[PRNGKey], dict[str, Array]], name: str) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array, export
 
 from jaxgan.export.files import Format
-from jaxgan.export.sampler import Sampler
+from jaxgan.export.sampler import Sampler, symbolic_shapes
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -23,13 +23,9 @@ def serialize(sampler: Sampler) -> bytes:
         What `jax.export.deserialize` reads. The program is called with the sampler's arguments by
         name.
     """
-    (batch,) = export.symbolic_shape("batch")
-    shapes = {
-        name: jax.ShapeDtypeStruct((batch, *x.shape[1:]) if x.ndim else (), x.dtype)
-        for name, x in sampler.arguments.items()
-    }
     program = jax.jit(lambda **arguments: sampler.draw(arguments))
-    return bytes(export.export(program, platforms=PLATFORMS)(**shapes).serialize())
+    exported = export.export(program, platforms=PLATFORMS)(**symbolic_shapes(sampler))
+    return bytes(exported.serialize())
 
 
 def run(data: bytes, arguments: Mapping[str, Array]) -> np.ndarray:
