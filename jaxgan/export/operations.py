@@ -219,6 +219,11 @@ def _unstack(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequ
     ]
 
 
+def _tile(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    (x,) = _whole(graph, operation, values)
+    return graph.add("Tile", [x, integers(*operation.params["reps"])], _shape(operation.outvars[0]))
+
+
 def _reduce(kind: str) -> Rule:
     def rule(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
         (x,) = _whole(graph, operation, values)
@@ -369,6 +374,7 @@ RULES: dict[str, Rule] = {
     "stop_gradient": _as_it_is,
     "sub": _elementwise("Sub"),
     "tanh": _elementwise("Tanh"),
+    "tile": _tile,
     "transpose": _transpose,
     "unstack": _unstack,
 }

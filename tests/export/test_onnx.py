@@ -54,7 +54,7 @@ OPERATIONS = {
     "repeats": lambda x: jnp.repeat(x, 2, 1) + jnp.tile(x[:, :1], (1, 8, 1, 1)),
     "constants": lambda x: jnp.concatenate([x, KERNEL[None, :, :1, :, 0].repeat(5, 2)], 1),
     "constants of a batch": lambda x: jnp.concatenate([x, jnp.full_like(x, 2.0)], 1),
-    "table": lambda x: jnp.take(TABLE, x[:, 0, 0, 0].astype(int) % 4, axis=0),
+    "table": lambda x: jnp.take(TABLE, jnp.clip(x[:, 0, 0].astype(int), 0, 3), axis=0),
 }
 
 
