@@ -30,7 +30,8 @@ ROOMS = [
         "interop",
         "features",
     ),
-    *("recipes", "devices", "rundir", "report", "evaluation", "training", "pretrained", "cli"),
+    *("recipes", "devices", "rundir", "export", "report", "evaluation", "training", "pretrained"),
+    "cli",
     "__init__",
 ]
 PLACE = {room: place for place, room in enumerate(ROOMS)}
@@ -46,6 +47,7 @@ ONLY = {
     "nn": {"types", "axes", "keys"},
     "restoration": {"core", "keys", "types"},
     "__init__": {"core", "losses", "pretrained"},
+    "export": {"core", "recipes", "rundir", "types", "util"},
     "pretrained": {"rundir", "util"},
 }
 # Libraries that only some rooms may import.
@@ -56,6 +58,8 @@ KEPT = {
     "matplotlib": {"report"},
     "jinja2": {"report"},
     "filelock": {"rundir"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
     "tyro": {"cli"},
     "safetensors": {"interop"},
     "msgspec": {"util", "metrics", "recipes", "rundir", "training"},

@@ -1,13 +1,16 @@
-"""`jaxgan export`: from its options to a bundle, a folder that others can load."""
+"""`jaxgan export`: from its options to weights that others load, or a program that others run."""
 
 import shlex
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from jaxgan import rundir
 from jaxgan.cli.options import Export
 from jaxgan.core.state import steps_done
 from jaxgan.data.sources import license_of
+from jaxgan.export.files import write
+from jaxgan.export.sampler import sampler
 from jaxgan.keys import from_seed, stream
 from jaxgan.recipes import ImageRecipe, Recipe
 from jaxgan.report.pictures import save_samples
@@ -18,18 +21,37 @@ from jaxgan.util.files import naming, write_atomically
 SAMPLES = 64  # drawn beside the weights
 
 
-def export(options: Export) -> Path:
-    """Writes the bundle of a run, with samples.
+def export(options: Export) -> str:
+    """Writes what others need to make a run's pictures.
 
     Args:
         options: of the command.
 
     Returns:
-        Its folder.
+        What to tell: where it is and, of a program, how far its pictures are from those of the run.
 
     Raises:
-        UserError: if the run cannot be loaded, or the folder holds something else.
+        UserError: if the run cannot be loaded or exported, or `options.out` is something else.
     """
+    if options.format == "safetensors":
+        return str(_write_bundle(options))
+    if options.half:
+        raise UserError("--half is for weights: leave it out, or choose --format safetensors")
+    if options.format == "stablehlo":
+        from jaxgan.export.stablehlo import FORMAT
+    else:
+        from jaxgan.export.onnx import FORMAT  # which asks for the extra
+    out = options.out
+    with naming(out):
+        if out.is_dir():
+            raise UserError(f"{out} is a folder, not a file: choose another --out")
+    trained = loading.load(options.run, options.step, options.member, best=options.best)
+    apart = write(out, sampler(trained, options.data_dir), FORMAT)
+    return f"{out}\nlargest difference from JAX: {apart:.1e}"
+
+
+def _write_bundle(options: Export) -> Path:
+    """Writes the bundle of a run, with samples and a card."""
     out = options.out
     with naming(out):
         if out.exists() and not rundir.is_bundle(out) and not (out.is_dir() and _is_empty(out)):
@@ -93,7 +115,8 @@ def _card(config: Config, trained: Trained, seed: int, digest: str, data_dir: st
 def _command(recipe: Recipe, seed: int) -> str:
     """Returns the command that trains a recipe, with what differs from its defaults."""
     words = ["jaxgan", "train", recipe.name, "--seed", str(seed)]
-    start = type(recipe)()
+    kind: Any = type(recipe)
+    start = kind()
     for field in fields(recipe):
         value = getattr(recipe, field.name)
         if value != getattr(start, field.name):

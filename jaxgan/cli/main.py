@@ -545,7 +545,7 @@ COMMANDS = {
     ),
     "evaluate": Command(_evaluate, "evaluate RUN", "measure how good its samples are"),
     "export": Command(
-        _export, "export RUN --out FOLDER", "write its weights, to keep or to give away"
+        _export, "export RUN --out PATH", "write its weights, or a program, to give away"
     ),
     "report": Command(
         _report, "report RUN", "draw its figures and write its page again", "close other programs"

@@ -286,10 +286,14 @@ class ImportInception:
 
 @dataclass(frozen=True)
 class Export:
-    """Writes the weights of a run, with a card, into a folder that loads as a run does."""
+    """Writes a run's weights with a card, as a folder that loads as a run does; or a program.
+
+    A program is one file that makes pictures without jaxgan: StableHLO for JAX, or ONNX.
+    """
 
     run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
-    out: Path  # folder
+    out: Path  # folder of the weights, or file of the program
+    format: Literal["safetensors", "stablehlo", "onnx"] = "safetensors"  # weights, or a program
     half: Flag = False  # store numbers as float16, at half the size
     member: Member = None  # which GAN of a population, from 0
     step: Step = None  # of the checkpoint

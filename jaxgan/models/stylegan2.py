@@ -244,7 +244,7 @@ class Generator(nn.Module):
     mapping_depth: int = 8
     mixing: float = 0.9  # probability that a batch of training has styles of two latents
     decay: float = 0.995  # of the average of styles
-    truncation: float = 1.0  # psi, outside training (see `truncate`)
+    truncation: Scalar = 1.0  # psi, outside training (see `truncate`)
     smallest: int = 4  # side of the smallest size
     in_bfloat16: int = 0  # how many of the largest sizes compute so; 4 in the source, in float16
 

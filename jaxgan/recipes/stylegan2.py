@@ -56,6 +56,7 @@ class StyleGan2Recipe(ImageRecipe):
     widths: Counts  # channels of each size, from the smallest up
     in_bfloat16: Count | None = None  # how many of the largest sizes compute so; 4 in the source
     mixing: Share  # probability that a batch of training has styles of two latents
+    truncation: NonNegative = 1.0  # psi of samples: 0 makes all alike, 1 leaves them as they are
     group: Count  # examples whose deviation D sees together
     learning_rate: Positive = 2.5e-3  # of Adam, both networks, without regularization
     beta1: Share = 0.0  # of Adam, likewise
@@ -94,6 +95,7 @@ class StyleGan2Recipe(ImageRecipe):
             self.style_size,
             self.mapping_depth,
             self.mixing,
+            truncation=self.truncation,
             smallest=smallest,
             in_bfloat16=self.in_bfloat16 or 0,
         )

@@ -2,16 +2,15 @@
 
 import json
 import shlex
-from typing import Any
 
 import numpy as np
 import pytest
 from runs import assert_refused, command, copy
 from safetensors.numpy import load_file, save_file
+from tiny_systems import make_recipe
 
 import jaxgan.pretrained
 from jaxgan.cli.export import _command
-from jaxgan.recipes import find_recipe
 
 
 @pytest.fixture
@@ -62,8 +61,7 @@ def test_the_card_says_what_trained_it(exported):
 
 
 def test_tuples_are_words_of_the_command():
-    kind: Any = find_recipe("mnist_mlp")
-    recipe = kind(grid=(2, 3), batch_size=7)
+    recipe = make_recipe("mnist_mlp", grid=(2, 3), batch_size=7)
     assert _command(recipe, 5) == "jaxgan train mnist_mlp --seed 5 --batch-size 7 --grid 2 3"
 
 
@@ -82,6 +80,21 @@ def test_what_cannot_be_exported_or_loaded_is_told(exported, here):
     assert_refused(command("sample", bundle), told)
     (bundle / "weights.safetensors").write_bytes(b"{}")
     assert_refused(command("sample", bundle), "cannot read .*weights.safetensors")
+
+
+def test_a_program_makes_the_pictures_of_the_run(exported, here):
+    done = command("export", "run", "--format", "stablehlo", "--out", "new/mlp.stablehlo")
+    assert done.status == 0, done.err
+    path, told = done.out.splitlines()
+    assert path == "new/mlp.stablehlo"
+    assert float(told.removeprefix("largest difference from JAX: ")) < 1e-5
+    assert {path.name for path in (here / "new").iterdir()} == {
+        *("mlp.stablehlo", "mlp.stablehlo.json")
+    }
+    words = ("export", "run", "--format", "stablehlo", "--out")
+    assert_refused(command(*words, "run"), "run is a folder, not a file: choose another --out")
+    assert_refused(command(*words, "new/half", "--half"), "--half is for weights")
+    assert_refused(command(*words, "new/mlp.stablehlo/mlp"), "new/mlp.stablehlo: File exists")
 
 
 def test_pretrained_gans_are_runs_whose_samples_go_here(exported, here, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from convolutions import SHAPES, Case, arrays, cases, check_bilinear, functions, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax import lax
+from jax import export, lax
 
 from jaxgan.nn.convolution.bilinear import (
     BY_DEFINITION,
@@ -146,3 +146,19 @@ def test_the_type_of_numbers_is_kept(dtype):
 )
 def test_same_padding(size, kernel, stride, expected):
     assert same_padding(size, kernel, stride) == expected
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_program_for_batches_of_any_size(channels):
+    padding = ((1, 1), (1, 1))
+    kernel = jax.random.normal(jax.random.key(0), (4, 4, channels, 2))
+    x = jax.random.normal(jax.random.key(1), (3, 8, 8, channels))
+
+    def there_and_back(x):
+        return transpose(convolve(x, kernel, 2, padding), kernel, 2, padding, (8, 8))
+
+    (batch,) = export.symbolic_shape("b")
+    shape = jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype)
+    exported = export.export(jax.jit(there_and_back))(shape)
+    for some in (x, x[:1]):
+        np.testing.assert_allclose(exported.call(some), there_and_back(some), rtol=1e-4, atol=1e-4)

@@ -109,7 +109,7 @@ def transpose(y: Array, kernel: Array, stride: int, padding: Padding, size: Size
     Returns:
         `[B, H, W, C]`, where (H, W) is `size`.
     """
-    x = (len(y), *size, kernel.shape[2])
+    x = (y.shape[0], *size, kernel.shape[2])
     method = fastest(x, kernel.shape, stride, padding, y.dtype)
     return _on_cpus(method.transpose, BY_DEFINITION.transpose, (stride, padding, size), y, kernel)
 
@@ -154,7 +154,8 @@ def fastest(
     """Chooses the fastest method on a CPU.
 
     Args:
-        x: shape of the input, `(B, H, W, C)`.
+        x: shape of the input, `(B, H, W, C)`. If B is symbolic (see `jax.export`), nothing is
+            known to be faster than the definition.
         kernel: shape of the kernel, `(h, w, C, F)`.
         stride: in both directions.
         padding: zeros around the input.
@@ -163,7 +164,7 @@ def fastest(
     Returns:
         The method, the same for all three functions, so that their transforms can be shared.
     """
-    if dtype in (jnp.float32, jnp.float64):
+    if dtype in (jnp.float32, jnp.float64) and isinstance(x[0], int):
         if windows.suits(x, kernel, stride, padding):
             return Method(windows.convolve, windows.transpose, windows.correlate)
         if fourier.saving(x, kernel, stride, padding) >= 1:

@@ -1,0 +1,380 @@
+"""The operations of JAX as nodes of ONNX graphs.
+
+What does not depend on the arguments, such as the factors of batch norm, is computed at once. Of
+several ways to compute something on different devices, that for any device is taken.
+"""
+
+import string
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
+from onnx import helper
+
+from jaxgan.export.graph import Graph, Node, Unknown, Value, integers
+from jaxgan.util.errors import UserError
+
+# What an operation gives; its settings are `operation.params`.
+Rule = Callable[[Graph, JaxprEqn, Sequence[Value]], Sequence[Value]]
+
+
+def write(graph: Graph, program: ClosedJaxpr, arguments: Sequence[Value]) -> list[Value]:
+    """Adds a program to a graph.
+
+    Args:
+        graph: to add nodes to.
+        program: what `jax.make_jaxpr` made, for a symbolic batch.
+        arguments: of the program.
+
+    Returns:
+        What the program returns.
+
+    Raises:
+        UserError: if ONNX has no counterpart of an operation.
+    """
+    jaxpr = program.jaxpr
+    values: dict[Any, Value] = dict(zip(jaxpr.constvars, program.consts, strict=True))
+    values |= zip(jaxpr.invars, arguments, strict=True)
+
+    def read(x: Any) -> Value:
+        return np.asarray(x.val, _dtype(x)) if isinstance(x, Literal) else values[x]
+
+    for operation in jaxpr.eqns:
+        try:
+            made = _write(graph, jaxpr, operation, [read(x) for x in operation.invars])
+        except Unknown:
+            raise UserError(
+                f"ONNX has no counterpart of {operation.primitive.name} as this network uses it: "
+                "export with --format stablehlo, or try jax2onnx"
+            ) from None
+        values |= zip(operation.outvars, made, strict=True)
+    return [read(x) for x in jaxpr.outvars]
+
+
+def _write(
+    graph: Graph, jaxpr: Jaxpr, operation: JaxprEqn, values: Sequence[Value]
+) -> Sequence[Value]:
+    name, params = operation.primitive.name, operation.params
+    if name == "platform_index":  # the last way is for any device
+        return [np.asarray(len(params["platforms"]) - 1)]
+    if name == "cond" and not isinstance(values[0], Node):
+        return write(graph, params["branches"][int(values[0])], values[1:])
+    sizes = [size for x in operation.outvars for size in _shape(x)]
+    if all(isinstance(size, int) for size in sizes):
+        if 0 in sizes:
+            return [np.zeros(_shape(x), _dtype(x)) for x in operation.outvars]
+        if not any(isinstance(x, Node) for x in values):
+            return _compute(jaxpr, operation, values)
+    elif 0 in sizes:  # only ever joined with something else
+        return [Node("", _shape(x)) for x in operation.outvars]
+    if name in CALLS:
+        program = params["jaxpr"] if "jaxpr" in params else params["call_jaxpr"]
+        if isinstance(program, Jaxpr):
+            program = ClosedJaxpr(program, ())
+        return write(graph, program, values)
+    if name not in RULES:
+        raise Unknown
+    return RULES[name](graph, operation, values)
+
+
+def _compute(jaxpr: Jaxpr, operation: JaxprEqn, values: Sequence[Value]) -> list[Value]:
+    """Computes what is known, by a program of a single operation."""
+    known = {
+        x: value
+        for x, value in zip(operation.invars, values, strict=True)
+        if not isinstance(x, Literal)
+    }
+    alone = jaxpr.replace(
+        constvars=[], invars=list(known), outvars=operation.outvars, eqns=[operation]
+    )
+    return jaxpr_as_fun(ClosedJaxpr(alone, ()))(*known.values())
+
+
+def _elementwise(kind: str) -> Rule:
+    return lambda graph, operation, values: [graph.add_elementwise(kind, *values)]
+
+
+def _logical(kind: str) -> Rule:
+    def rule(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+        if _dtype(operation.outvars[0]) != np.bool_:  # of integers, it is bit by bit
+            raise Unknown
+        return [graph.add_elementwise(kind, *values)]
+
+    return rule
+
+
+def _as_it_is(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    return values
+
+
+def _not_equal(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    return [graph.add_elementwise("Not", graph.add_elementwise("Equal", *values))]
+
+
+def _square(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    return [graph.add_elementwise("Mul", values[0], values[0])]
+
+
+def _integer_pow(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    exponent = np.asarray(operation.params["y"], _dtype(operation.outvars[0]))
+    return [graph.add_elementwise("Pow", *values, exponent)]
+
+
+def _rsqrt(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    return [graph.add_elementwise("Reciprocal", graph.add_elementwise("Sqrt", *values))]
+
+
+def _clamp(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    low, x, high = values
+    return [graph.add_elementwise("Min", graph.add_elementwise("Max", low, x), high)]
+
+
+def _select(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    which, *cases = values
+    if _dtype(operation.invars[0]) != np.bool_:
+        raise Unknown
+    return [graph.add_elementwise("Where", which, *reversed(cases))]
+
+
+def _convert(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    dtype = _dtype(operation.outvars[0])
+    if dtype == jnp.bfloat16:  # which runtimes do not compute in
+        raise Unknown
+    return [graph.add_elementwise("Cast", *values, to=helper.np_dtype_to_tensor_dtype(dtype))]
+
+
+def _broadcast(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    shape: list[Any] = [1] * len(_shape(operation.outvars[0]))
+    for axis, size in zip(operation.params["broadcast_dimensions"], values[0].shape, strict=True):
+        shape[axis] = size
+    return [graph.reshape(values[0], tuple(shape))]
+
+
+def _reshape(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    return [graph.reshape(_whole(graph, operation, values)[0], _shape(operation.outvars[0]))]
+
+
+def _transpose(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    return [graph.transpose(values[0], operation.params["permutation"])]
+
+
+def _slice(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    params, (x,) = operation.params, _whole(graph, operation, values)
+    steps = params["strides"] or [1] * len(x.shape)
+    limits = zip(params["start_indices"], params["limit_indices"], steps, strict=True)
+    parts = {
+        axis: (start, end, step)
+        for axis, (start, end, step) in enumerate(limits)
+        if (start, end, step) != (0, x.shape[axis], 1)
+    }
+    if not all(isinstance(number, int | np.integer) for part in parts.values() for number in part):
+        raise Unknown
+    return [graph.slice(x, _shape(operation.outvars[0]), parts)]
+
+
+def _reverse(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    (x,) = _whole(graph, operation, values)
+    back = (-1, np.iinfo(np.int64).min, -1)
+    return [graph.slice(x, x.shape, dict.fromkeys(operation.params["dimensions"], back))]
+
+
+def _pad(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    before, after, within = zip(*operation.params["padding_config"], strict=True)
+    if any(within):
+        raise Unknown
+    x, _ = _whole(graph, operation, values)
+    shape = _shape(operation.outvars[0])
+    return graph.add("Pad", [x, integers(*before, *after), values[1]], shape)
+
+
+def _concatenate(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    parts = [x for x in _whole(graph, operation, values) if 0 not in x.shape]
+    shape = _shape(operation.outvars[0])
+    return graph.add("Concat", parts, shape, axis=operation.params["dimension"])
+
+
+def _split(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    (x,) = _whole(graph, operation, values)
+    shapes = [_shape(out) for out in operation.outvars]
+    sizes = integers(*operation.params["sizes"])
+    return graph.add("Split", [x, sizes], *shapes, axis=operation.params["axis"])
+
+
+def _stack(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    axis, (out,) = operation.params["axis"], operation.outvars
+    shape = (*_shape(out)[:axis], 1, *_shape(out)[axis + 1 :])
+    parts = [graph.reshape(x, shape) for x in _whole(graph, operation, values)]
+    return graph.add("Concat", parts, _shape(out), axis=axis)
+
+
+def _unstack(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    axis, (x,) = operation.params["axis"], _whole(graph, operation, values)
+    shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    count = len(operation.outvars)
+    parts = graph.add("Split", [x, integers(*[1] * count)], *[shape] * count, axis=axis)
+    return [
+        graph.reshape(part, _shape(out)) for part, out in zip(parts, operation.outvars, strict=True)
+    ]
+
+
+def _tile(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    (x,) = _whole(graph, operation, values)
+    return graph.add("Tile", [x, integers(*operation.params["reps"])], _shape(operation.outvars[0]))
+
+
+def _reduce(kind: str) -> Rule:
+    def rule(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+        (x,) = _whole(graph, operation, values)
+        axes, shape = integers(*operation.params["axes"]), _shape(operation.outvars[0])
+        return graph.add(kind, [x, axes], shape, keepdims=0)
+
+    return rule
+
+
+def _gather(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    """Takes rows of a table by an index each; other gathers are unknown."""
+    table, rows = _whole(graph, operation, values)
+    params, (out,) = operation.params, operation.outvars
+    numbers, places = params["dimension_numbers"], rows.shape[:-1]
+    if (
+        numbers.collapsed_slice_dims != (0,)
+        or numbers.start_index_map != (0,)
+        or numbers.operand_batching_dims
+        or numbers.offset_dims != tuple(range(len(places), len(_shape(out))))
+        or params["slice_sizes"] != (1, *table.shape[1:])
+    ):
+        raise Unknown
+    return graph.add("Gather", [table, graph.reshape(rows, places)], _shape(out), axis=0)
+
+
+def _dot(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    (summed, others), (batch, other_batch) = operation.params["dimension_numbers"]
+    a, b = _whole(graph, operation, values)
+    shape = _shape(operation.outvars[0])
+    last = len(a.shape) - 1
+    if not batch and [*summed] == [last] and [*others] == [0] and len(b.shape) == 2:
+        return graph.add("MatMul", [a, b], shape)
+    letters = iter(string.ascii_lowercase)
+    first = {axis: next(letters) for axis in range(len(a.shape))}
+    pairs = {**dict(zip(others, summed, strict=True)), **dict(zip(other_batch, batch, strict=True))}
+    second = {
+        axis: first[pairs[axis]] if axis in pairs else next(letters) for axis in range(len(b.shape))
+    }
+    together = [first[axis] for axis in batch]
+    free = [first[axis] for axis in first if axis not in (*summed, *batch)]
+    free += [second[axis] for axis in second if axis not in pairs]
+    sides = "".join(first.values()), "".join(second.values()), "".join(together + free)
+    return graph.add("Einsum", [a, b], shape, equation="{},{}->{}".format(*sides))
+
+
+def _convolve(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    params, (out,) = operation.params, operation.outvars
+    images, kernel = _whole(graph, operation, values)
+    order, order_of_kernel, order_of_outputs = params["dimension_numbers"]
+    x, kernel = graph.transpose(images, order), graph.transpose(kernel, order_of_kernel)
+    taps, groups = kernel.shape[2:], params["feature_group_count"]
+    before, after = zip(*params["padding"], strict=True)
+    spread, strides, gaps = (
+        params["lhs_dilation"],
+        params["window_strides"],
+        params["rhs_dilation"],
+    )
+    settings: dict[str, Any] = {"group": groups, "dilations": [*gaps]}
+    if all(size == 1 for size in spread):
+        kind, settings["strides"] = "Conv", [*strides]
+    else:  # the adjoint of a convolution, whose kernel is the mirror image
+        if groups > 1 or any(size > 1 for size in (*strides, *gaps)):
+            raise Unknown
+        kind, settings["strides"] = "ConvTranspose", [*spread]
+        back = (-1, np.iinfo(np.int64).min, -1)
+        mirrored = graph.slice(kernel, kernel.shape, {axis + 2: back for axis in range(len(taps))})
+        kernel = graph.transpose(mirrored, (1, 0, *range(2, 2 + len(taps))))
+        before = [tap - 1 - pad for tap, pad in zip(taps, before, strict=True)]
+        after = [tap - 1 - pad for tap, pad in zip(taps, after, strict=True)]
+        settings["output_padding"] = [max(0, -pad) for pad in after]
+        after = [max(0, pad) for pad in after]
+    if params["batch_group_count"] > 1 or min(*before, *after) < 0:
+        raise Unknown
+    shape = tuple(_shape(out)[axis] for axis in order_of_outputs)
+    (made,) = graph.add(kind, [x, kernel], shape, pads=[*before, *after], **settings)
+    return [graph.transpose(made, np.argsort(order_of_outputs).tolist())]
+
+
+def _whole(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    """The values of an operation that does not repeat them by itself."""
+    return [
+        x if isinstance(x, Node) and not x.name else graph.whole(x, _shape(variable))
+        for x, variable in zip(values, operation.invars, strict=True)
+    ]
+
+
+def _shape(variable: Any) -> tuple[Any, ...]:
+    return variable.aval.shape
+
+
+def _dtype(variable: Any) -> np.dtype:
+    return variable.aval.dtype
+
+
+CALLS = {"jit", "custom_jvp_call", "custom_vjp_call", "remat2"}  # of programs within programs
+RULES: dict[str, Rule] = {
+    "abs": _elementwise("Abs"),
+    "add": _elementwise("Add"),
+    "add_any": _elementwise("Add"),
+    "and": _logical("And"),
+    "broadcast_in_dim": _broadcast,
+    "ceil": _elementwise("Ceil"),
+    "clamp": _clamp,
+    "concatenate": _concatenate,
+    "conv_general_dilated": _convolve,
+    "convert_element_type": _convert,
+    "copy": _as_it_is,
+    "cos": _elementwise("Cos"),
+    "div": _elementwise("Div"),
+    "dot_general": _dot,
+    "eq": _elementwise("Equal"),
+    "erf": _elementwise("Erf"),
+    "exp": _elementwise("Exp"),
+    "expand_dims": _reshape,
+    "floor": _elementwise("Floor"),
+    "gather": _gather,
+    "ge": _elementwise("GreaterOrEqual"),
+    "gt": _elementwise("Greater"),
+    "integer_pow": _integer_pow,
+    "le": _elementwise("LessOrEqual"),
+    "log": _elementwise("Log"),
+    "logistic": _elementwise("Sigmoid"),
+    "lt": _elementwise("Less"),
+    "max": _elementwise("Max"),
+    "min": _elementwise("Min"),
+    "mul": _elementwise("Mul"),
+    "ne": _not_equal,
+    "neg": _elementwise("Neg"),
+    "not": _logical("Not"),
+    "or": _logical("Or"),
+    "pad": _pad,
+    "pow": _elementwise("Pow"),
+    "reduce_max": _reduce("ReduceMax"),
+    "reduce_min": _reduce("ReduceMin"),
+    "reduce_sum": _reduce("ReduceSum"),
+    "reshape": _reshape,
+    "rev": _reverse,
+    "rsqrt": _rsqrt,
+    "select_n": _select,
+    "sign": _elementwise("Sign"),
+    "sin": _elementwise("Sin"),
+    "slice": _slice,
+    "split": _split,
+    "sqrt": _elementwise("Sqrt"),
+    "square": _square,
+    "squeeze": _reshape,
+    "stack": _stack,
+    "stop_gradient": _as_it_is,
+    "sub": _elementwise("Sub"),
+    "tanh": _elementwise("Tanh"),
+    "tile": _tile,
+    "transpose": _transpose,
+    "unstack": _unstack,
+}

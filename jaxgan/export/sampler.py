@@ -1,0 +1,149 @@
+"""The generator of a run as others can call it: named arrays in, pictures out, weights inside."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, export
+from scipy import stats
+
+from jaxgan.core.gan import GAN, generate
+from jaxgan.core.state import steps_done
+from jaxgan.recipes import ImageRecipe
+from jaxgan.rundir import Trained
+from jaxgan.types import Images, PRNGKey
+from jaxgan.util.errors import UserError
+
+BATCH = "batch"  # the name of the axis of any size
+EXAMPLES = 4  # with which a sampler is tried
+ROUNDING = 1e-3  # of the largest number: pictures that differ by less are the same
+NUMBERS = 20_000  # by which a distribution is recognized
+NEAR = 0.018  # gap between distribution functions, to which chance gets 1 in 100,000 times
+
+PLAIN = {"dtype": "float32", "in_bfloat16": None}  # hyperparameters of a G that is exported
+SCALARS = {"truncation": 1.0}  # hyperparameters that become arguments, and what to try them with
+DISTRIBUTIONS = {"N(0, 1)": stats.norm(), "U(-1, 1)": stats.uniform(-1, 2)}
+
+
+class Sampler(NamedTuple):
+    """A generator as a function, an example of what it does, and what there is to know of it."""
+
+    draw: Callable[[Mapping[str, Array]], Images]  # pure; of arrays [B, ...] and scalars, by name
+    arguments: dict[str, Array]  # of the example
+    pictures: Images  # that `draw` makes of them
+    about: dict[str, Any]  # for JSON
+
+
+def sampler(trained: Trained, data_dir: str | None = None) -> Sampler:
+    """Makes the sampling function of a run's GAN.
+
+    It computes in float32, and makes each picture as if it were the only one. What G draws while it
+    samples, such as the noise of StyleGAN2, is the same in all pictures.
+
+    Args:
+        trained: what `jaxgan.rundir.load` loaded.
+        data_dir: TFDS's data directory; None for its default. For a G that sees pictures.
+
+    Returns:
+        The sampler. Its arguments are "latents" (and "latents_2" and so on where there are
+        several), what the recipe conditions samples on, such as "label" or "source", and the scalar
+        "truncation" where the recipe has it.
+
+    Raises:
+        UserError: if the GAN diverged, or its pictures depend on each other.
+    """
+    recipe, spec, _, state = trained
+    known = {field.name for field in fields(recipe)}
+    plain = {name: value for name, value in PLAIN.items() if name in known}
+    scalars = {name: jnp.float32(value) for name, value in SCALARS.items() if name in known}
+
+    def make(values: Mapping[str, Any]) -> GAN:
+        return recipe.with_values(plain | dict(values)).gan(spec)
+
+    gan = make({})
+    conditions = dict(recipe.conditions(EXAMPLES, spec, data_dir))
+    inputs = gan.inputs(jax.random.key(0), EXAMPLES, conditions)
+    leaves, structure = jax.tree.flatten(inputs)
+    names = _names(leaves, conditions)
+    arguments = dict(zip(names, leaves, strict=True))
+    latents = [name for name in names if name not in conditions]
+
+    def draw(arguments: Mapping[str, Array]) -> Images:
+        own = make({name: arguments[name] for name in scalars})
+
+        def one(leaves: list[Array]) -> Images:
+            batch = jax.tree.unflatten(structure, [x[None] for x in leaves])
+            return recipe.example(generate(own, state, batch))[0]
+
+        return jax.vmap(one)([arguments[name] for name in names])
+
+    pictures = jax.jit(draw)(arguments | scalars)
+    together = jax.jit(lambda inputs: recipe.example(generate(gan, state, inputs)))(inputs)
+    if not jnp.isfinite(together).all():
+        raise UserError("this GAN diverged: its samples are not finite; choose another --step")
+    if jnp.abs(pictures[0] - together[0]).max() > ROUNDING * jnp.abs(together).max():
+        raise UserError(
+            f"the pictures of {recipe.name} depend on each other, through the statistics of their "
+            "batch, so none can be made by itself: export with --format safetensors"
+        )
+
+    def drawn(key: PRNGKey) -> dict[str, Array]:
+        one = gan.inputs(key, 1, {name: x[:1] for name, x in conditions.items()})
+        return dict(zip(names, jax.tree.leaves(one), strict=True))
+
+    scale = {"range": list(recipe.value_range)} if isinstance(recipe, ImageRecipe) else {}
+    told: dict[str, dict[str, Any]] = {
+        "label": {"classes": spec.classes},
+        "source": scale,
+        **{name: {"distribution": _distribution(drawn, name)} for name in latents},
+    }
+    about = {
+        "recipe": recipe.name,
+        "steps": steps_done(state),
+        "inputs": {
+            **{name: _form(x) | told.get(name, {}) for name, x in arguments.items()},
+            **{name: {"shape": [], "dtype": x.dtype.name} for name, x in scalars.items()},
+        },
+        "output": _form(pictures) | scale,
+    }
+    return Sampler(draw, arguments | scalars, pictures, about)
+
+
+def symbolic_shapes(sampler: Sampler) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns the shapes of a sampler's arguments for batches of any size."""
+    (batch,) = export.symbolic_shape(BATCH)
+    return {
+        name: jax.ShapeDtypeStruct((batch, *x.shape[1:]) if x.ndim else (), x.dtype)
+        for name, x in sampler.arguments.items()
+    }
+
+
+def _names(leaves: list[Array], conditions: Mapping[str, Array]) -> list[str]:
+    """Names what G sees: as the condition that it is, or latents."""
+    names = []
+    for leaf in leaves:
+        given = [name for name, x in conditions.items() if x is leaf]
+        count = sum(name.startswith("latents") for name in names) + 1
+        names += given or ["latents" if count == 1 else f"latents_{count}"]
+    return names
+
+
+def _form(x: Array) -> dict[str, Any]:
+    return {"shape": [BATCH, *x.shape[1:]], "dtype": x.dtype.name}
+
+
+def _distribution(drawn: Callable[[PRNGKey], dict[str, Array]], name: str) -> str | None:
+    """Recognizes from what distribution latents are drawn; None where it is none of the usual."""
+    size = math.prod(jax.eval_shape(drawn, jax.random.key(0))[name].shape)
+    keys = jax.random.split(jax.random.key(0), math.ceil(NUMBERS / size))
+    numbers = np.ravel(jax.jit(jax.vmap(lambda key: drawn(key)[name]))(keys))
+    if numbers.min() == numbers.max():
+        return f"always {numbers[0]}"
+    for name, law in DISTRIBUTIONS.items():
+        if stats.kstest(numbers, law.cdf).statistic < NEAR:
+            return name
+    return None

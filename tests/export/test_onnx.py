@@ -1,0 +1,113 @@
+"""ONNX: every family, and single operations, as a runtime for ONNX computes them."""
+
+import json
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from families import FAMILIES
+from jax import lax
+
+from jaxgan.export import files
+from jaxgan.export.sampler import Sampler
+from jaxgan.util.errors import UserError
+
+pytest.importorskip("onnx", reason="pip install 'jaxgan[onnx]'")
+
+import onnx.reference  # noqa: E402
+
+from jaxgan.export.onnx import FORMAT, run, serialize  # noqa: E402
+
+QUICK = ("mnist_cgan",)  # dense layers, transposed convolutions, batch norm by label
+KERNEL = np.random.default_rng(0).normal(size=(3, 3, 4, 6)).astype(np.float32)
+TABLE = np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+def convolve(x, stride=1, spread=1, groups=1, padding=((1, 1), (1, 1))):
+    return lax.conv_general_dilated(
+        x,
+        jnp.asarray(KERNEL[:, :, : 4 // groups]),
+        (stride, stride),
+        padding,
+        lhs_dilation=(spread, spread),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+
+
+OPERATIONS = {
+    "stride": lambda x: convolve(x, stride=2),
+    "groups": lambda x: convolve(x, groups=2),
+    "spread": lambda x: convolve(x, spread=2, padding=((1, 2), (2, 1))),
+    "more outputs": lambda x: convolve(x, spread=2, padding=((2, 3), (2, 3))),
+    "attention": lambda x: jnp.einsum("bqvc,bkvc->bvqk", x, jax.nn.softmax(x)),
+    "elementwise": lambda x: jnp.sqrt(abs(x)) + jnp.exp(-x) * jnp.sign(x) / (2 + jnp.sin(x)) - x**3,
+    "choice": lambda x: jnp.where((x > 0) & ~(x == 1) | (x != x), jnp.clip(x, -0.5, 0.5), 0.0),
+    "activations": lambda x: jax.nn.leaky_relu(x, 0.2) + jax.nn.gelu(x) * jax.nn.sigmoid(x),
+    "parts": lambda x: jnp.concatenate([x[:, ::2, 1:], jnp.flip(x, 1)[:, :3, :-1]], 1),
+    "stacks": lambda x: jnp.stack([*jnp.unstack(x, axis=2), x[:, :, 0], jnp.ones((1, 4, 4))], 2),
+    "padding": lambda x: jnp.pad(x, ((0, 0), (1, 2), (0, 0), (0, 1)), constant_values=3.0),
+    "sums": lambda x: x.mean((1, 3)) + x.max((1, 2)).min(-1, keepdims=True),
+    "repeats": lambda x: jnp.repeat(x, 2, 1) + jnp.tile(x[:, :1], (1, 8, 1, 1)),
+    "constants": lambda x: jnp.concatenate([x, KERNEL[None, :, :1, :, 0].repeat(5, 2)], 1),
+    "constants of a batch": lambda x: jnp.concatenate([x, jnp.full_like(x, 2.0)], 1),
+    "table": lambda x: jnp.take(TABLE, jnp.clip(x[:, 0, 0].astype(int), 0, 3), axis=0),
+}
+
+
+def of_pictures(draw) -> Sampler:
+    x = jax.random.normal(jax.random.key(0), (3, 4, 5, 4))
+
+    def each(arguments):
+        return jax.vmap(lambda x: draw(x[None])[0])(arguments["x"])
+
+    return Sampler(each, {"x": x}, each({"x": x}), {"recipe": "none"})
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_compute_what_those_of_jax_do(name):
+    sampler = of_pictures(OPERATIONS[name])
+    data = serialize(sampler)
+    for some in (slice(None), slice(1)):
+        made = run(data, {"x": sampler.arguments["x"][some]})
+        np.testing.assert_allclose(made, sampler.pictures[some], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("draw", "told"),
+    [
+        (lambda x: jnp.cumsum(x, 1), "cumsum"),
+        (lambda x: x.astype(jnp.bfloat16).astype(jnp.float32), "convert_element_type"),
+        (lambda x: lax.fori_loop(0, 3, lambda _, x: x * 2, x), "scan"),
+    ],
+)
+def test_other_operations_are_named(draw, told):
+    with pytest.raises(UserError, match=f"no counterpart of {told} .*--format stablehlo"):
+        serialize(of_pictures(draw))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in FAMILIES]
+)
+def test_batches_of_any_size_make_the_pictures_of_jax(name, sampler_of, tmp_path):
+    sampler = sampler_of(name)
+    assert files.write(tmp_path / "made", sampler, FORMAT) < 1e-4
+    (path,) = tmp_path.iterdir()
+    model = onnx.load(path)
+    assert {x.key: json.loads(x.value) for x in model.metadata_props} == {"jaxgan": sampler.about}
+    assert {x.name for x in model.graph.input} == sampler.about["inputs"].keys()
+    first = {name: x[:1] if x.ndim else x for name, x in sampler.arguments.items()}
+    values = {name: np.asarray(x) for name, x in first.items()}
+    expected: Any = onnx.reference.ReferenceEvaluator(model).run(["samples"], values)
+    for made in (run(path.read_bytes(), first), expected[0]):
+        np.testing.assert_allclose(made, sampler.pictures[:1], rtol=1e-3, atol=1e-4)
+
+
+def test_without_onnx_the_way_to_it_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "jaxgan.export.graph")
+    with pytest.raises(UserError, match=r"pip install 'jaxgan\[onnx\]'"):
+        import jaxgan.export.graph  # noqa: F401
