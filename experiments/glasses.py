@@ -60,7 +60,7 @@ def fit(without: np.ndarray, glasses: np.ndarray) -> Array:
 
     start = jnp.zeros(x.shape[1])
     (weights, _), _ = lax.scan(step, (start, optimizer.init(start)), length=ITERATIONS)
-    return weights
+    return jnp.asarray(weights)
 
 
 def features(images: np.ndarray) -> Array:

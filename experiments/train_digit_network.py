@@ -94,7 +94,8 @@ def main(settings: Settings) -> None:
         net, losses = run(net, (feed.rows(start, stop), np.arange(start, stop)))
         print(f"step {stop} of {steps}: loss {losses.mean():.4f}", flush=True)
     print(f"trained in {time.monotonic() - began:.0f} s")
-    interop.save_safetensors(settings.out, interop.to_torch_state_dict(network, net, shape=SHAPE))
+    state_dict = interop.to_torch_state_dict(network, net, inputs=jnp.zeros((1, *SHAPE)))
+    interop.save_safetensors(settings.out, state_dict)
     print(f"accuracy on {settings.test}: {accuracy(net, settings.test):.2%}")
 
 
