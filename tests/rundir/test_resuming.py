@@ -1,6 +1,7 @@
 """Runs that go on after they ended early, or after something happened to their files."""
 
 import errno
+import gc
 import json
 import os
 import shutil
@@ -38,7 +39,17 @@ def steps_of(run: Path, name: str = "checkpoints") -> list[int]:
 
 
 # When one file cannot be written, Orbax closes the event loop that the others still use.
-echoes = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def echoes(test):
+    """Marks a test in which Orbax leaves errors that show only when they are collected."""
+    ignored = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    return ignored(pytest.mark.usefixtures("collected")(test))
+
+
+@pytest.fixture
+def collected():
+    """Collects what a test leaves before others begin, which have nothing to do with it."""
+    yield
+    gc.collect()
 
 
 class At(Observer):

@@ -149,7 +149,7 @@ class Method(NamedTuple):
 
 
 def fastest(
-    x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding, dtype: jnp.dtype
+    x: tuple[Any, ...], kernel: tuple[int, ...], stride: int, padding: Padding, dtype: jnp.dtype
 ) -> Method:
     """Chooses the fastest method on a CPU.
 
