@@ -30,6 +30,7 @@ from jaxgan.evaluation.synthesizing import (
 from jaxgan.evaluation.usefulness import usefulness
 from jaxgan.features import Extractor
 from jaxgan.keys import from_seed, stream
+from jaxgan.pretrained import place_beside
 from jaxgan.recipes import ImageRecipe
 from jaxgan.report.dataset import Gallery, Table, dataset_page
 from jaxgan.report.versions import Row
@@ -44,7 +45,6 @@ SOURCES = 1000  # of a data set, by default
 FEW_SOURCES = 100  # to measure with, where the data set itself needs none
 SHOWN = 8  # pictures in a gallery
 
-UNKNOWN = "unknown: ask the owner of the data"
 READING = {  # how to load each format, where {0} is the folder
     "tfds": (write_tfds, "tfds.builder_from_directory({0!r})", "prepared:{0}"),
     "folder": (write_folder, "the folders are the classes, if there are any", "folder:{0}"),
@@ -88,9 +88,9 @@ def make_dataset(options: Dataset, command: str) -> Path:
     turns = check(trained, setting)
     recipe = trained.recipe
     assert isinstance(recipe, ImageRecipe)  # as `check` found
-    out = options.out or options.run / _name(options, int(trained.state.step))
+    out = options.out or place_beside(options.run) / _name(options, int(trained.state.step))
     check_free(out)
-    credit = license_of(recipe.data, options.data_dir) or UNKNOWN
+    credit = license_of(recipe.data, options.data_dir)
     classes = trained.spec.classes if loading.is_conditional(trained) else None
     reals = knob.read_reals(
         recipe, classes, _held_out(options, recipe), _extractor(trained),

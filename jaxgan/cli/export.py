@@ -93,7 +93,7 @@ def _card(config: Config, trained: Trained, seed: int, digest: str, data_dir: st
         f"- Examples: {shape}" + ("" if classes is None else f", of {classes} classes"),
     ]
     if isinstance(recipe, ImageRecipe):
-        license = license_of(recipe.data, data_dir) or "unknown; ask the owner of the data"
+        license = license_of(recipe.data, data_dir)
         lines.append(f"- Data: `{recipe.data}`. License of the data: {license}")
     if versions:
         lines.append(f"- Made with {versions}")

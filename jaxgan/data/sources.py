@@ -23,6 +23,7 @@ BUILDERS = {
 PAIRS = {"faces-pairs": "faces#glasses,image", "openmoji-pairs": "openmoji#drawing,image"}
 
 _REST = r"(@(?P<split>[^#]+))?(#(?P<picture>\w+))?"
+UNKNOWN = "unknown: ask the owner of the data"  # a license
 DATA = "data:"  # begins the name of a data set where a path may stand
 OURS = re.compile(rf"(?P<name>{'|'.join(BUILDERS)}){_REST}")
 TFDS = re.compile(rf"tfds:(?P<name>\w+(/[\w+.-]+)?(:[\d*]+(\.[\d*]+){{2}})?){_REST}")
@@ -111,7 +112,7 @@ def held_out(spec: str) -> str:
     return f"{name}@test#{pictures}" if pictures else f"{name}@test"
 
 
-def license_of(spec: str, data_dir: str | None = None) -> str | None:
+def license_of(spec: str, data_dir: str | None = None) -> str:
     """Looks up the license of a data set.
 
     Args:
@@ -119,7 +120,7 @@ def license_of(spec: str, data_dir: str | None = None) -> str | None:
         data_dir: TFDS's data directory; None for its default.
 
     Returns:
-        What the data set says of its license and of whom to credit; None if it says nothing.
+        What the data set says of its license and of whom to credit, or whom to ask.
 
     Raises:
         UserError: if the data set does not exist.
@@ -134,8 +135,8 @@ def license_of(spec: str, data_dir: str | None = None) -> str | None:
         root = data_directory(data_dir)
         builder = find(match["name"], root) or declare(match["name"], root)
     else:
-        return None
-    return builder.info.redistribution_info.license or None
+        return UNKNOWN
+    return builder.info.redistribution_info.license or UNKNOWN
 
 
 def open_sources(

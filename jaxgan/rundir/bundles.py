@@ -22,6 +22,7 @@ from jaxgan.core.state import GANState
 from jaxgan.interop import from_arrays, load_safetensors, save_safetensors, to_arrays
 from jaxgan.recipes import Recipe
 from jaxgan.rundir.config import write_config
+from jaxgan.rundir.directory import CHECKPOINTS
 from jaxgan.rundir.schema import Config
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import make_folder, read_bytes
@@ -32,7 +33,7 @@ _AVERAGE, _GENERATOR = "average/", "generator/"
 
 def is_bundle(folder: Path) -> bool:
     """Tells a bundle from a run directory."""
-    return (folder / WEIGHTS).exists()
+    return (folder / WEIGHTS).exists() and not (folder / CHECKPOINTS).exists()
 
 
 def write_bundle(
@@ -58,13 +59,16 @@ def write_bundle(
         The SHA-256 of the file of weights, in hexadecimal digits.
 
     Raises:
-        UserError: if a file cannot be written.
+        UserError: if a weight is too large for float16, or a file cannot be written.
     """
     arrays = to_arrays(state)
     if any(name.startswith(_AVERAGE) for name in arrays):
         arrays = {name: x for name, x in arrays.items() if not name.startswith(_GENERATOR)}
     arrays = {name.replace(_AVERAGE, _GENERATOR, 1): x for name, x in arrays.items()}
     if half:
+        largest = max(np.abs(x).max(initial=0) for x in arrays.values())
+        if not largest <= np.finfo(np.float16).max:
+            raise UserError(f"a weight of {largest:.3g} is too large for float16: leave out --half")
         arrays = {name: np.asarray(x, np.float16) for name, x in arrays.items()}
     config = structs.replace(
         config,

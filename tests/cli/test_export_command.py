@@ -97,6 +97,25 @@ def test_a_program_makes_the_pictures_of_the_run(exported, here):
     assert_refused(command(*words, "new/mlp.stablehlo/mlp"), "new/mlp.stablehlo: File exists")
 
 
+def test_a_run_with_weights_beside_it_stays_a_run(exported):
+    run, bundle = exported
+    before = samples(run)
+    (run / "weights.safetensors").write_bytes(b"of something else")
+    np.testing.assert_array_equal(samples(run), before)
+
+
+def test_weights_that_float16_cannot_hold_are_not_halved(exported, here):
+    _, bundle = exported
+    path = bundle / "weights.safetensors"
+    weights = load_file(path)
+    first, *_ = weights
+    save_file(weights | {first: weights[first] + 1e6}, path)
+    told = "a weight of 1e\\+06 is too large for float16: leave out --half"
+    assert_refused(command("export", bundle, "--out", "half", "--half"), told)
+    assert not (here / "half").exists()
+    assert command("export", bundle, "--out", "whole").status == 0
+
+
 def test_pretrained_gans_are_runs_whose_samples_go_here(exported, here, monkeypatch):
     _, bundle = exported
     monkeypatch.setattr(jaxgan.pretrained, "_HERE", bundle.parent)

@@ -120,4 +120,4 @@ def test_the_data_sets_that_come_along_name_their_licenses(tmp_path):
         credit = license_of(spec, str(tmp_path))
         assert credit is not None
         assert all(part in credit for part in told.split(".*"))
-    assert license_of("folder:anything") is None
+    assert license_of("folder:anything") == "unknown: ask the owner of the data"
