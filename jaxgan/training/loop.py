@@ -84,6 +84,8 @@ def train(
     """
     if resume and overwrite:
         raise UserError("resume and overwrite exclude each other: give one of them")
+    if resume and rundir.is_bundle(run):
+        raise UserError(f"{run} holds weights alone, which cannot be resumed: choose another --out")
     if resume:
         check = partial(rundir.check_same, run, recipe, seed, members)
     else:

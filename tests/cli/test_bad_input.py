@@ -41,6 +41,7 @@ COMMANDS = {
     "restore": options.Restore,
     "translate": options.Translate,
     "dataset": options.Dataset,
+    "export": options.Export,
     "evaluate": options.Evaluate,
     "features import-inception": options.ImportInception,
     "verify": options.Verify,
@@ -51,6 +52,7 @@ COMMANDS = {
 OPERANDS = {
     **dict.fromkeys(("sample", "interpolate", "directions", "dataset", "evaluate"), "run"),
     **dict.fromkeys(("verify", "report"), "run"),
+    "export": "run --out exported",
     "features import-inception": "file",
     "restore": "run data:test[:4]",
     "translate": "run data:mnist@test[:4]",

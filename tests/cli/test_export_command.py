@@ -72,6 +72,8 @@ def test_what_cannot_be_exported_or_loaded_is_told(exported, here):
     assert_refused(command("export", "nothing", "--out", "new"), "nothing is not a run directory")
     assert not (here / "new").exists()
     assert_refused(command("sample", bundle, "--step", "20"), "no checkpoints: leave out --step")
+    resume = command("train", "mnist_mlp", "--out", bundle, "--resume")
+    assert_refused(resume, "holds weights alone, which cannot be resumed: choose another --out")
     weights = load_file(bundle / "weights.safetensors")
     first, *_ = weights
     save_file({name: x for name, x in weights.items() if name != first}, here / "less")
