@@ -18,7 +18,7 @@ from jaxtyping import Int32, UInt8
 from PIL import Image
 
 from jaxgan.data.pixels import to_png
-from jaxgan.data.preparing import brief, chain_of_causes
+from jaxgan.data.preparing import chain_of_causes
 from jaxgan.util.errors import UserError
 
 VERSION = "1.0.0"  # of a TFDS directory
@@ -57,7 +57,7 @@ def write_tfds(folder: Path, outline: Outline, parts: Iterator[Part]) -> None:
         parts: its examples.
 
     Raises:
-        UserError: if a part raises one, or TFDS fails otherwise.
+        UserError: if a part raises one.
     """
     import tensorflow_datasets as tfds
 
@@ -96,12 +96,11 @@ def write_tfds(folder: Path, outline: Outline, parts: Iterator[Part]) -> None:
         with contextlib.redirect_stdout(io.StringIO()), TemporaryDirectory() as downloads:
             builder = Written(data_dir=str(folder), file_format="array_record")
             builder.download_and_prepare(download_dir=downloads)
-    except Exception as error:  # TFDS wraps those of the examples too
-        causes = [*chain_of_causes(error)]
-        for cause in causes:
+    except Exception as error:  # TFDS wraps those of the examples: what users can mend is told
+        for cause in chain_of_causes(error):
             if isinstance(cause, UserError | OSError | MemoryError):
                 raise cause from None
-        raise UserError(f"TFDS cannot write {folder}: {brief(causes[-1])}") from error
+        raise
     finally:
         tfds.display_progress_bar(True)
     written = Path(builder.data_dir)
