@@ -1,6 +1,6 @@
 """A few steps of each published recipe, as `benchmarks/full_size.py` measures it."""
 
-import sys
+import runpy
 from pathlib import Path
 
 import jax
@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 from tiny_systems import make_recipe
 
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
-
-from full_size import KEY, SPECS, prepare, with_batch  # noqa: E402  (found through the line above)
-
+KEY = jax.random.key(0)
+BENCHMARK = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "full_size.py"))
 # The published batches, of 64 to 512, take minutes a step on a CPU (docs/performance.md).
 BATCH = 8
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", BENCHMARK["SPECS"])
 def test_three_steps_at_full_size_move_both_players_to_finite_numbers(name):
-    step, draw, batch = prepare(with_batch(make_recipe(name), BATCH), SPECS[name])
+    recipe = BENCHMARK["with_batch"](make_recipe(name), BATCH)
+    step, draw, batch = BENCHMARK["prepare"](recipe, BENCHMARK["SPECS"][name])
     state = draw(KEY)
     before = jax.device_get((state.generator.params, state.discriminator.params))
     for _ in range(3):
