@@ -39,6 +39,7 @@ Conversion is exact, and back again bit for bit. What differs:
   there. Dense layers before a reshape into a map and after its flattening are reordered, and so are
   batch norms and embeddings of the same numbers.
 - Dense layers of maps are `torch.nn.Linear` of channels, which PyTorch has last only if permuted.
+- The gain of self-attention is a number `gamma` of the module that holds its four layers.
 - Spectral normalization is `torch.nn.utils.parametrizations.spectral_norm`, not the older
   `torch.nn.utils.spectral_norm`, with its default `dim`. jaxgan keeps one of the two vectors of the
   power iteration and makes a step from it in each call; PyTorch keeps both and makes steps in
@@ -66,6 +67,7 @@ from jax.extend.core import Jaxpr, Literal
 
 from jaxgan.core.networks import Network
 from jaxgan.core.state import GANState, TrainState
+from jaxgan.nn.attention import SelfAttention
 from jaxgan.nn.layers import Conv, ConvTranspose
 from jaxgan.nn.spectral import SpectralNorm
 from jaxgan.types import PyTree
@@ -80,6 +82,7 @@ _NAMES = {
     ("params", "scale"): "weight",
     ("params", "embedding"): "weight",
     ("params", "bias"): "bias",
+    ("params", "gain"): "gamma",
     ("batch_stats", "mean"): "running_mean",
     ("batch_stats", "var"): "running_var",
 }
@@ -91,7 +94,7 @@ _AXES = {
 }
 _NORMALIZED = "parametrizations.weight"  # of a layer with spectral normalization
 _COUNTERPARTS = {"_u": "_v", "_v": "_u"}  # vectors of the power iteration
-_LAYERS = (nn.Dense, nn.Conv, Conv, ConvTranspose, nn.BatchNorm, nn.Embed)
+_LAYERS = (nn.Dense, nn.Conv, Conv, ConvTranspose, nn.BatchNorm, nn.Embed, SelfAttention)
 _IGNORED = "num_batches_tracked"  # a count that PyTorch uses for cumulative averages only
 _NAMED = 3  # names that an error message lists
 
@@ -165,7 +168,8 @@ def to_torch_state_dict(
 
     Args:
         network: the generator or the discriminator: of Linen layers (dense, convolutions, batch
-            norms, embeddings), also spectrally normalized, and anything without parameters.
+            norms, embeddings), also spectrally normalized, of self-attention, and of anything
+            without parameters.
         net: its part of the state, or a moving average.
         inputs: what the network takes in Flax, or the shapes of it: latents `[B, Z]` or images
             `[B, H, W, C]`, or a tuple of these and labels `[B]`.
@@ -352,13 +356,15 @@ def _weights_by_layer(
         ends: dict[tuple[str, ...], tuple[jax.Array, jax.Array]] = {}
 
         def record(call, arguments, settings, context):
-            outputs = call(*arguments, **settings)
             seen = context.module
-            if context.method_name == "__call__":
-                if isinstance(seen, _LAYERS):
-                    ends[seen.path] = arguments[0], outputs
-                elif isinstance(seen, SpectralNorm):
-                    axes[seen.path] = seen.axis
+            is_layer = isinstance(seen, _LAYERS) and context.method_name == "__call__"
+            if is_layer:  # it comes before the layers within it, as in PyTorch
+                ends[seen.path] = arguments[0], arguments[0]
+            outputs = call(*arguments, **settings)
+            if is_layer:
+                ends[seen.path] = arguments[0], outputs
+            elif isinstance(seen, SpectralNorm):
+                axes[seen.path] = seen.axis
             return outputs
 
         with nn.intercept_methods(record):
@@ -374,10 +380,10 @@ def _weights_by_layer(
     by_layer: dict[tuple[str, ...], list[_Weight]] = {path: [] for path in layers}
     for path, leaf in leaves.items():
         layer, own = path[1:-1], path[-1]
-        order = (0,) if leaf.ndim == 1 else _AXES.get((own, leaf.ndim))
+        order = tuple(range(leaf.ndim)) if leaf.ndim < 2 else _AXES.get((own, leaf.ndim))
         if layer not in groups or order is None:
             raise UserError(f"cannot convert {'/'.join(path)}, which is of no supported layer")
-        along = {1: groups[layer][1:], 2: groups[layer], 4: (1, 1, 1, 1)}[leaf.ndim]
+        along = {0: (), 1: groups[layer][1:], 2: groups[layer], 4: (1, 1, 1, 1)}[leaf.ndim]
         normalized = None
         if own.endswith("_u"):
             kernel = own.removesuffix("_u")

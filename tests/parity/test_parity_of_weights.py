@@ -19,7 +19,7 @@ from jaxgan.core.networks import Network
 from jaxgan.core.networks import linen as network_of
 from jaxgan.core.state import TrainState
 from jaxgan.interop import from_torch_state_dict, layer_names, to_torch_state_dict
-from jaxgan.models import conv, resnet
+from jaxgan.models import conv, resnet, sagan
 from jaxgan.nn import heads
 from jaxgan.nn.layers import ConvTranspose
 from jaxgan.nn.spectral import SpectralNorm
@@ -70,15 +70,38 @@ class SnganGenerator(nn.Module):
         return torch.tanh(self.colors(F.relu(self.norm(x))))
 
 
+class Attention(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(()))
+        self.query, self.key, self.value, self.output = (
+            spectral_norm(nn.Linear(inputs, outputs, bias=False))
+            for inputs, outputs in (
+                *((channels, channels // 8), (channels, channels // 8)),
+                *((channels, channels // 2), (channels // 2, channels)),
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        queries = linear(self.query, x).flatten(2)
+        keys, values = (
+            F.max_pool2d(linear(layer, x), 2).flatten(2) for layer in (self.key, self.value)
+        )
+        weights = (queries.transpose(1, 2) @ keys).softmax(-1)
+        attended = (values @ weights.transpose(1, 2)).reshape(len(x), -1, *x.shape[2:])
+        return x + self.gamma * linear(self.output, attended)
+
+
 class SnganDiscriminator(nn.Module):
-    def __init__(self):
+    def __init__(self, width: int = 4):
         super().__init__()
         self.blocks = nn.ModuleList()
-        for inputs, outputs in ((2, 4), (4, 3)):
+        for inputs, outputs in ((2, width), (width, 3)):
             block: Any = nn.Module()
-            block.conv_0 = spectral_norm(nn.Conv2d(inputs, 4, 3, padding=1))
-            block.conv_1 = spectral_norm(nn.Conv2d(4, outputs, 3, padding=1))
+            block.conv_0 = spectral_norm(nn.Conv2d(inputs, width, 3, padding=1))
+            block.conv_1 = spectral_norm(nn.Conv2d(width, outputs, 3, padding=1))
             block.shortcut = spectral_norm(nn.Linear(inputs, outputs))
+            block.attention = self.attention(outputs)
             self.blocks.append(block)
         self.labels = spectral_norm(nn.Embedding(CLASSES, 3))
         self.score = spectral_norm(nn.Linear(3, 1))
@@ -88,9 +111,20 @@ class SnganDiscriminator(nn.Module):
         for block, first in zip(self.blocks, (True, False), strict=True):
             h = block.conv_1(F.relu(block.conv_0(x if first else F.relu(x))))
             x = h + linear(block.shortcut, x)
-            x = F.avg_pool2d(x, 2) if first else x
+            x = block.attention(F.avg_pool2d(x, 2) if first else x)
         h = F.relu(x).sum((2, 3))
         return self.score(h)[:, 0] + (self.labels(labels) * h).sum(1)
+
+    def attention(self, channels: int) -> nn.Module:
+        return nn.Identity()
+
+
+class SaganDiscriminator(SnganDiscriminator):
+    def __init__(self):
+        super().__init__(8)
+
+    def attention(self, channels: int) -> nn.Module:
+        return Attention(channels) if channels == 8 else nn.Identity()
 
 
 class CganGenerator(nn.Module):
@@ -135,6 +169,9 @@ PAIRS = {
     "SNGAN's G": (resnet.Generator((8, 12, 2), (4, 4, 3), CLASSES), SnganGenerator, (LATENT,)),
     "SNGAN's D": (
         resnet.Discriminator((4, 3), 1, heads.Projection(CLASSES)), SnganDiscriminator, (8, 12, 2),
+    ),
+    "SAGAN's D": (
+        sagan.Discriminator((8, 3), 1, heads.Projection(CLASSES)), SaganDiscriminator, (8, 12, 2),
     ),
     "cGAN's G": (
         conv.Generator((8, 12, 1), 6, (4, 3), classes=CLASSES), CganGenerator, (LATENT,),
