@@ -43,6 +43,13 @@ class Picture(NamedTuple):
     dark: str | None = None
 
 
+class Chart(NamedTuple):
+    """Curves on the page, whose values can be read off."""
+
+    picture: Picture
+    reading: Mapping[str, Any]  # see `jaxgan.report.plots.reading`
+
+
 def write_report(run: Path) -> Path:
     """Writes a run's report.html, losses.png, and progress.gif, pattern.png or points.png.
 
@@ -88,11 +95,8 @@ def write_report(run: Path) -> Path:
         facts=_facts(config, metrics, [sample for sample, _ in vectors] or grids),
         summary=None if groups is None else summary.table(groups),
         members=None if groups is None or members is None else _members(config, metrics, members),
-        curves=[_adaptive(plots.describe(p), partial(plots.curves, [p])) for p in panels],
-        evaluations=[
-            _adaptive(plots.describe(p), partial(plots.curves, [p]))
-            for p in plots.evaluations(evaluations)
-        ],
+        curves=[chart(panel) for panel in panels],
+        evaluations=[chart(panel) for panel in plots.evaluations(evaluations)],
         protocol=evaluations[-1]["protocol"] if evaluations else None,
         not_finite=_not_finite(metrics),
         vectors=_vectors(run, vectors, members) if vectors else None,
@@ -295,6 +299,18 @@ def _adaptive(alt: str, draw: Callable[..., Any]) -> Picture:
 
     light, dark = (as_uri(png(draw(dark=dark), transparent=True)) for dark in (False, True))
     return Picture(alt, light, dark)
+
+
+def chart(panel: Any) -> Chart:
+    """Draws a panel of curves.
+
+    Args:
+        panel: a `jaxgan.report.plots.Panel`.
+    """
+    from jaxgan.report import plots
+
+    picture = _adaptive(plots.describe(panel), partial(plots.curves, [panel]))
+    return Chart(picture, plots.reading(panel, plots.curves([panel])))
 
 
 def as_uri(png: bytes) -> str:

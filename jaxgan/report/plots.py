@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from jaxgan.report.pictures import evenly
+
 NETS = {"d": "discriminator", "g": "generator"}
 COLORS = {  # distinct on white, on black, and for the color-blind
     "discriminator": "#2f7fd6",
@@ -31,6 +33,8 @@ MANY = 120  # least points of a curve that is smoothed
 FEW = 30  # most points of a curve that has a marker for each
 MAX_CELLS = 100  # most cells of a heat map that shows each value
 LABELS_LENGTH = 66  # characters that fit below a heat map
+MOST_READ = 400  # points of a curve whose values can be read
+MAGNITUDES = 100  # from this ratio of the largest to the smallest value on, a scale is logarithmic
 
 
 class Series(NamedTuple):
@@ -121,6 +125,8 @@ def describe(panel: Panel) -> str:
 def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
     """Draws panels below each other; a long curve is drawn faint, with its moving average on top.
 
+    The scale is logarithmic where values are positive and span orders of magnitude.
+
     Args:
         shown: at least one panel.
         dark: whether the background is dark.
@@ -134,6 +140,8 @@ def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
         axes.margins(x=0.02)
         if panel.bounds:
             axes.set_ylim(panel.bounds)
+        elif _spans_magnitudes(panel):
+            axes.set_yscale("log")
         axes.set_title(panel.title, loc="left", fontsize=10.5, color=ink, fontweight="bold", pad=24)
         axes.legend(
             loc="lower left", bbox_to_anchor=(-0.01, 0.985), ncols=4, borderaxespad=0.3,
@@ -148,6 +156,36 @@ def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     all_axes[-1].set_xlabel("step", color=ink, fontsize=9.5)
     return figure
+
+
+def reading(panel: Panel, figure: Figure) -> dict[str, Any]:
+    """Says how to read a panel's values off its figure.
+
+    Args:
+        panel: what `curves` drew, alone.
+        figure: what it returned.
+
+    Returns:
+        For JSON: "left" and "right", the ends of the steps' axis as shares of the figure's width;
+        "first" and "last", the steps there; and "series": a label, steps, and values to four
+        digits, of at most `MOST_READ` points.
+    """
+    figure.draw_without_rendering()  # makes the layout
+    (axes,) = figure.axes
+    box, (first, last) = axes.get_position(), axes.get_xlim()
+    series = []
+    for label, (steps, values, _) in panel.series.items():
+        shown = evenly(np.flatnonzero(np.isfinite(values)).tolist(), MOST_READ)
+        read = [float(f"{value:.4g}") for value in values[shown]]
+        series.append({"label": label, "steps": steps[shown].tolist(), "values": read})
+    return {"left": box.x0, "right": box.x1, "first": first, "last": last, "series": series}
+
+
+def _spans_magnitudes(panel: Panel) -> bool:
+    """Whether values are positive and so different that only logarithms show all of them."""
+    values = np.concatenate([series.values for series in panel.series.values()])
+    values = values[np.isfinite(values)]
+    return bool(len(values) and 0 < MAGNITUDES * values.min() < values.max())
 
 
 def heat_map(
