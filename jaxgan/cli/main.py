@@ -224,6 +224,11 @@ def _begin(command: str, options_of: Any, words: list[str]) -> None:
     if devices is None and not process.distributed:
         devices = 1
     _set_up(devices, deterministic, process)
+    observers = []
+    if options.run.tensorboard:
+        from jaxgan.training.tensorboard import TensorBoard
+
+        observers.append(TensorBoard())
     try:
         with naming(run, missing=True):
             training.train(
@@ -235,6 +240,7 @@ def _begin(command: str, options_of: Any, words: list[str]) -> None:
                 overwrite=options.run.overwrite,
                 data_dir=options.run.data_dir,
                 devices=devices,
+                observers=observers,
             )
     except training.Diverged as error:
         _fail(1, str(error))
@@ -244,6 +250,8 @@ def _begin(command: str, options_of: Any, words: list[str]) -> None:
             again += ["--import", source]
         if options.run.data_dir is not None:
             again += ["--data-dir", options.run.data_dir]
+        if options.run.tensorboard:
+            again.append("--tensorboard")
         again += process.words()
         _fail(128 + error.signal, f"stopped at step {error.step}; go on with: {shlex.join(again)}")
     if is_main_process():

@@ -74,6 +74,7 @@ class RunOptions:
     out: Annotated[Path | None, _default("runs/RECIPE-seedN")] = None  # run directory
     resume: Flag = False  # go on with the run in --out from its newest checkpoint
     overwrite: Flag = False  # replace the run in --out
+    tensorboard: Flag = False  # also write events for TensorBoard
     data_dir: DataDir = None  # where TFDS keeps data sets
     import_: Imports = ()  # Python module or file that defines recipes
 
