@@ -20,7 +20,7 @@ class MnistSngan(Cifar10Sngan):
     """
 
     name: ClassVar[str] = "mnist_sngan"
-    default_length: ClassVar = {"steps": 5000}
+    default_length: ClassVar = {"steps": 2500}
     default_size: ClassVar = 28
     presets: ClassVar = {}
 
@@ -29,6 +29,6 @@ class MnistSngan(Cifar10Sngan):
     sample_every: Count = 250  # steps between two pictures of samples
     checkpoint_every: Count = 500  # steps between two checkpoints
     discriminator_steps: Count = 2  # of D for one of G
-    generator_widths: Counts = (64, 64, 32)  # channels of G: smallest size, each block
-    discriminator_widths: Counts = (32, 64, 64)  # channels of D's blocks
-    decay_steps: Count = 5000  # training steps in which the learning rate falls to 0
+    generator_widths: Counts = (32, 32, 16)  # channels of G: smallest size, each block
+    discriminator_widths: Counts = (16, 32, 32)  # channels of D's blocks
+    decay_steps: Count = 2500  # training steps in which the learning rate falls to 0
