@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxgan.cli.options import (
+    Compare,
     Dataset,
     Directions,
     Evaluate,
@@ -436,6 +437,15 @@ def _report(words: list[str]) -> None:
         print(write_report(options.run))
 
 
+def _compare(words: list[str]) -> None:
+    options = parse(Compare, words, "jaxgan compare")
+    from jaxgan.report.comparing import comparison
+    from jaxgan.util.files import write_atomically
+
+    write_atomically(options.out, comparison(options.runs).encode())
+    print(options.out)
+
+
 def _verify(words: list[str]) -> None:
     options = parse(Verify, words, "jaxgan verify")
     _import(options.import_)
@@ -557,6 +567,9 @@ COMMANDS = {
     ),
     "report": Command(
         _report, "report RUN", "draw its figures and write its page again", "close other programs"
+    ),
+    "compare": Command(
+        _compare, "compare RUN RUN ...", "show runs side by side, on a page", "compare fewer runs"
     ),
     "verify": Command(
         _verify,

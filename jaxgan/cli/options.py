@@ -312,6 +312,14 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Compare:
+    """Writes a page that shows runs or populations side by side."""
+
+    runs: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN RUN ...")]  # 2 to 12
+    out: Path = Path("comparison.html")  # the page
+
+
+@dataclass(frozen=True)
 class Verify:
     """Trains a run again from its config, and compares digests of the state."""
 

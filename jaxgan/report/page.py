@@ -92,7 +92,7 @@ def write_report(run: Path) -> Path:
     page = render(
         "page.html.jinja",
         config=config,
-        facts=_facts(config, metrics, [sample for sample, _ in vectors] or grids),
+        facts=facts_of(config, metrics, [sample for sample, _ in vectors] or grids),
         summary=None if groups is None else summary.table(groups),
         members=None if groups is None or members is None else _members(config, metrics, members),
         curves=[chart(panel) for panel in panels],
@@ -100,8 +100,10 @@ def write_report(run: Path) -> Path:
         protocol=evaluations[-1]["protocol"] if evaluations else None,
         not_finite=_not_finite(metrics),
         vectors=_vectors(run, vectors, members) if vectors else None,
-        final=_file("Grid of new samples of the trained generator", run / "final.png"),
-        grids=[(s.step, _file(f"Samples at step {s.step:,}", s.path)) for s in _affordable(grids)],
+        final=picture_of("Grid of new samples of the trained generator", run / "final.png"),
+        grids=[
+            (s.step, picture_of(f"Samples at step {s.step:,}", s.path)) for s in _affordable(grids)
+        ],
     )
     path = run / "report.html"
     write_atomically(path, page.encode())
@@ -178,7 +180,7 @@ def _vectors(
     write_atomically(run / name, plots.png(draw()))
     how = "over time" if members is None else "by member"
     alt = f"{kind} of {len(places)} samples {how}. {over.title()} {places[-1]:,}: {last}."
-    return title, _adaptive(alt, draw)
+    return title, adaptive(alt, draw)
 
 
 def render(template: str, **content: Any) -> str:
@@ -197,11 +199,11 @@ def render(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["plain"] = _plain
+    environment.filters["plain"] = plain
     return environment.get_template(template).render(content)
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """Formats a setting as a user would type it."""
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -238,10 +240,16 @@ def _members(
     return heads, rows
 
 
-def _facts(
-    config: Config, metrics: Sequence[Mapping[str, Any]], samples: Sequence[Sample]
+def facts_of(
+    config: Config, metrics: Sequence[Mapping[str, Any]], samples: Sequence[Sample] = ()
 ) -> dict[str, str]:
-    """Lists the main facts about a run, by name."""
+    """Lists the main facts about a run, by name.
+
+    Args:
+        config: of the run.
+        metrics: its records.
+        samples: its samples, if they may be newer than the records.
+    """
     device = config.device
     parts = [*dict.fromkeys(name for name in (device.platform, device.kind) if name)]
     if device.count > 1:
@@ -289,11 +297,12 @@ def _affordable(grids: Sequence[Sample]) -> list[Sample]:
     return evenly(grids, min(MAX_GRIDS, max(2, GRIDS_BYTES // largest)))
 
 
-def _file(alt: str, path: Path) -> Picture | None:
+def picture_of(alt: str, path: Path) -> Picture | None:
+    """Takes a picture from a file in PNG, if it is there."""
     return Picture(alt, as_uri(read_bytes(path))) if path.exists() else None
 
 
-def _adaptive(alt: str, draw: Callable[..., Any]) -> Picture:
+def adaptive(alt: str, draw: Callable[..., Any]) -> Picture:
     """Renders the figure of `draw(dark=...)` for a light and for a dark background."""
     from jaxgan.report.plots import png
 
@@ -309,7 +318,7 @@ def chart(panel: Any) -> Chart:
     """
     from jaxgan.report import plots
 
-    picture = _adaptive(plots.describe(panel), partial(plots.curves, [panel]))
+    picture = adaptive(plots.describe(panel), partial(plots.curves, [panel]))
     return Chart(picture, plots.reading(panel, plots.curves([panel])))
 
 

@@ -6,6 +6,7 @@ Importing this module imports matplotlib, which takes a while, so import it wher
 import math
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ COLORS = {  # distinct on white, on black, and for the color-blind
     "real examples": "#159a80",
     "generated": "#b455c4",
 }
-OTHER_COLOR = "#808080"
+OTHER_COLORS = [*("#2f7fd6", "#dd6b20", "#159a80", "#b455c4"), *("#8a8f00", "#d6457a", "#808080")]
 INK, DARK_INK = "#3a3936", "#c9c7c1"
 WIDTH = 5.6  # inches, so that 10 pt text is legible on a phone
 MANY = 120  # least points of a curve that is smoothed
@@ -79,10 +80,11 @@ def panels(metrics: Sequence[Mapping[str, Any]]) -> list[Panel]:
     else:
         groups = [(f"Loss of the {NETS.get(net, net)}", keys) for net, keys in nets.items()]
     arranged = [
-        Panel(title, {_label(key): _series(metrics, key) for key in keys}) for title, keys in groups
+        Panel(title, {_label(key): curve_of(metrics, key) for key in keys})
+        for title, keys in groups
     ]
     scores = {
-        _label(key): _series(metrics, key)
+        _label(key): curve_of(metrics, key)
         for key in ("score_real", "score_fake")
         if any(key in record for record in metrics)
     }
@@ -105,8 +107,10 @@ def evaluations(lines: Sequence[Mapping[str, Any]]) -> list[Panel]:
         Panel(
             name,
             {
-                "generated": _series([{"step": x["step"], **x["metrics"]} for x in lines], name),
-                "real examples": _series([{"step": x["step"], **x["floors"]} for x in lines], name),
+                "generated": curve_of([{"step": x["step"], **x["metrics"]} for x in lines], name),
+                "real examples": curve_of(
+                    [{"step": x["step"], **x["floors"]} for x in lines], name
+                ),
             },
         )
         for name in dict.fromkeys(name for line in lines for name in line["metrics"])
@@ -135,8 +139,9 @@ def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
     figure = Figure((WIDTH, 2.9 * len(shown)), layout=_layout())
     all_axes: list[Axes] = list(figure.subplots(len(shown), squeeze=False)[:, 0])
     for axes, panel in zip(all_axes, shown, strict=True):
+        others = cycle(OTHER_COLORS)
         for label, series in panel.series.items():
-            _draw(axes, label, series)
+            _draw(axes, label, series, COLORS.get(label) or next(others))
         axes.margins(x=0.02)
         if panel.bounds:
             axes.set_ylim(panel.bounds)
@@ -286,7 +291,8 @@ def _label(key: str) -> str:
     return " ".join(rest)
 
 
-def _series(metrics: Sequence[Mapping[str, Any]], key: str) -> Series:
+def curve_of(metrics: Sequence[Mapping[str, Any]], key: str) -> Series:
+    """Takes the curve of a metric from records, of which any may lack it."""
     points = [(record["step"], record[key]) for record in metrics if key in record]
     steps = np.array([step for step, _ in points], int)
     values = np.array([value for _, value in points], float)  # null becomes NaN
@@ -304,8 +310,7 @@ def _nans(like: np.ndarray) -> np.ndarray:
     return np.full(len(like), np.nan)
 
 
-def _draw(axes: Axes, label: str, series: Series) -> None:
-    color = COLORS.get(label, OTHER_COLOR)
+def _draw(axes: Axes, label: str, series: Series, color: str) -> None:
     steps, values, spread = series
     if len(values) >= MANY:
         if spread is None:
