@@ -21,6 +21,7 @@ from jax import Array, lax
 
 from jaxgan import metrics
 from jaxgan.data import name_and_split, order, unscale
+from jaxgan.evaluation.caching import remembered
 from jaxgan.evaluation.registry import METRICS, Reals, Samples, Split, renamed
 from jaxgan.features import Extractor, digits, inception
 from jaxgan.keys import from_seed, stream
@@ -139,9 +140,8 @@ class Evaluator:
         for place, draw in enumerate(draws, first):
             reals, floor = self._choice(place % self._choices)
             fake = Samples(draw, self._extractor)
-            found.append(
-                {name: self._measure_one(name, reals, fake, place) for name in self._names}
-            )
+            measured = (self._measure_one(name, reals, fake, place) for name in self._names)
+            found.append(dict(zip(self._names, map(self._told, measured), strict=True)))
             floors.append(floor)
         return [
             self._evaluated(
@@ -200,7 +200,9 @@ class Evaluator:
     def _reals(self, examples: np.ndarray) -> Reals:
         half = len(examples) // 2
         parts = (examples[:half], examples[half : 2 * half])
-        return Reals(self._recipe, *(Samples(x, self._extractor) for x in parts), self._split)
+        return Reals(
+            self._recipe, *(Samples(x, self._extractor, remember=True) for x in parts), self._split
+        )
 
     def _choose(self, names: Sequence[str] | None) -> list[str]:
         """Finds the metrics that are to be measured."""
@@ -235,10 +237,29 @@ class Evaluator:
         return self._last[1:]
 
     def _measure_floor(self, reals: Reals, choice: int) -> dict[str, Numbers]:
-        return {
-            name: self._measure_one(name, reals, METRICS[name].fresh(reals), choice)
-            for name in self._names
+        return {name: self._told(self._floor_of(name, reals, choice)) for name in self._names}
+
+    def _floor_of(self, name: str, reals: Reals, choice: int) -> Numbers:
+        """Measures a floor, unless an earlier evaluation has."""
+        fresh = METRICS[name].fresh(reals)
+        compared = [reals.reference, fresh, *(reals.split or ())[:1]]
+        keys = [each.key for each in compared]
+
+        if None in keys:
+            return self._measure_one(name, reals, fresh, choice)
+        key = {
+            "what": f"floor of {name}",
+            "recipe": self._recipe.name,
+            "of": keys,
+            "settings": dict(self._settings(name)),
+            "key": [self._seed, choice],
         }
+
+        def measure() -> dict[str, np.ndarray]:
+            found = self._measure_one(name, reals, fresh, choice)
+            return {number: np.array(x) for number, x in found.items()}
+
+        return {number: Estimate(*map(float, x)) for number, x in remembered(key, measure).items()}
 
     def _covered(self, metric: str) -> str:
         """Says what an interval of a metric over draws covers."""
@@ -264,7 +285,8 @@ class Evaluator:
                 f"the images of {held_out} have the shape {other.shape[1:]}, those of "
                 f"{recipe.data} {train.shape[1:]}: hold out images of one size and color"
             )
-        return Split(*(Samples(x, self._extractor) for x in (train, other)), held_out)
+        both = (Samples(x, self._extractor, remember=True) for x in (train, other))
+        return Split(*both, held_out)
 
     def _measure_one(self, name: str, reals: Reals, fake: Samples, place: int) -> Numbers:
         """Computes the numbers of a metric; what it draws is drawn anew for each place."""
@@ -274,12 +296,15 @@ class Evaluator:
         except UserError as error:
             shown = reals.named(name)
             raise UserError(f"{shown} of {len(fake.examples)} samples: {error}") from None
-        self._done += self._num
-        self._tell(self._done, 2 * self._choices * len(self._names) * self._num)
         return {
             name: x if isinstance(x, Estimate) else Estimate(x, math.nan)
             for name, x in found.items()
         }
+
+    def _told(self, found: Numbers) -> Numbers:
+        self._done += self._num
+        self._tell(self._done, 2 * self._choices * len(self._names) * self._num)
+        return found
 
     def _settings(self, metric: str) -> Mapping[str, int | str]:
         return METRICS[metric].settings(self._num, self._first)

@@ -1,5 +1,6 @@
 """The metrics of an evaluation, under one signature."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,9 +8,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 from jaxgan import metrics
+from jaxgan.evaluation.caching import remembered
 from jaxgan.features import Extractor, digits, extract
 from jaxgan.metrics import Estimate
 from jaxgan.metrics.memorization import FEWEST
@@ -78,13 +80,38 @@ class Samples:
 
     examples: np.ndarray  # uint8 images [N, H, W, C], or float32 vectors [N, D]
     extractor: Extractor
+    remember: bool = False  # for later evaluations; of features without weights, nothing
+
+    @cached_property
+    def key(self) -> dict[str, str] | None:
+        """What tells these from other samples and features; None if they are not remembered."""
+        if not self.remember or self.extractor.weights_hash is None:
+            return None
+        digest = hashlib.sha256(np.ascontiguousarray(self.examples)).hexdigest()
+        shape = f"{self.examples.dtype} {self.examples.shape}"
+        names = f"{self.extractor.name}, {self.extractor.resizing}"
+        return {
+            "examples": f"{shape} {digest}",
+            "features": f"{names}, {self.extractor.weights_hash}",
+        }
 
     @cached_property
     def features(self) -> Float32[np.ndarray, "N F"]:
         """The features; vectors are their own."""
         if self.examples.ndim == 2:
             return self.examples
-        return extract(self.extractor, self.examples)
+        return self._computed("features", lambda: extract(self.extractor, self.examples))
+
+    @cached_property
+    def radii(self) -> Float64[np.ndarray, "N 2"]:
+        """The squared radii of `NEIGHBOURS`."""
+        ks = [*NEIGHBOURS.values()]
+        return self._computed(f"radii {ks}", lambda: metrics.radii(self.features, ks))
+
+    def _computed(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        if self.key is None:
+            return make()
+        return remembered({"what": name, **self.key}, lambda: {"array": make()})["array"]
 
     @cached_property
     def logits(self) -> Float32[np.ndarray, "N K"] | None:
@@ -155,7 +182,10 @@ def _inception_score(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, Est
 
 
 def _prdc(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    return metrics.prdc(reals.reference.features, fake.features, **NEIGHBOURS)._asdict()
+    reference = reals.reference
+    return metrics.prdc(
+        reference.features, fake.features, **NEIGHBOURS, radii_real=reference.radii
+    )._asdict()
 
 
 def _swd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:

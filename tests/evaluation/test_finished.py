@@ -179,8 +179,8 @@ def test_draws_share_no_samples_whatever_the_seeds(whole_run, here, monkeypatch)
     run = copy(whole_run("gaussians_ring8"), here / "run")
     draws = []
 
-    def draw(*words):
-        draws.append(sampling.draw(*words))
+    def draw(*words, **options):
+        draws.append(sampling.draw(*words, **options))
         return draws[-1]
 
     monkeypatch.setattr(

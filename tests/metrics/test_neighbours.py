@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 
-from jaxgan.metrics import nearest, prdc
-from jaxgan.metrics.neighbours import radii
+from jaxgan.metrics import nearest, prdc, radii
 from jaxgan.util.errors import UserError
 
 RANDOM = np.random.default_rng(0)
