@@ -31,7 +31,7 @@ HIGHER = {  # metrics for which higher is better
     *("is", "precision", "recall", "density", "coverage"),
     *("classes", "modes", "high_quality"),
 }
-PUBLISHED = {"fd": "fid", "kd": "kid", "is": "is"}  # of Inception's features
+OF_INCEPTION = {"fd": "fid", "kd": "kid", "is": "is"}  # names if the features are
 
 
 def named(metric: str, short: str) -> str:
@@ -44,9 +44,9 @@ def named(metric: str, short: str) -> str:
     Returns:
         A name such as "fid" or "fd_digits"; other metrics have one for all features.
     """
-    if metric not in PUBLISHED:
+    if metric not in OF_INCEPTION:
         return metric
-    return PUBLISHED[metric] if short == "inception" else f"{metric}_{short}"
+    return OF_INCEPTION[metric] if short == "inception" else f"{metric}_{short}"
 
 
 def renamed(name: str, short: str) -> str:
@@ -62,9 +62,9 @@ def renamed(name: str, short: str) -> str:
     Raises:
         UserError: if it is the name for Inception's features, and these are others.
     """
-    family = {published: metric for metric, published in PUBLISHED.items()}.get(name, name)
+    family = {published: metric for metric, published in OF_INCEPTION.items()}.get(name, name)
     proper = named(family, short)
-    if name in PUBLISHED.values() and proper != name:
+    if name in OF_INCEPTION.values() and proper != name:
         raise UserError(f"{name} is of Inception's features; of these it is {proper}")
     return proper
 
