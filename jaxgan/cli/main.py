@@ -375,37 +375,10 @@ def _dataset(words: list[str]) -> None:
 def _evaluate(words: list[str]) -> None:
     options = parse(Evaluate, words, "jaxgan evaluate")
     _import(options.import_)
-    from jaxgan import evaluation, rundir
-    from jaxgan.evaluation import finished
-    from jaxgan.report.pictures import nearest_grid, save_png
+    from jaxgan.cli.evaluate import evaluate
 
     _speed_up()
-    extractor = None
-    if options.features is not None:
-        if options.features not in evaluation.EXTRACTORS:
-            known = " or ".join(evaluation.EXTRACTORS)
-            raise UserError(f"--features must be {known}, not {shown(options.features)}")
-        extractor = evaluation.EXTRACTORS[options.features]()
-    found = finished.evaluate(
-        options.run,
-        step=options.step,
-        member=options.member,
-        best=options.best,
-        num=options.num,
-        draws=options.draws,
-        names=None if options.metrics is None else options.metrics.split(","),
-        held_out=options.held_out,
-        extractor=extractor,
-        seed=options.seed,
-        data_dir=options.data_dir,
-    )
-    place = place_beside(options.run)
-    rundir.write_evaluation(place, found.record)
-    print(found.text, end="")
-    if found.nearest is not None:
-        path = place / "nearest.png"
-        save_png(nearest_grid(found.nearest), path)
-        print(path)
+    print(evaluate(options, shlex.join(["jaxgan", "evaluate", *words])))
 
 
 def _features(words: list[str]) -> None:

@@ -263,7 +263,7 @@ class Evaluate:
     run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
     num: int = 10_000  # samples in a draw, and as many real examples
     draws: Annotated[int | None, _default("5; 1 of each member")] = None  # repetitions
-    metrics: Annotated[str | None, _default("all that apply")] = None  # such as fid,kid
+    metrics: Annotated[str | None, _default("all that apply")] = None  # such as fd,prdc
     features: Annotated[str | None, _default("to suit the data")] = (
         None  # digits, inception, pixels
     )

@@ -1,15 +1,24 @@
 """The metrics of an evaluation, under one signature."""
 
+import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float32, Float64
 
 from jaxgan import metrics
-from jaxgan.features import digits
+from jaxgan.evaluation.caching import remembered
+from jaxgan.features import Extractor, digits, extract
+from jaxgan.metrics import Estimate
+from jaxgan.metrics.memorization import FEWEST
 from jaxgan.metrics.similarity import scales
 from jaxgan.recipes import Recipe
 from jaxgan.types import PRNGKey
+from jaxgan.util.errors import UserError
 
 KID = {"block": 1000, "blocks": 100}  # of the kernel distance, as published
 SPLITS = {"splits": 10}  # of the Inception score
@@ -18,20 +27,97 @@ SLICES = {"directions": 128}  # of the sliced Wasserstein distance
 PATCHES = {"patches": 4}  # of each image
 NEIGHBOURS = {"k_manifold": 3, "k_density": 5}  # of precision and recall, density and coverage
 CELLS = {"cells": 3}  # of the training set, in which copies are looked for
-
-
 HIGHER = {  # metrics for which higher is better
     *("is", "precision", "recall", "density", "coverage"),
     *("classes", "modes", "high_quality"),
 }
+OF_INCEPTION = {"fd": "fid", "kd": "kid", "is": "is"}  # names if the features are
 
 
-class Samples(NamedTuple):
-    """Examples, real or generated, as metrics take them."""
+def named(metric: str, short: str) -> str:
+    """Names a metric of features: as papers do if they are Inception's, else by their name.
+
+    Args:
+        metric: the metric, such as "fd", the Frechet distance.
+        short: of the extractor, such as "digits".
+
+    Returns:
+        A name such as "fid" or "fd_digits"; other metrics have one for all features.
+    """
+    if metric not in OF_INCEPTION:
+        return metric
+    return OF_INCEPTION[metric] if short == "inception" else f"{metric}_{short}"
+
+
+def renamed(name: str, short: str) -> str:
+    """Finds the name that a metric has for an extractor's features.
+
+    Args:
+        name: of a metric; "fd" and "kd" are those of whatever features there are.
+        short: of the extractor.
+
+    Returns:
+        Its name in tables and files.
+
+    Raises:
+        UserError: if it is the name for Inception's features, and these are others.
+    """
+    family = {published: metric for metric, published in OF_INCEPTION.items()}.get(name, name)
+    proper = named(family, short)
+    if name in OF_INCEPTION.values() and proper != name:
+        raise UserError(f"{name} is of Inception's features; of these it is {proper}")
+    return proper
+
+
+def is_higher_better(name: str) -> bool:
+    """Tells whether a higher value of a metric is a better one."""
+    return name in HIGHER or name.startswith("is_")
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Examples, real or generated, and what is computed of them once, when first needed."""
 
     examples: np.ndarray  # uint8 images [N, H, W, C], or float32 vectors [N, D]
-    features: np.ndarray  # float32 [N, F]
-    logits: np.ndarray | None  # float32 [N, K], of a classifier
+    extractor: Extractor
+    remember: bool = False  # for later evaluations; of features without weights, nothing
+
+    @cached_property
+    def key(self) -> dict[str, str] | None:
+        """What tells these from other samples and features; None if they are not remembered."""
+        if not self.remember or self.extractor.weights_hash is None:
+            return None
+        digest = hashlib.sha256(np.ascontiguousarray(self.examples)).hexdigest()
+        shape = f"{self.examples.dtype} {self.examples.shape}"
+        names = f"{self.extractor.name}, {self.extractor.resizing}"
+        return {
+            "examples": f"{shape} {digest}",
+            "features": f"{names}, {self.extractor.weights_hash}",
+        }
+
+    @cached_property
+    def features(self) -> Float32[np.ndarray, "N F"]:
+        """The features; vectors are their own."""
+        if self.examples.ndim == 2:
+            return self.examples
+        return self._computed("features", lambda: extract(self.extractor, self.examples))
+
+    @cached_property
+    def radii(self) -> Float64[np.ndarray, "N 2"]:
+        """The squared radii of `NEIGHBOURS`."""
+        ks = [*NEIGHBOURS.values()]
+        return self._computed(f"radii {ks}", lambda: metrics.radii(self.features, ks))
+
+    def _computed(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        if self.key is None:
+            return make()
+        return remembered({"what": name, **self.key}, lambda: {"array": make()})["array"]
+
+    @cached_property
+    def logits(self) -> Float32[np.ndarray, "N K"] | None:
+        """Of the classifier, if the features are a classifier's."""
+        logits = self.extractor.logits
+        return None if logits is None else np.asarray(logits(jnp.asarray(self.features)))
 
 
 class Split(NamedTuple):
@@ -39,6 +125,7 @@ class Split(NamedTuple):
 
     train: Samples  # all of them
     held_out: Samples
+    name: str  # of the data set that is held out
 
 
 class Reals(NamedTuple):
@@ -49,22 +136,29 @@ class Reals(NamedTuple):
     others: Samples  # as many that are not among the reference
     split: Split | None  # None where no examples are known to be held out
 
+    def named(self, metric: str) -> str:
+        """Names a metric of these features."""
+        return named(metric, self.reference.extractor.short)
+
 
 class Metric(NamedTuple):
     """A metric, or several that are computed together."""
 
-    measure: Callable[[Reals, Samples, PRNGKey], Mapping[str, float]]  # of samples
+    # Of samples: numbers by name. The deviation of one that is a mean of parts is told, too.
+    measure: Callable[[Reals, Samples, PRNGKey], Mapping[str, float | Estimate]]
     applies: Callable[[Reals], bool]
-    settings: Callable[[int, Reals], Mapping[str, int]]  # for a number of samples
+    settings: Callable[[int, Reals], Mapping[str, int | str]]  # for a number of samples
     fresh: Callable[[Reals], Samples] = lambda reals: reals.others  # whose numbers are the floor
+    least: int = 2  # samples, and reference examples
+    compares: bool = True  # with the reference examples
 
 
-def _fid(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    return {"fid": metrics.frechet_distance(reals.reference.features, fake.features)}
+def _fd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    return {reals.named("fd"): metrics.frechet_distance(reals.reference.features, fake.features)}
 
 
-def _kid(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    settings = _kid_settings(len(fake.features), reals)
+def _kd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, Estimate]:
+    settings = _kd_settings(len(fake.examples), reals)
     found = metrics.kernel_distance(
         reals.reference.features,
         fake.features,
@@ -72,23 +166,26 @@ def _kid(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
         blocks=settings["blocks"],
         block_size=settings["block"],
     )
-    return {"kid": found.value}
+    return {reals.named("kd"): found}
 
 
-def _kid_settings(count: int, reals: Reals) -> dict[str, int]:
+def _kd_settings(count: int, reals: Reals) -> dict[str, int]:
     """Blocks as published, or of all samples if there are too few."""
-    sizes = count, len(reals.reference.features)
+    sizes = count, len(reals.reference.examples)
     block = min(KID["block"], *sizes)
     return {"block": block, "blocks": 1 if block == max(sizes) else KID["blocks"]}
 
 
-def _inception_score(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+def _inception_score(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, Estimate]:
     assert fake.logits is not None
-    return {"is": metrics.inception_score(fake.logits, key, **SPLITS).value}
+    return {reals.named("is"): metrics.inception_score(fake.logits, key, **SPLITS)}
 
 
 def _prdc(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    return metrics.prdc(reals.reference.features, fake.features, **NEIGHBOURS)._asdict()
+    reference = reals.reference
+    return metrics.prdc(
+        reference.features, fake.features, **NEIGHBOURS, radii_real=reference.radii
+    )._asdict()
 
 
 def _swd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
@@ -124,7 +221,7 @@ def _modes(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
 
 
 def _memorization(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    train, held_out = (samples.features for samples in _split(reals))
+    train, held_out = (samples.features for samples in _split(reals)[:2])
     return {
         "authenticity": metrics.authenticity(train, fake.features),
         "c_t": metrics.data_copying(train, held_out, fake.features, **CELLS),
@@ -132,9 +229,9 @@ def _memorization(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]
     }
 
 
-def _memorization_settings(count: int, reals: Reals) -> dict[str, int]:
-    train, held_out = (len(samples.features) for samples in _split(reals))
-    return {"train": train, "held_out": held_out} | CELLS
+def _memorization_settings(count: int, reals: Reals) -> dict[str, int | str]:
+    train, held_out, name = _split(reals)
+    return {"train": len(train.examples), "held out": f"{len(held_out.examples)} of {name}"} | CELLS
 
 
 def _split(reals: Reals) -> Split:
@@ -155,14 +252,24 @@ def _shape(reals: Reals) -> tuple[int, ...]:
 
 
 METRICS = {
-    "fid": Metric(_fid, _always, _none),
-    "kid": Metric(_kid, _always, _kid_settings),
+    "fd": Metric(_fd, _always, _none),
+    "kd": Metric(_kd, _always, _kd_settings),
     "is": Metric(
         _inception_score,
         lambda reals: reals.reference.logits is not None,
         lambda count, reals: SPLITS,
+        least=SPLITS["splits"],
+        compares=False,
     ),
-    "prdc": Metric(_prdc, _always, lambda count, reals: NEIGHBOURS),
+    "prdc": Metric(
+        _prdc,
+        _always,
+        lambda count, reals: {
+            "k of precision and recall": NEIGHBOURS["k_manifold"],
+            "k of density and coverage": NEIGHBOURS["k_density"],
+        },
+        least=max(NEIGHBOURS.values()) + 1,
+    ),
     "swd": Metric(
         _swd,
         lambda reals: len(_shape(reals)) == 1 or min(_shape(reals)[:2]) >= 7,
@@ -172,6 +279,7 @@ METRICS = {
         _ms_ssim,
         lambda reals: len(_shape(reals)) == 3 and scales(*_shape(reals)[:2]) > 0,
         lambda count, reals: PAIRS | {"scales": scales(*_shape(reals)[:2])},
+        compares=False,
     ),
     "classes": Metric(
         _classes,
@@ -184,11 +292,14 @@ METRICS = {
         _modes,
         lambda reals: reals.recipe.coverage(reals.reference.examples[:1]) is not None,
         _none,
+        compares=False,
     ),
     "memorization": Metric(
         _memorization,
         lambda reals: reals.split is not None,
         _memorization_settings,
         lambda reals: _split(reals).held_out,
+        least=FEWEST + 1,
+        compares=False,
     ),
 }

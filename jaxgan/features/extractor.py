@@ -1,6 +1,7 @@
 """Feature extractors, and how to run one over many images."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -19,6 +20,7 @@ from jaxgan.data.scaling import scale
 from jaxgan.interop import from_torch_state_dict
 from jaxgan.types import Images
 from jaxgan.util.errors import UserError
+from jaxgan.util.parsing import shown
 
 Features = Float[Array, "B D"]
 Logits = Float[Array, "B K"]
@@ -38,6 +40,13 @@ class Extractor:
     weights_hash: str | None  # see `hash_weights`; None if it has no weights
     features: Callable[[Images], Features]  # of images [B, H, W, C] in [0, 1]
     logits: Callable[[Features], Logits] | None = None  # of a classifier
+    short: str = ""  # in names of metrics, such as "digits" in fd_digits; "" for one of the name
+
+    def __post_init__(self):
+        short = self.short or re.sub(r"[^a-z0-9]+", "_", self.name.lower()).strip("_")
+        if not re.fullmatch(r"[a-z0-9_]+", short):
+            raise UserError(f"short must be of a-z, 0-9 and _, not {shown(self.short)}: name one")
+        object.__setattr__(self, "short", short)
 
 
 def extract(

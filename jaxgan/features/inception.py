@@ -73,6 +73,7 @@ def from_state_dict(state_dict: Mapping[str, Any]) -> Extractor:
         weights_hash=hash_weights(net),
         features=make_features(_MODULE, net),
         logits=make_logits(net.params["fc"]["kernel"], jnp.zeros(CLASSES)),
+        short="inception",
     )
 
 

@@ -286,7 +286,7 @@ def quick(here, monkeypatch, whole_run):
     monkeypatch.setattr(walks, "_make", lambda *_: np.zeros((2, 4), np.float32))
     monkeypatch.setattr(evaluator.Evaluator, "__call__", end)
     few = np.asarray(draw_real(jax.random.key(0), 40))
-    monkeypatch.setattr(evaluator, "real_examples", lambda _, n, *rest: few[:n])
+    monkeypatch.setattr(evaluator, "chooser", lambda *_: lambda n, _: {"image": few[:n]})
     monkeypatch.setattr(loading, "decode", lambda source, _: (source, None))
     monkeypatch.setattr(loading, "Resident", feed)
     monkeypatch.setattr(

@@ -1,0 +1,77 @@
+"""`jaxgan evaluate`: from its options to a table, and an entry of evaluation.json."""
+
+import time
+
+from jaxgan import evaluation, rundir
+from jaxgan.cli.options import Evaluate
+from jaxgan.evaluation import finished
+from jaxgan.features import Extractor
+from jaxgan.pretrained import place_beside
+from jaxgan.report.pictures import nearest_grid, save_png
+from jaxgan.training.progress import Progress
+from jaxgan.util.errors import UserError
+from jaxgan.util.parsing import shown
+
+
+def evaluate(options: Evaluate, command: str) -> str:
+    """Evaluates a run.
+
+    Args:
+        options: of the command.
+        command: as it was typed.
+
+    Returns:
+        The table and the protocol; where copies are looked for, with the path of a picture.
+
+    Raises:
+        UserError: if an option or the run does not suit; then nothing is written.
+    """
+    place = place_beside(options.run)
+    found = _measure(options)
+    if options.step is None and not rundir.is_bundle(options.run):
+        command += f" --step {found.record['step']}"
+    rundir.add_evaluation(place, {**found.record, "command": command})
+    if found.nearest is None:
+        return found.text.rstrip()
+    path = place / "nearest.png"
+    save_png(nearest_grid(found.nearest), path)
+    return f"{found.text}{path}"
+
+
+def _measure(options: Evaluate) -> finished.Evaluation:
+    """Evaluates, with a progress bar."""
+    began = time.monotonic()
+    shown_now: Progress | None = None
+
+    def tell(done: int, total: int) -> None:
+        nonlocal shown_now
+        shown_now = shown_now or Progress(total, 0)
+        shown_now.update(done, {}, done / (time.monotonic() - began))
+
+    try:
+        return finished.evaluate(
+            options.run,
+            step=options.step,
+            member=options.member,
+            best=options.best,
+            num=options.num,
+            draws=options.draws,
+            names=None if options.metrics is None else options.metrics.split(","),
+            held_out=options.held_out,
+            extractor=_extractor(options.features),
+            seed=options.seed,
+            data_dir=options.data_dir,
+            tell=tell,
+        )
+    finally:
+        if shown_now is not None:
+            shown_now.close()
+
+
+def _extractor(name: str | None) -> Extractor | None:
+    if name is None:
+        return None
+    if name not in evaluation.EXTRACTORS:
+        known = " or ".join(evaluation.EXTRACTORS)
+        raise UserError(f"--features must be {known}, not {shown(name)}")
+    return evaluation.EXTRACTORS[name]()
