@@ -59,10 +59,7 @@ def comparison(runs: Sequence[Path]) -> str:
         raise UserError(f"compare 2 to {MOST} runs, not {len(runs)}")
     if len({run.resolve() for run in runs}) < len(runs):
         raise UserError("one of the runs is there twice: compare different ones")
-    names = [run.name for run in runs]
-    if len(set(names)) < len(runs):
-        names = [str(run) for run in runs]
-    compared = [_read(name, run) for name, run in zip(names, runs, strict=True)]
+    compared = [_read(name, run) for name, run in zip(_names(runs), runs, strict=True)]
     return render(
         "comparing.html.jinja",
         runs=compared,
@@ -77,6 +74,15 @@ def comparison(runs: Sequence[Path]) -> str:
         ),
         protocols=_by_protocol(compared),
     )
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """Names runs by as many of the last parts of their paths as it takes to tell them apart."""
+    paths = [run.resolve() for run in runs]
+    depth = 1
+    while len({path.parts[-depth:] for path in paths}) < len(runs):
+        depth += 1
+    return ["/".join(path.parts[-depth:]) for path in paths]
 
 
 def _read(name: str, run: Path) -> Compared:

@@ -33,6 +33,8 @@ WIDTH = 5.6  # inches, so that 10 pt text is legible on a phone
 MANY = 120  # least points of a curve that is smoothed
 FEW = 30  # most points of a curve that has a marker for each
 MAX_CELLS = 100  # most cells of a heat map that shows each value
+LEGEND_LENGTH = 72  # characters in a row of a legend
+LINE_LENGTH = 5  # that the line before a label takes
 LABELS_LENGTH = 66  # characters that fit below a heat map
 MOST_READ = 400  # points of a curve whose values can be read
 MAGNITUDES = 100  # from this ratio of the largest to the smallest value on, a scale is logarithmic
@@ -142,6 +144,8 @@ def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
         others = cycle(OTHER_COLORS)
         for label, series in panel.series.items():
             _draw(axes, label, series, COLORS.get(label) or next(others))
+        longest = max(map(len, panel.series))
+        columns = max(1, LEGEND_LENGTH // (longest + LINE_LENGTH))
         axes.margins(x=0.02)
         if panel.bounds:
             axes.set_ylim(panel.bounds)
@@ -149,7 +153,7 @@ def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
             axes.set_yscale("log")
         axes.set_title(panel.title, loc="left", fontsize=10.5, color=ink, fontweight="bold", pad=24)
         axes.legend(
-            loc="lower left", bbox_to_anchor=(-0.01, 0.985), ncols=4, borderaxespad=0.3,
+            loc="lower left", bbox_to_anchor=(-0.01, 0.985), ncols=columns, borderaxespad=0.3,
             frameon=False, fontsize=10, labelcolor=ink, handlelength=1.4, columnspacing=1.4,
         )  # fmt: skip
         axes.grid(axis="y", color=ink, alpha=0.16, linewidth=0.7)

@@ -4,10 +4,10 @@ import json
 
 import pytest
 from html_pages import Page, assert_self_contained
-from jaxgan.rundir.evaluated import add_evaluation
 from runs import assert_refused, command, copy
 
 from jaxgan.report.comparing import comparison
+from jaxgan.rundir.evaluated import add_evaluation
 from jaxgan.util.errors import UserError
 
 PROTOCOL = "100 generated, 100 of mnist train, features digit network"
