@@ -2,14 +2,18 @@
 
 import time
 
+import numpy as np
+
 from jaxgan import evaluation, rundir
 from jaxgan.cli.options import Evaluate
 from jaxgan.evaluation import finished
 from jaxgan.features import Extractor
 from jaxgan.pretrained import place_beside
 from jaxgan.report.pictures import nearest_grid, save_png
+from jaxgan.report.versions import Row, versions_page
 from jaxgan.training.progress import Progress
 from jaxgan.util.errors import UserError
+from jaxgan.util.files import write_atomically
 from jaxgan.util.parsing import shown
 
 
@@ -33,9 +37,32 @@ def evaluate(options: Evaluate, command: str) -> str:
     rundir.add_evaluation(place, {**found.record, "command": command})
     if found.nearest is None:
         return found.text.rstrip()
-    path = place / "nearest.png"
-    save_png(nearest_grid(found.nearest), path)
+    save_png(nearest_grid(found.nearest["features"]), place / "nearest.png")
+    path = place / "nearest.html"
+    write_atomically(path, _nearest_page(options.run.name, found).encode())
     return f"{found.text}{path}"
+
+
+def _nearest_page(name: str, found: finished.Evaluation) -> str:
+    """Shows samples beside the training pictures that are nearest to them."""
+    assert found.nearest is not None
+    by_features, by_pixels = found.nearest["features"], found.nearest["pixels"]
+    count = by_features.shape[1] - 1
+    columns = ["sample", *["by features"] * count, *["by pixels"] * count]
+    rows = [
+        Row(f"sample {number}", "", np.concatenate([own, pixels[1:]]))
+        for number, (own, pixels) in enumerate(zip(by_features, by_pixels, strict=True), 1)
+    ]
+    facts = {"Run": name, "Step": f"{found.record['step']:,}"}
+    facts |= {
+        result["metric"]: f"{result['value']:.4g} (of held-out examples: {result['floor']:.4g})"
+        for result in found.record["results"]
+        if result["metric"] in ("authenticity", "c_t", "distance_ratio")
+    }
+    facts["Order"] = "from the sample nearest to the training set, by features, to the farthest"
+    return versions_page(
+        "Samples and the training pictures nearest to them", facts, None, columns, rows
+    )
 
 
 def _measure(options: Evaluate) -> finished.Evaluation:

@@ -23,7 +23,7 @@ from jaxgan import metrics
 from jaxgan.data import name_and_split, order, unscale
 from jaxgan.evaluation.caching import remembered
 from jaxgan.evaluation.registry import METRICS, Reals, Samples, Split, renamed
-from jaxgan.features import Extractor, digits, inception
+from jaxgan.features import Extractor, digits, extract, inception
 from jaxgan.keys import from_seed, stream
 from jaxgan.metrics import Estimate, Protocol, Result
 from jaxgan.metrics.intervals import LEVEL
@@ -64,6 +64,7 @@ class Evaluator:
         choices: int = 1,
         names: Sequence[str] | None = None,
         held_out: str | None = None,
+        classes: int | None = None,
         extractor: Extractor | None = None,
         seed: int = 0,
         data_dir: str | None = None,
@@ -78,7 +79,8 @@ class Evaluator:
             choices: of reference examples: draws take each in turn.
             names: metrics, as tables name them, or names of `METRICS`; None for all that apply.
             held_out: a data set of images like those that the GANs learn from, but not among them,
-                such as "mnist@test", to measure memorization; None for none.
+                such as "mnist@test", to measure memorization and usefulness; None for none.
+            classes: that G is asked for; None if samples have no labels.
             extractor: of features; None for the recipe's default (see `fitting_extractor`).
             seed: of the choices of real examples, and of what metrics draw.
             data_dir: TFDS's data directory; None for its default.
@@ -92,11 +94,12 @@ class Evaluator:
             raise UserError(f"num must be from 2 to {MOST}, not {num}")
         self._recipe, self._num, self._seed, self._data_dir = recipe, num, seed, data_dir
         self._choices, self._tell, self._done = choices, tell, 0
+        self._classes = classes
         self._draw = chooser(recipe, seed, data_dir)
-        examples = self._examples(0)
-        self._extractor = extractor or fitting_extractor(recipe, examples.shape[1:])
+        batch = self._draw(2 * num, 0)
+        self._extractor = extractor or fitting_extractor(recipe, batch["image"].shape[1:])
         self._split = None if held_out is None else self._read_split(held_out)
-        self._first = self._reals(examples)
+        self._first = self._reals(batch)
         self._names = self._choose(names)
         if (count := len(self._first.reference.examples)) != num:
             logger.warning(
@@ -118,13 +121,17 @@ class Evaluator:
         """The short name of the features."""
         return self._extractor.short
 
-    def __call__(self, draws: Sequence[np.ndarray], first: int = 0) -> list[Evaluated]:
+    def __call__(
+        self, draws: Sequence[np.ndarray], first: int = 0, labels: np.ndarray | None = None
+    ) -> list[Evaluated]:
         """Evaluates generated samples.
 
         Args:
             draws: one or more independent draws: uint8 images `[num, H, W, C]` or float32 vectors
                 `[num, D]`.
             first: the choice of reference examples for the first of them.
+            labels: int32 `[num]`: what the samples of each draw were asked to be, if there are
+                classes.
 
         Returns:
             The mean of each metric over the draws, with an interval if there are several.
@@ -139,7 +146,7 @@ class Evaluator:
         found, floors = [], []
         for place, draw in enumerate(draws, first):
             reals, floor = self._choice(place % self._choices)
-            fake = Samples(draw, self._extractor)
+            fake = Samples(draw, self._extractor, labels)
             measured = (self._measure_one(name, reals, fake, place) for name in self._names)
             found.append(dict(zip(self._names, map(self._told, measured), strict=True)))
             floors.append(floor)
@@ -154,24 +161,34 @@ class Evaluator:
             for name in numbers
         ]
 
-    def nearest(self, samples: np.ndarray) -> np.ndarray | None:
-        """Finds the training examples that are nearest to samples, by their features.
+    def nearest(self, samples: np.ndarray) -> dict[str, np.ndarray] | None:
+        """Finds the training examples that are nearest to samples.
 
         Args:
             samples: uint8 images `[N, H, W, C]`.
 
         Returns:
-            Some of the samples, from the one that is nearest to the training set to the farthest,
-            each before the examples nearest to it: uint8 `[rows, 1 + k, H, W, C]`. None if no
-            examples are held out.
+            By "features" and by "pixels": some of the samples, from the one whose features are
+            nearest to the training set to the farthest, each before the examples nearest to it:
+            uint8 `[rows, 1 + k, H, W, C]`. None if no examples are held out.
         """
         if self._split is None:
             return None
-        train, features = self._split.train, Samples(samples, self._extractor).features
+        train = self._split.train
+        count = min(COLUMNS, len(train.examples))
+
+        def beside(chosen: np.ndarray, features: np.ndarray, of_train: np.ndarray) -> np.ndarray:
+            found = metrics.nearest(features, of_train, count)
+            return np.concatenate([chosen[:, None], train.examples[found.indices]], axis=1)
+
+        features = Samples(samples, self._extractor).features
         order = np.argsort(metrics.nearest(features, train.features).distances[:, 0])
         shown = pictures.evenly(order.tolist(), ROWS)
-        found = metrics.nearest(features[shown], train.features, min(COLUMNS, len(train.features)))
-        return np.concatenate([samples[shown, None], train.examples[found.indices]], axis=1)
+        flat = (extract(pixels(), x) for x in (samples[shown], train.examples))
+        return {
+            "features": beside(samples[shown], features[shown], train.features),
+            "pixels": beside(samples[shown], *flat),
+        }
 
     def protocol(self, draws: int) -> str:
         """Describes what the metrics depend on besides the generator, on one line.
@@ -194,15 +211,16 @@ class Evaluator:
         (most, _), *rest = sorted(names.items(), key=lambda x: -len(x[0]))
         return most + "".join(f" ({', '.join(names)}: {less})" for less, names in rest)
 
-    def _examples(self, choice: int) -> np.ndarray:
-        return self._draw(2 * self._num, choice)["image"]
-
-    def _reals(self, examples: np.ndarray) -> Reals:
-        half = len(examples) // 2
-        parts = (examples[:half], examples[half : 2 * half])
-        return Reals(
-            self._recipe, *(Samples(x, self._extractor, remember=True) for x in parts), self._split
+    def _reals(self, batch: Mapping[str, np.ndarray]) -> Reals:
+        half = len(batch["image"]) // 2
+        reference, others = (
+            self._real({name: x[part] for name, x in batch.items()})
+            for part in (slice(half), slice(half, 2 * half))
         )
+        return Reals(self._recipe, reference, others, self._split, self._classes)
+
+    def _real(self, batch: Mapping[str, np.ndarray]) -> Samples:
+        return Samples(batch["image"], self._extractor, batch.get("label"), remember=True)
 
     def _choose(self, names: Sequence[str] | None) -> list[str]:
         """Finds the metrics that are to be measured."""
@@ -220,19 +238,20 @@ class Evaluator:
                 f"{', '.join(unfit)} cannot be measured here: {hint}choose from "
                 f"{', '.join(fitting)}"
             )
-        few = {name: METRICS[own[name]].least for name in wanted or fitting}
+        usual = [name for name in fitting if not METRICS[own[name]].only_asked]
+        few = {name: METRICS[own[name]].least for name in wanted or usual}
         few = {name: least for name, least in few.items() if least > size}
         if few:
             told = ", ".join(f"{name} needs {least}" for name, least in few.items())
-            if names is not None or len(few) == len(fitting):
+            if names is not None or len(few) == len(usual):
                 raise UserError(f"{size} samples are too few: {told}")
             logger.warning("of %d samples some metrics are left out: %s", size, told)
-        return [own[name] for name in wanted or fitting if name not in few]
+        return [own[name] for name in wanted or usual if name not in few]
 
     def _choice(self, choice: int) -> tuple[Reals, Mapping[str, Numbers]]:
         """Returns the real examples of a choice, of which only the last are kept, and floors."""
         if self._last[0] != choice:
-            reals = self._reals(self._examples(choice))
+            reals = self._reals(self._draw(2 * self._num, choice))
             self._last = choice, reals, self._measure_floor(reals, choice)
         return self._last[1:]
 
@@ -272,7 +291,7 @@ class Evaluator:
             raise UserError(f"{recipe.name} has no data set of which examples could be held out")
         train, other = (
             # Small batches, as examples that do not fill one are left out.
-            real_examples(
+            real_batch(
                 recipe.with_values({"data": data, "batch_size": 1}),
                 MOST_TRAINING,
                 self._seed,
@@ -280,13 +299,13 @@ class Evaluator:
             )
             for data in (recipe.data, held_out)
         )
-        if train.shape[1:] != other.shape[1:]:
+        shapes = [batch["image"].shape[1:] for batch in (train, other)]
+        if shapes[0] != shapes[1]:
             raise UserError(
-                f"the images of {held_out} have the shape {other.shape[1:]}, those of "
-                f"{recipe.data} {train.shape[1:]}: hold out images of one size and color"
+                f"the images of {held_out} have the shape {shapes[1]}, those of "
+                f"{recipe.data} {shapes[0]}: hold out images of one size and color"
             )
-        both = (Samples(x, self._extractor, remember=True) for x in (train, other))
-        return Split(*both, held_out)
+        return Split(self._real(train), self._real(other), held_out)
 
     def _measure_one(self, name: str, reals: Reals, fake: Samples, place: int) -> Numbers:
         """Computes the numbers of a metric; what it draws is drawn anew for each place."""

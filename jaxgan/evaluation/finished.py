@@ -35,7 +35,7 @@ class Evaluation(NamedTuple):
 
     text: str  # a table and the protocol
     record: Mapping[str, Any]  # the same in detail, for `jaxgan.rundir.add_evaluation`
-    nearest: np.ndarray | None = None  # samples and training images, see `Evaluator.nearest`
+    nearest: Mapping[str, np.ndarray] | None = None  # see `Evaluator.nearest`
 
 
 def evaluate(
@@ -67,8 +67,8 @@ def evaluate(
         draws: number of draws of each GAN, whose spread gives the interval. None for `DRAWS` of a
             single GAN, and for one of each member of a population, whose spread gives the interval.
         names: metrics; None for all that apply.
-        held_out: a data set that the GAN did not learn from, to measure memorization (see
-            `Evaluator`).
+        held_out: a data set that the GAN did not learn from, to measure memorization and usefulness
+            (see `Evaluator`).
         extractor: of features; None for the default of the data.
         seed: of the latents, and of the choices of real examples.
         data_dir: TFDS's data directory; None for its default.
@@ -90,12 +90,18 @@ def evaluate(
         else sampling.load_all(run, step, best=best)
     )
     draws = draws or (DRAWS if members is None else 1)
+    recipe, spec = gans[0].recipe, gans[0].spec
+    classes = spec.classes if sampling.is_conditional(gans[0]) else None
+    labels = None
+    if classes is not None:
+        labels = np.asarray(dict(recipe.conditions(num, spec, data_dir))["label"], np.int32)
     measure = Evaluator(
-        rundir.read_recipe(config),
+        recipe,
         num=num,
         choices=draws * len(gans),
         names=names,
         held_out=held_out,
+        classes=classes,
         extractor=extractor,
         seed=seed,
         data_dir=data_dir,
@@ -106,7 +112,7 @@ def evaluate(
     def evaluate_one(place: int, gan: Trained) -> tuple[list[np.ndarray], list[Evaluated]]:
         keys = [jax.random.fold_in(key, index) for index in range(draws)]
         drawn = [sampling.draw(gan, num, key, data_dir=data_dir) for key in keys]
-        return drawn, measure(drawn, place * draws)
+        return drawn, measure(drawn, place * draws, labels)
 
     step, averaged = steps_done(gans[0].state), "average" in gans[0].state.extra
     protocol = f"step {step}, G {'averaged' if averaged else 'not averaged'}; "

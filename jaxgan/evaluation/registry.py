@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int, Int32
 
 from jaxgan import metrics
+from jaxgan.data.writing import Part
+from jaxgan.evaluation import usefulness
 from jaxgan.evaluation.caching import remembered
-from jaxgan.features import Extractor, digits, extract
+from jaxgan.features import Extractor, extract
 from jaxgan.metrics import Estimate
 from jaxgan.metrics.memorization import FEWEST
 from jaxgan.metrics.similarity import scales
@@ -27,11 +29,18 @@ SLICES = {"directions": 128}  # of the sliced Wasserstein distance
 PATCHES = {"patches": 4}  # of each image
 NEIGHBOURS = {"k_manifold": 3, "k_density": 5}  # of precision and recall, density and coverage
 CELLS = {"cells": 3}  # of the training set, in which copies are looked for
+PRESENT = {"least share": "a tenth of that of real examples"}  # of a class that counts as found
+FEW = 10  # real examples, at least, of a class that is looked for
 HIGHER = {  # metrics for which higher is better
     *("is", "precision", "recall", "density", "coverage"),
-    *("classes", "modes", "high_quality"),
+    *("classes", "as_asked", "cas", "modes", "high_quality"),
 }
-OF_INCEPTION = {"fd": "fid", "kd": "kid", "is": "is"}  # names if the features are
+OF_INCEPTION = {  # names if the features are
+    "fd": "fid",
+    "kd": "kid",
+    "is": "is",
+    "fd_held_out": "fid_held_out",
+}
 
 
 def named(metric: str, short: str) -> str:
@@ -80,6 +89,7 @@ class Samples:
 
     examples: np.ndarray  # uint8 images [N, H, W, C], or float32 vectors [N, D]
     extractor: Extractor
+    labels: Int32[np.ndarray, "N"] | None = None  # of the data set, or what G was asked for
     remember: bool = False  # for later evaluations; of features without weights, nothing
 
     @cached_property
@@ -135,6 +145,7 @@ class Reals(NamedTuple):
     reference: Samples
     others: Samples  # as many that are not among the reference
     split: Split | None  # None where no examples are known to be held out
+    classes: int | None = None  # that G is asked for; None if its samples have no labels
 
     def named(self, metric: str) -> str:
         """Names a metric of these features."""
@@ -151,6 +162,7 @@ class Metric(NamedTuple):
     fresh: Callable[[Reals], Samples] = lambda reals: reals.others  # whose numbers are the floor
     least: int = 2  # samples, and reference examples
     compares: bool = True  # with the reference examples
+    only_asked: bool = False  # is left out unless it is asked for by name
 
 
 def _fd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
@@ -204,13 +216,90 @@ def _ms_ssim(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
     return {"ms_ssim": float(found.mean())}
 
 
+def _fd_held_out(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    held_out = _split(reals).held_out.features
+    return {reals.named("fd_held_out"): metrics.frechet_distance(held_out, fake.features)}
+
+
 def _classes(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    labels, true = (
-        np.argmax(x.logits, axis=1) for x in (fake, reals.reference) if x.logits is not None
+    labels, true = _read(fake), _read(reals.reference)
+    size = _logits(fake).shape[1]
+    counts, truth = (np.bincount(x, minlength=size) for x in (labels, true))
+    # A classifier errs: some samples are read as a class that is not among them.
+    enough = counts / len(labels) >= 0.1 * truth / len(true)
+    found = metrics.modes.coverage_of_labels(labels, size, np.maximum(truth, 1))
+    return {
+        "classes": float(np.sum(enough & (truth >= FEW))),
+        "class_kl": found.reverse_kl,
+    }
+
+
+def _by_class(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    """Compares the samples that are read as a class with the real examples that are."""
+    name, k = reals.named("fd"), NEIGHBOURS["k_manifold"]
+    labels, true = _read(fake), _read(reals.reference)
+    distances, recalls = {}, {}
+    for label in range(_logits(fake).shape[1]):
+        own, real = fake.features[labels == label], reals.reference.features[true == label]
+        if min(len(own), len(real)) <= k:
+            raise UserError(
+                f"{len(own)} samples and {len(real)} real examples are read as class {label}, of "
+                f"which {k + 1} are needed: draw more"
+            )
+        distances[f"{name}_class_{label}"] = metrics.frechet_distance(real, own)
+        found = metrics.prdc(real, own, k_manifold=k, k_density=k)
+        recalls[f"recall_class_{label}"] = found.recall
+    return distances | recalls
+
+
+def _as_asked(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    assert fake.labels is not None
+    return {"as_asked": float(np.mean(_read(fake) == fake.labels))}
+
+
+def _cas(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    assert reals.classes is not None
+    held_out = _split(reals).held_out
+    learned, read = (Part(x.examples, x.labels) for x in (fake, held_out))
+    return {"cas": usefulness.usefulness(learned, read, reals.classes, key)}
+
+
+def _cas_settings(count: int, reals: Reals) -> dict[str, int | str]:
+    held_out = _split(reals)
+    return {
+        "read": f"{len(held_out.held_out.examples)} of {held_out.name}",
+        "by": f"a small classifier after {usefulness.STEPS} steps",
+    }
+
+
+def _can_learn(reals: Reals) -> bool:
+    """Whether a classifier can learn from samples, and read what is held out."""
+    if reals.classes is None or reals.split is None or len(_shape(reals)) != 3:
+        return False
+    labelled = reals.split.held_out.labels is not None and reals.others.labels is not None
+    return labelled and min(_shape(reals)[:2]) >= usefulness.LEAST_SIDE
+
+
+def _reads_labels(reals: Reals) -> bool:
+    """Whether the features' classifier reads the classes that G is asked for."""
+    return (
+        _has_logits(reals)
+        and reals.classes == _logits(reals.others).shape[1]
+        and reals.others.labels is not None
     )
-    truth = np.bincount(true, minlength=digits.CLASSES)
-    found = metrics.modes.coverage_of_labels(labels, digits.CLASSES, np.maximum(truth, 1))
-    return {"classes": float(found.found), "class_kl": found.reverse_kl}
+
+
+def _has_logits(reals: Reals) -> bool:
+    return reals.reference.logits is not None
+
+
+def _logits(samples: Samples) -> Float32[np.ndarray, "N K"]:
+    assert samples.logits is not None
+    return samples.logits
+
+
+def _read(samples: Samples) -> Int[np.ndarray, "N"]:
+    return np.argmax(_logits(samples), axis=1)
 
 
 def _modes(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
@@ -256,7 +345,7 @@ METRICS = {
     "kd": Metric(_kd, _always, _kd_settings),
     "is": Metric(
         _inception_score,
-        lambda reals: reals.reference.logits is not None,
+        _has_logits,
         lambda count, reals: SPLITS,
         least=SPLITS["splits"],
         compares=False,
@@ -281,12 +370,13 @@ METRICS = {
         lambda count, reals: PAIRS | {"scales": scales(*_shape(reals)[:2])},
         compares=False,
     ),
-    "classes": Metric(
-        _classes,
-        lambda reals: (
-            reals.reference.logits is not None and reals.reference.logits.shape[1] == digits.CLASSES
-        ),
-        _none,
+    "classes": Metric(_classes, _has_logits, lambda count, reals: PRESENT),
+    "as_asked": Metric(_as_asked, _reads_labels, _none, compares=False),
+    "by_class": Metric(
+        _by_class,
+        _has_logits,
+        lambda count, reals: {"k": NEIGHBOURS["k_manifold"]},
+        only_asked=True,
     ),
     "modes": Metric(
         _modes,
@@ -302,4 +392,11 @@ METRICS = {
         least=FEWEST + 1,
         compares=False,
     ),
+    "fd_held_out": Metric(
+        _fd_held_out,
+        lambda reals: reals.split is not None,
+        lambda count, reals: {"of": f"{len(_split(reals).held_out.examples)} {_split(reals).name}"},
+        compares=False,
+    ),
+    "cas": Metric(_cas, _can_learn, _cas_settings, compares=False),
 }

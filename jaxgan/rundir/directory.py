@@ -8,7 +8,8 @@ samples/           a picture (or an array, for vectors) of fixed latents per sam
 checkpoints/       states (see `jaxgan.rundir.checkpoints`)
 best/              the best of the evaluated states, and that until each checkpoint
 lock               held by the process that trains
-final.png, losses.png, nearest.png, progress.gif, pattern.png or points.png, report.html
+final.png, losses.png, progress.gif, pattern.png or points.png, report.html
+nearest.png, nearest.html    samples beside training pictures (`jaxgan evaluate --held-out`)
 """
 
 import os

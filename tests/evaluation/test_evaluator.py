@@ -252,8 +252,11 @@ def test_copies_are_told_from_new_samples_and_shown(mnist_dir):
     assert found["new"]["distance_ratio"][1] == 1 and found["new"]["c_t"][1] < 0.1
 
     mixed = np.concatenate([new[:75], copies[:75]])
-    shown = evaluate.nearest(mixed)
-    assert shown is not None and shown.shape == (8, 6, 28, 28, 1)
+    both = evaluate.nearest(mixed)
+    assert both is not None
+    shown = both["features"]  # which are the pixels here
+    np.testing.assert_array_equal(shown, both["pixels"])
+    assert shown.shape == (8, 6, 28, 28, 1)
     first, last = shown[0], shown[-1]
     np.testing.assert_array_equal(first[0], first[1])  # a copy, beside what it copies
     assert not (last[0] == last[1]).all()

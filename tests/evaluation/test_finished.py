@@ -86,11 +86,12 @@ def test_memorization_is_measured_and_shown(here, whole_run):
     words = "--num 64 --draws 1 --metrics memorization --features pixels --held-out mnist@test[:90]"
     done = command("evaluate", run, *words.split())
     assert done.status == 0, done.err
-    _, *rows, protocol, picture = done.out.splitlines()
+    _, *rows, protocol, page = done.out.splitlines()
     assert [row.split()[0] for row in rows] == ["authenticity", "c_t", "distance_ratio"]
     assert protocol.endswith("train 64, held out 90 of mnist@test[:90], cells 3)")
-    assert picture == str(run / "nearest.png")
-    with Image.open(picture) as shown:
+    assert page == str(run / "nearest.html")
+    assert Path(page).read_text().count("<img") == 8 * (1 + 5 + 5)
+    with Image.open(run / "nearest.png") as shown:
         assert shown.mode == "L"
 
 
