@@ -67,8 +67,8 @@ def pillow(pixels: Pixels, size: int, kernel: Kernel) -> Pixels:
 def pillow_bytes(pixels: Pixels, size: int, kernel: Kernel) -> Pixels:
     """Resizes as Pillow does images of bytes, bit by bit, with its integer weights.
 
-    Rows come first, as up to Pillow 12, which papers used; 13 begins with columns where that is
-    less work, and the bytes between the two passes are rounded.
+    Rows come first, as up to Pillow 12.1, which papers used. Newer ones begin with the columns of
+    tall images, which rounds other numbers.
 
     Args:
         pixels: `[B, H, W, C]`, whole numbers but for rounding errors.

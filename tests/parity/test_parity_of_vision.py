@@ -89,7 +89,7 @@ def draw_bytes(height: int, width: int, count: int = 2) -> np.ndarray:
 
 
 def by_pillow(images: np.ndarray, side: int) -> np.ndarray:
-    """Resizes rows, then columns, as Pillow itself does up to version 12."""
+    """Resizes rows, then columns, as Pillow itself does up to version 12.1."""
     filter = Image.Resampling.BICUBIC
     rows = [Image.fromarray(x).resize((side, len(x)), filter) for x in images]
     return np.stack([np.asarray(x.resize((side, side), filter)) for x in rows])
