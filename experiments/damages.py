@@ -3,8 +3,8 @@
     python experiments/damages.py [--num 5000]
 
 Reference examples and those that are damaged are two halves of MNIST's test images, which the digit
-network did not learn from. A good metric is at its floor, that of the undamaged half, for these
-alone. With copies, the damaged examples are the reference examples themselves.
+network did not learn from. The first line, of the undamaged half, is the floor that the others are
+compared with. With copies, the damaged examples are the reference examples themselves.
 """
 
 import io
