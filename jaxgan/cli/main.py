@@ -21,7 +21,7 @@ from jaxgan.cli.options import (
     Directions,
     Evaluate,
     Export,
-    ImportInception,
+    ImportWeights,
     Info,
     Interpolate,
     Population,
@@ -382,14 +382,21 @@ def _evaluate(words: list[str]) -> None:
 
 
 def _features(words: list[str]) -> None:
+    usage = "jaxgan features import-{clip,dinov2,inception}"
     if words[:1] in (["-h"], ["--help"]):
-        words = ["import-inception", "--help"]
-    if words[:1] != ["import-inception"]:
-        raise UserError("write jaxgan features import-inception FILE")
-    options = parse(ImportInception, words[1:], "jaxgan features import-inception")
-    from jaxgan.features import inception
+        parse(ImportWeights, ["--help"], usage)
+    command, *rest = words or [""]
+    if command not in ("import-clip", "import-dinov2", "import-inception"):
+        raise UserError(f"write {usage} FILE")
+    options = parse(ImportWeights, rest, f"jaxgan features {command}")
+    from jaxgan.features import clip, dinov2, inception
 
-    print(inception.import_inception(options.file))
+    importers = {
+        "import-clip": clip.import_clip,
+        "import-dinov2": dinov2.import_dinov2,
+        "import-inception": inception.import_inception,
+    }
+    print(importers[command](options.file))
 
 
 def _export(words: list[str]) -> None:
@@ -552,8 +559,8 @@ COMMANDS = {
     ),
     "features": Command(
         _features,
-        "features import-inception FILE",
-        "keep the weights that FID needs",
+        "features import-NETWORK FILE",
+        "keep weights that metrics need",
         "close other programs",
     ),
     "recipes": Command(_recipes, "recipes", "list the recipes", "close other programs"),

@@ -279,8 +279,8 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class ImportInception:
-    """Keeps the weights of Inception where `jaxgan evaluate` finds them."""
+class ImportWeights:
+    """Keeps the weights of a network where `jaxgan evaluate` finds them."""
 
     file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")]  # .pth or .safetensors
 

@@ -108,24 +108,41 @@ def load_network(
     return from_torch_state_dict(network, blank, state_dict, inputs=image)
 
 
-def make_features(module: nn.Module, net: TrainState) -> Partial:
+def make_features(
+    module: nn.Module, net: TrainState, prepare: Callable[[Images], Images] = lambda images: images
+) -> Partial:
     """Makes the function from images to features of a trained network.
-
-    It computes in full float32, also on GPUs and TPUs, where JAX uses less by default.
 
     Args:
         module: a network with a method `features`.
         net: its weights.
+        prepare: what is done to images before the network sees them.
 
     Returns:
         A function of images `[B, H, W, C]` in [0, 1], with the weights as its leaves.
     """
 
     def features(variables: dict, images: Images) -> Features:
-        with jax.default_matmul_precision("highest"):
-            return cast(Features, module.apply(variables, images, method="features"))
+        return cast(Features, module.apply(variables, prepare(images), method="features"))
 
-    return Partial(features, {"params": net.params, **net.collections})
+    return Partial(in_full_precision(features), {"params": net.params, **net.collections})
+
+
+def in_full_precision(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Makes a function compute in full float32, also on GPUs and TPUs, where JAX does not.
+
+    Args:
+        function: of arrays.
+
+    Returns:
+        The same function, but for its precision.
+    """
+
+    def precise(*arguments: Any) -> Array:
+        with jax.default_matmul_precision("highest"):
+            return function(*arguments)
+
+    return precise
 
 
 def make_logits(kernel: Float[Array, "D K"], bias: Float[Array, "K"]) -> Partial:

@@ -15,6 +15,8 @@ A number means nothing without its protocol: a `Result` holds both.
 """
 
 from jaxgan.metrics import modes, moments
+from jaxgan.metrics.cmmd import cmmd
+from jaxgan.metrics.extrapolation import frechet_infinity
 from jaxgan.metrics.frechet import frechet_distance
 from jaxgan.metrics.inception import inception_score
 from jaxgan.metrics.intervals import Estimate, Interval, estimate, t_interval
@@ -35,9 +37,11 @@ __all__ = [
     "Protocol",
     "Result",
     "authenticity",
+    "cmmd",
     "data_copying",
     "estimate",
     "frechet_distance",
+    "frechet_infinity",
     "inception_score",
     "kernel_distance",
     "modes",
