@@ -1,12 +1,15 @@
 """`jaxgan evaluate`: from its options to a table, and an entry of evaluation.json."""
 
 import time
+from typing import Any
 
 import numpy as np
 
 from jaxgan import evaluation, rundir
 from jaxgan.cli.options import Evaluate
 from jaxgan.evaluation import finished
+from jaxgan.evaluation.evaluator import MOST
+from jaxgan.evaluation.protocols import PUBLISHED
 from jaxgan.features import Extractor
 from jaxgan.pretrained import place_beside
 from jaxgan.report.pictures import nearest_grid, save_png
@@ -15,6 +18,8 @@ from jaxgan.training.progress import Progress
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import write_atomically
 from jaxgan.util.parsing import shown
+
+NUM = 10_000  # samples in a draw, by default
 
 
 def evaluate(options: Evaluate, command: str) -> str:
@@ -81,11 +86,9 @@ def _measure(options: Evaluate) -> finished.Evaluation:
             step=options.step,
             member=options.member,
             best=options.best,
-            num=options.num,
             draws=options.draws,
-            names=None if options.metrics is None else options.metrics.split(","),
+            **_protocol(options),
             held_out=options.held_out,
-            extractor=_extractor(options.features),
             seed=options.seed,
             data_dir=options.data_dir,
             tell=tell,
@@ -93,6 +96,31 @@ def _measure(options: Evaluate) -> finished.Evaluation:
     finally:
         if shown_now is not None:
             shown_now.close()
+
+
+def _protocol(options: Evaluate) -> dict[str, Any]:
+    """Chooses samples, reference, features and metrics: a published protocol's, or one's own."""
+    if options.protocol is None:
+        return {
+            "num": NUM if options.num is None else options.num,
+            "names": None if options.metrics is None else options.metrics.split(","),
+            "extractor": _extractor(options.features),
+        }
+    if options.protocol not in PUBLISHED:
+        known = ", ".join(PUBLISHED)
+        raise UserError(f"no protocol {shown(options.protocol)}: choose from {known}")
+    own = {"--num": options.num, "--metrics": options.metrics, "--features": options.features}
+    given = [name for name, value in own.items() if value is not None]
+    if given:
+        raise UserError(f"--protocol says what {given[0]} would: leave one of them out")
+    chosen = PUBLISHED[options.protocol]
+    return {
+        "num": chosen.generated,
+        "reference": chosen.reference or MOST,
+        "how": chosen.settings,
+        "names": chosen.metrics,
+        "extractor": chosen.extractor(),
+    }
 
 
 def _extractor(name: str | None) -> Extractor | None:

@@ -261,11 +261,16 @@ class Evaluate:
     """Measures how good the samples of a run are."""
 
     run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
-    num: int = 10_000  # samples in a draw, and as many real examples
+    protocol: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = (
+        None  # a published one: fid50k, clean-fid, studiogan-friendly, dgm-eval, prdc10k, cmmd
+    )
+    num: Annotated[int | None, _default("10,000")] = (
+        None  # samples in a draw, and as many real examples
+    )
     draws: Annotated[int | None, _default("5; 1 of each member")] = None  # repetitions
     metrics: Annotated[str | None, _default("all that apply")] = None  # such as fd,prdc
     features: Annotated[str | None, _default("to suit the data")] = (
-        None  # digits, inception, pixels
+        None  # digits, inception, dinov2, clip, pixels
     )
     held_out: Annotated[str | None, _default("none")] = (
         None  # data it did not learn from, such as mnist@test, to measure memorization

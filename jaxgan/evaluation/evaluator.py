@@ -22,8 +22,9 @@ from jax import Array, lax
 from jaxgan import metrics
 from jaxgan.data import name_and_split, order, unscale
 from jaxgan.evaluation.caching import remembered
+from jaxgan.evaluation.protocols import AS_PUBLISHED, Settings
 from jaxgan.evaluation.registry import METRICS, Reals, Samples, Split, renamed
-from jaxgan.features import Extractor, digits, extract, inception
+from jaxgan.features import Extractor, clip, digits, dinov2, extract, inception
 from jaxgan.keys import from_seed, stream
 from jaxgan.metrics import Estimate, Protocol, Result
 from jaxgan.metrics.intervals import LEVEL
@@ -62,6 +63,8 @@ class Evaluator:
         *,
         num: int,
         choices: int = 1,
+        reference: int | None = None,
+        how: Settings = AS_PUBLISHED,
         names: Sequence[str] | None = None,
         held_out: str | None = None,
         classes: int | None = None,
@@ -74,9 +77,12 @@ class Evaluator:
 
         Args:
             recipe: the recipe.
-            num: number of generated samples, and of reference examples, or half of all examples if
-                there are fewer than twice as many.
+            num: number of generated samples, and of other real examples, which give the floor.
             choices: of reference examples: draws take each in turn.
+            reference: number of reference examples, or all if there are fewer; the other real
+                examples are the held-out ones then, or the reference itself, if too few are left.
+                None for `num`, or half of all examples if there are fewer than twice as many.
+            how: what metrics depend on.
             names: metrics, as tables name them, or names of `METRICS`; None for all that apply.
             held_out: a data set of images like those that the GANs learn from, but not among them,
                 such as "mnist@test", to measure memorization and usefulness; None for none.
@@ -94,14 +100,14 @@ class Evaluator:
             raise UserError(f"num must be from 2 to {MOST}, not {num}")
         self._recipe, self._num, self._seed, self._data_dir = recipe, num, seed, data_dir
         self._choices, self._tell, self._done = choices, tell, 0
-        self._classes = classes
+        self._classes, self._reference, self._how = classes, reference, how
         self._draw = chooser(recipe, seed, data_dir)
-        batch = self._draw(2 * num, 0)
+        batch = self._draw(self._needed, 0)
         self._extractor = extractor or fitting_extractor(recipe, batch["image"].shape[1:])
         self._split = None if held_out is None else self._read_split(held_out)
         self._first = self._reals(batch)
         self._names = self._choose(names)
-        if (count := len(self._first.reference.examples)) != num:
+        if reference is None and (count := len(self._first.reference.examples)) != num:
             logger.warning(
                 "%d samples are compared with %d real examples, as there are no more: numbers "
                 "depend on both counts, and --num %d makes them equal",
@@ -197,6 +203,8 @@ class Evaluator:
             draws: number of draws that are evaluated together.
         """
         lines = [str(self._protocol({"draws": draws}))]
+        if self._reference is not None:
+            lines.append(f"real examples are {self._beside}")
         for metric, numbers in self._floors.items():
             if settings := self._settings(metric):
                 told = ", ".join(f"{name} {value}" for name, value in settings.items())
@@ -211,13 +219,29 @@ class Evaluator:
         (most, _), *rest = sorted(names.items(), key=lambda x: -len(x[0]))
         return most + "".join(f" ({', '.join(names)}: {less})" for less, names in rest)
 
+    @property
+    def _needed(self) -> int:
+        """Number of real examples in a choice."""
+        return self._num + (self._num if self._reference is None else self._reference)
+
     def _reals(self, batch: Mapping[str, np.ndarray]) -> Reals:
-        half = len(batch["image"]) // 2
+        size = len(batch["image"])
+        count = size // 2 if self._reference is None else min(self._reference, size)
         reference, others = (
             self._real({name: x[part] for name, x in batch.items()})
-            for part in (slice(half), slice(half, 2 * half))
+            for part in (slice(count), slice(count, size if self._reference else 2 * count))
         )
-        return Reals(self._recipe, reference, others, self._split, self._classes)
+        if self._reference is not None:
+            others, self._beside = self._find_others(reference, others)
+        return Reals(self._recipe, reference, others, self._split, self._classes, self._how)
+
+    def _find_others(self, reference: Samples, left: Samples) -> tuple[Samples, str]:
+        """Finds what gives the floor beside a reference of a size of its own, and says it."""
+        if len(left.examples) == self._num:
+            return left, "others of the data set"
+        if self._split is not None:
+            return self._split.held_out.first(self._num), self._split.name
+        return reference.first(self._num), "the reference itself"
 
     def _real(self, batch: Mapping[str, np.ndarray]) -> Samples:
         return Samples(batch["image"], self._extractor, batch.get("label"), remember=True)
@@ -251,7 +275,7 @@ class Evaluator:
     def _choice(self, choice: int) -> tuple[Reals, Mapping[str, Numbers]]:
         """Returns the real examples of a choice, of which only the last are kept, and floors."""
         if self._last[0] != choice:
-            reals = self._reals(self._draw(2 * self._num, choice))
+            reals = self._reals(self._draw(self._needed, choice))
             self._last = choice, reals, self._measure_floor(reals, choice)
         return self._last[1:]
 
@@ -491,6 +515,8 @@ def pixels() -> Extractor:
 EXTRACTORS: Mapping[str, Callable[[], Extractor]] = {
     "digits": digits.load,
     "inception": inception.load,
+    "dinov2": dinov2.load,
+    "clip": clip.load,
     "pixels": pixels,
 }
 

@@ -16,6 +16,7 @@ from jaxgan.core.state import steps_done
 from jaxgan.devices import environment
 from jaxgan.devices.mesh import make_mesh
 from jaxgan.evaluation.evaluator import Evaluated, Evaluator, Tell
+from jaxgan.evaluation.protocols import AS_PUBLISHED, Settings
 from jaxgan.features import Extractor
 from jaxgan.keys import from_seed, stream
 from jaxgan.report import summary
@@ -46,6 +47,8 @@ def evaluate(
     best: bool = False,
     num: int = 10_000,
     draws: int | None = None,
+    reference: int | None = None,
+    how: Settings = AS_PUBLISHED,
     names: Sequence[str] | None = None,
     held_out: str | None = None,
     extractor: Extractor | None = None,
@@ -66,6 +69,8 @@ def evaluate(
         num: number of samples in a draw, and of reference examples.
         draws: number of draws of each GAN, whose spread gives the interval. None for `DRAWS` of a
             single GAN, and for one of each member of a population, whose spread gives the interval.
+        reference: number of reference examples, where it is not `num` (see `Evaluator`).
+        how: what metrics depend on.
         names: metrics; None for all that apply.
         held_out: a data set that the GAN did not learn from, to measure memorization and usefulness
             (see `Evaluator`).
@@ -99,6 +104,8 @@ def evaluate(
         recipe,
         num=num,
         choices=draws * len(gans),
+        reference=reference,
+        how=how,
         names=names,
         held_out=held_out,
         classes=classes,

@@ -14,6 +14,19 @@ from typing import NamedTuple
 from jaxgan.features import Extractor, clip, dinov2, inception
 
 
+class Settings(NamedTuple):
+    """Numbers that metrics depend on."""
+
+    block: int = 1000  # samples in a block of the kernel distance (Binkowski et al., 2018)
+    blocks: int = 100
+    splits: int = 10  # of the Inception score (Salimans et al., 2016)
+    k_manifold: int = 3  # neighbours for precision and recall (Kynkaanniemi et al., 2019)
+    k_density: int = 5  # neighbours for density and coverage (Naeem et al., 2020)
+
+
+AS_PUBLISHED = Settings()  # by those who introduced the metrics
+
+
 class Published(NamedTuple):
     """A protocol, with its source."""
 
@@ -22,11 +35,8 @@ class Published(NamedTuple):
     generated: int  # number of samples
     reference: int | None  # number of training examples; None for all
     extractor: Callable[[], Extractor]  # raises UserError if it has no weights yet
-    settings: Mapping[str, int]  # of the metrics
+    settings: Settings = AS_PUBLISHED
 
-
-BLOCKS = {"block": 1000, "blocks": 100}  # of the kernel distance
-FIVE = {"k_manifold": 5, "k_density": 5}  # of precision, recall, density and coverage
 
 PUBLISHED: Mapping[str, Published] = {
     "fid50k": Published(
@@ -35,7 +45,6 @@ PUBLISHED: Mapping[str, Published] = {
         50_000,
         None,
         inception.load,
-        BLOCKS,
     ),
     "clean-fid": Published(
         "Parmar et al. (2022), mode clean",
@@ -43,7 +52,6 @@ PUBLISHED: Mapping[str, Published] = {
         50_000,
         None,
         partial(inception.load, inception.CLEAN),
-        BLOCKS,
     ),
     "studiogan-friendly": Published(
         "Kang et al. (2023), InceptionV3_tf, post-resizer friendly, reference train",
@@ -51,15 +59,14 @@ PUBLISHED: Mapping[str, Published] = {
         50_000,
         None,
         partial(inception.load, inception.FRIENDLY),
-        {"splits": 1} | FIVE,
+        Settings(splits=1, k_manifold=5, k_density=5),
     ),
     "dgm-eval": Published(
         "Stein et al. (2023): FD_DINOv2",
-        ("fid",),
+        ("fd",),
         50_000,
         50_000,
         dinov2.load,
-        {},
     ),
     "prdc10k": Published(
         "Naeem et al. (2020), of DINOv2's features, as in Stein et al. (2023)",
@@ -67,7 +74,7 @@ PUBLISHED: Mapping[str, Published] = {
         10_000,
         10_000,
         dinov2.load,
-        FIVE,
+        Settings(k_manifold=5, k_density=5),
     ),
     "cmmd": Published(
         "Jayasumana et al. (2024)",
@@ -75,6 +82,5 @@ PUBLISHED: Mapping[str, Published] = {
         30_000,
         30_000,
         clip.load,
-        {},
     ),
 }

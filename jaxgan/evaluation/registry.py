@@ -1,8 +1,8 @@
 """The metrics of an evaluation, under one signature."""
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,22 +14,22 @@ from jaxgan import metrics
 from jaxgan.data.writing import Part
 from jaxgan.evaluation import usefulness
 from jaxgan.evaluation.caching import remembered
+from jaxgan.evaluation.protocols import AS_PUBLISHED, Settings
 from jaxgan.features import Extractor, extract
 from jaxgan.metrics import Estimate
+from jaxgan.metrics.extrapolation import POINTS, SMALLEST
 from jaxgan.metrics.memorization import FEWEST
 from jaxgan.metrics.similarity import scales
 from jaxgan.recipes import Recipe
 from jaxgan.types import PRNGKey
 from jaxgan.util.errors import UserError
 
-KID = {"block": 1000, "blocks": 100}  # of the kernel distance, as published
-SPLITS = {"splits": 10}  # of the Inception score
 PAIRS = {"pairs": 10_000}  # of images whose similarity is measured
 SLICES = {"directions": 128}  # of the sliced Wasserstein distance
 PATCHES = {"patches": 4}  # of each image
-NEIGHBOURS = {"k_manifold": 3, "k_density": 5}  # of precision and recall, density and coverage
 CELLS = {"cells": 3}  # of the training set, in which copies are looked for
 PRESENT = {"least share": "a tenth of that of real examples"}  # of a class that counts as found
+MOST_NEIGHBOURS, MOST_SPLITS = 5, 10  # of the settings of any protocol
 FEW = 10  # real examples, at least, of a class that is looked for
 HIGHER = {  # metrics for which higher is better
     *("is", "precision", "recall", "density", "coverage"),
@@ -40,6 +40,7 @@ OF_INCEPTION = {  # names if the features are
     "kd": "kid",
     "is": "is",
     "fd_held_out": "fid_held_out",
+    "fd_infinity": "fid_infinity",
 }
 
 
@@ -97,7 +98,7 @@ class Samples:
         """What tells these from other samples and features; None if they are not remembered."""
         if not self.remember or self.extractor.weights_hash is None:
             return None
-        digest = hashlib.sha256(np.ascontiguousarray(self.examples)).hexdigest()
+        digest = hashlib.sha256(np.ascontiguousarray(self.examples).data).hexdigest()
         shape = f"{self.examples.dtype} {self.examples.shape}"
         names = f"{self.extractor.name}, {self.extractor.resizing}"
         return {
@@ -112,11 +113,14 @@ class Samples:
             return self.examples
         return self._computed("features", lambda: extract(self.extractor, self.examples))
 
-    @cached_property
-    def radii(self) -> Float64[np.ndarray, "N 2"]:
-        """The squared radii of `NEIGHBOURS`."""
-        ks = [*NEIGHBOURS.values()]
-        return self._computed(f"radii {ks}", lambda: metrics.radii(self.features, ks))
+    def first(self, count: int) -> "Samples":
+        """Returns the first of these samples."""
+        labels = None if self.labels is None else self.labels[:count]
+        return replace(self, examples=self.examples[:count], labels=labels)
+
+    def radii(self, ks: Sequence[int]) -> Float64[np.ndarray, "N K"]:
+        """The squared distances to some of the nearest neighbours, each counted from 1."""
+        return self._computed(f"radii {[*ks]}", lambda: metrics.radii(self.features, ks))
 
     def _computed(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         if self.key is None:
@@ -146,6 +150,7 @@ class Reals(NamedTuple):
     others: Samples  # as many that are not among the reference
     split: Split | None  # None where no examples are known to be held out
     classes: int | None = None  # that G is asked for; None if its samples have no labels
+    how: Settings = AS_PUBLISHED
 
     def named(self, metric: str) -> str:
         """Names a metric of these features."""
@@ -184,19 +189,23 @@ def _kd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, Estimate]:
 def _kd_settings(count: int, reals: Reals) -> dict[str, int]:
     """Blocks as published, or of all samples if there are too few."""
     sizes = count, len(reals.reference.examples)
-    block = min(KID["block"], *sizes)
-    return {"block": block, "blocks": 1 if block == max(sizes) else KID["blocks"]}
+    block = min(reals.how.block, *sizes)
+    return {"block": block, "blocks": 1 if block == max(sizes) else reals.how.blocks}
 
 
 def _inception_score(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, Estimate]:
     assert fake.logits is not None
-    return {reals.named("is"): metrics.inception_score(fake.logits, key, **SPLITS)}
+    return {reals.named("is"): metrics.inception_score(fake.logits, key, splits=reals.how.splits)}
 
 
 def _prdc(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    reference = reals.reference
+    reference, ks = reals.reference, (reals.how.k_manifold, reals.how.k_density)
     return metrics.prdc(
-        reference.features, fake.features, **NEIGHBOURS, radii_real=reference.radii
+        reference.features,
+        fake.features,
+        k_manifold=ks[0],
+        k_density=ks[1],
+        radii_real=reference.radii(ks),
     )._asdict()
 
 
@@ -221,6 +230,15 @@ def _fd_held_out(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
     return {reals.named("fd_held_out"): metrics.frechet_distance(held_out, fake.features)}
 
 
+def _fd_infinity(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    found = metrics.frechet_infinity(reals.reference.features, fake.features, key)
+    return {reals.named("fd_infinity"): found}
+
+
+def _cmmd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    return {"cmmd": metrics.cmmd(reals.reference.features, fake.features)}
+
+
 def _classes(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
     labels, true = _read(fake), _read(reals.reference)
     size = _logits(fake).shape[1]
@@ -236,7 +254,7 @@ def _classes(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
 
 def _by_class(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
     """Compares the samples that are read as a class with the real examples that are."""
-    name, k = reals.named("fd"), NEIGHBOURS["k_manifold"]
+    name, k = reals.named("fd"), reals.how.k_manifold
     labels, true = _read(fake), _read(reals.reference)
     distances, recalls = {}, {}
     for label in range(_logits(fake).shape[1]):
@@ -342,22 +360,30 @@ def _shape(reals: Reals) -> tuple[int, ...]:
 
 METRICS = {
     "fd": Metric(_fd, _always, _none),
+    "fd_infinity": Metric(
+        _fd_infinity,
+        _always,
+        lambda count, reals: {"smallest subset": SMALLEST, "subsets": POINTS},
+        least=SMALLEST + 1,
+        only_asked=True,
+    ),
+    "cmmd": Metric(_cmmd, lambda reals: reals.reference.extractor.short == "clip", _none),
     "kd": Metric(_kd, _always, _kd_settings),
     "is": Metric(
         _inception_score,
         _has_logits,
-        lambda count, reals: SPLITS,
-        least=SPLITS["splits"],
+        lambda count, reals: {"splits": reals.how.splits},
+        least=MOST_SPLITS,
         compares=False,
     ),
     "prdc": Metric(
         _prdc,
         _always,
         lambda count, reals: {
-            "k of precision and recall": NEIGHBOURS["k_manifold"],
-            "k of density and coverage": NEIGHBOURS["k_density"],
+            "k of precision and recall": reals.how.k_manifold,
+            "k of density and coverage": reals.how.k_density,
         },
-        least=max(NEIGHBOURS.values()) + 1,
+        least=MOST_NEIGHBOURS + 1,
     ),
     "swd": Metric(
         _swd,
@@ -375,7 +401,7 @@ METRICS = {
     "by_class": Metric(
         _by_class,
         _has_logits,
-        lambda count, reals: {"k": NEIGHBOURS["k_manifold"]},
+        lambda count, reals: {"k": reals.how.k_manifold},
         only_asked=True,
     ),
     "modes": Metric(

@@ -9,10 +9,11 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from runs import TINY, command, contents, copy
+from runs import TINY, assert_refused, command, contents, copy
 
 from jaxgan import rundir
 from jaxgan.core.fingerprint import digest, hexadecimal
+from jaxgan.evaluation.protocols import Published, Settings
 from jaxgan.features import digits
 from jaxgan.metrics.result import from_dict
 from jaxgan.report.page import write_report
@@ -80,6 +81,42 @@ def test_points_are_evaluated_in_a_table_and_a_file(here, whole_run):
     assert [record["metric"] for record in written["results"]] == names == written["metrics"]
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--protocol fid51k", "no protocol fid51k: choose from fid50k, clean-fid"),
+        ("--protocol fid50k", "download https://"),
+    ],
+)
+def test_protocols_that_cannot_be_followed_are_refused(words, told, here, whole_run, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(here))
+    assert_refused(command("evaluate", whole_run("mnist_mlp"), *words.split()), told)
+
+
+@pytest.mark.slow
+def test_a_protocol_chooses_all_that_numbers_depend_on(here, whole_run, monkeypatch):
+    run = copy(whole_run("mnist_mlp"), here / "run")
+    settings = Settings(block=20, blocks=3, k_manifold=2, k_density=4)
+    all_of_it = Published("ours", ("kd", "prdc"), 30, None, digits.load, settings)
+    monkeypatch.setattr("jaxgan.cli.evaluate.PUBLISHED", {"own": all_of_it})
+    done = command("evaluate", run, "--protocol", "own", "--draws", "2")
+    assert done.status == 0, done.err
+    assert "30 generated, 64 of mnist train[:64]" in done.out
+    assert "block 20, blocks 3" in done.out and "manifold" not in done.out
+    assert "precision and recall 2, k of density and coverage 4" in done.out
+    assert "real examples are the reference itself" in done.out
+    (found,) = read_evaluated(run)
+    floors = {each["metric"]: each["floor"] for each in found["results"]}
+    assert floors["precision"] == 1
+    monkeypatch.setattr("jaxgan.cli.evaluate.PUBLISHED", {"own": all_of_it._replace(reference=20)})
+    again = command("evaluate", run, "--protocol", "own", "--draws", "1")
+    assert "30 generated, 20 of" in again.out and "are others of the data set" in again.out
+    held_out = command(
+        "evaluate", run, "--protocol", "own", "--held-out", "mnist@test[:40]", "--draws", "1"
+    )
+    assert held_out.status == 0 and "30 generated, 20 of" in held_out.out
+
+
 @pytest.mark.slow
 def test_memorization_is_measured_and_shown(here, whole_run):
     run = copy(whole_run("mnist_mlp"), here / "run")
@@ -106,6 +143,7 @@ def test_memorization_is_measured_and_shown(here, whole_run):
         ("--features digit", "--features must be digits or"),
         ("--features inception", "download https://"),
         ("--num 1", "num must be from 2"),
+        ("--protocol fid50k", "--protocol says what --num would: leave one of them out"),
         ("--draws 0", "draws must be from 1"),
         ("--step 7", "no checkpoint of step 7"),
         ("--best", "no best checkpoint"),

@@ -1,5 +1,8 @@
 """Metrics that look at classes, labels and held-out examples, of pictures whose class is plain."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,7 +51,7 @@ def reals() -> Reals:
     return Reals(MnistMlp(), reference, others, split, CLASSES)
 
 
-def measured(reals: Reals, name: str, fake: Samples):
+def measured(reals: Reals, name: str, fake: Samples) -> Mapping[str, Any]:
     assert METRICS[name].applies(reals)
     return METRICS[name].measure(reals, fake, KEY)
 
@@ -101,6 +104,7 @@ def test_a_classifier_learns_from_samples_and_reads_what_is_held_out(reals, monk
     monkeypatch.setattr(usefulness, "CHANNELS", (4, 8))
     fake = pictures(any_labels(5), 5)
     assert measured(reals, "cas", fake)["cas"] > 0.9
+    assert fake.labels is not None
     wrong = Samples(fake.examples, SIDES, np.roll(fake.labels, 1))
     assert measured(reals, "cas", wrong)["cas"] < 0.6
     assert not METRICS["cas"].applies(reals._replace(classes=None))
