@@ -67,7 +67,7 @@ def seconds(process: subprocess.Popen, name: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="times the metrics of an evaluation")
     parser.add_argument("--before", type=Path, help="another checkout")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)

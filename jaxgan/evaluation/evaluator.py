@@ -199,10 +199,11 @@ class Evaluator:
 
     def _reals(self, examples: np.ndarray) -> Reals:
         half = len(examples) // 2
-        parts = (examples[:half], examples[half : 2 * half])
-        return Reals(
-            self._recipe, *(Samples(x, self._extractor, remember=True) for x in parts), self._split
+        reference, others = (
+            Samples(x, self._extractor, remember=True)
+            for x in (examples[:half], examples[half : 2 * half])
         )
+        return Reals(self._recipe, reference, others, self._split)
 
     def _choose(self, names: Sequence[str] | None) -> list[str]:
         """Finds the metrics that are to be measured."""
@@ -285,8 +286,8 @@ class Evaluator:
                 f"the images of {held_out} have the shape {other.shape[1:]}, those of "
                 f"{recipe.data} {train.shape[1:]}: hold out images of one size and color"
             )
-        both = (Samples(x, self._extractor, remember=True) for x in (train, other))
-        return Split(*both, held_out)
+        train, other = (Samples(x, self._extractor, remember=True) for x in (train, other))
+        return Split(train, other, held_out)
 
     def _measure_one(self, name: str, reals: Reals, fake: Samples, place: int) -> Numbers:
         """Computes the numbers of a metric; what it draws is drawn anew for each place."""

@@ -136,7 +136,9 @@ def measure(
             found[f"{space} C_T"] = metrics.data_copying(train, real["usual"], own)
             found[f"{space} ratio"] = metrics.nearest_distance_ratio(train, real["usual"], own)
         if space == [*reals.spaces][-1]:
-            found["coverage"] = metrics.prdc(train[: len(own)], own, **NEIGHBOURS).coverage
+            found["coverage"] = metrics.prdc(
+                train[: len(own)], own, k_density=NEIGHBOURS["k_density"]
+            ).coverage
             found["Frechet"] = metrics.frechet_distance(train, own)
     if can_read(reals, part):
         assert reals.test is not None and reals.classes is not None

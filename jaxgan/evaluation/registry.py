@@ -87,7 +87,7 @@ class Samples:
         """What tells these from other samples and features; None if they are not remembered."""
         if not self.remember or self.extractor.weights_hash is None:
             return None
-        digest = hashlib.sha256(np.ascontiguousarray(self.examples)).hexdigest()
+        digest = hashlib.sha256(np.ascontiguousarray(self.examples).data).hexdigest()
         shape = f"{self.examples.dtype} {self.examples.shape}"
         names = f"{self.extractor.name}, {self.extractor.resizing}"
         return {

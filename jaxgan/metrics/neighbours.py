@@ -166,7 +166,7 @@ def _neighbours(
         squares = _squares(a, b, np.repeat(rows, candidates.shape[1]), candidates.ravel())
         squares = squares.reshape(candidates.shape)
         order = np.argsort(squares, axis=1, kind="stable")[:, :k]
-        return tuple(np.take_along_axis(x, order, axis=1) for x in (candidates, squares))
+        return np.take_along_axis(candidates, order, 1), np.take_along_axis(squares, order, 1)
 
     indices, squares = [], []
     for start in range(0, len(a), _CHUNK):
