@@ -3,7 +3,8 @@
     python benchmarks/metrics.py --before ../jaxgan-before
 
 Of 10,000 training digits as samples and 10,000 others as reference, each metric by itself on
-features that are there already; the median of the rounds after a first one, which compiles.
+features that are there already; the median of the rounds after a first one, which compiles. On a
+busy machine, compare processor time, of all threads together.
 """
 
 import argparse
@@ -44,9 +45,9 @@ def work() -> None:
         "ms_ssim": lambda: np.asarray(metrics.pair_similarities(y, key, data_range=255)),
     }
     for line in sys.stdin:
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         measure[line.strip()]()
-        print(time.perf_counter() - began, flush=True)
+        print(time.perf_counter() - began, time.process_time() - worked, flush=True)
 
 
 def start(checkout: Path) -> subprocess.Popen:
@@ -59,17 +60,19 @@ def start(checkout: Path) -> subprocess.Popen:
     )
 
 
-def seconds(process: subprocess.Popen, name: str) -> float:
+def seconds(process: subprocess.Popen, name: str) -> tuple[float, float]:
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(f"{name}\n")
     process.stdin.flush()
-    return float(process.stdout.readline())
+    passed, worked = map(float, process.stdout.readline().split())
+    return passed, worked
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="times the metrics of an evaluation")
     parser.add_argument("--before", type=Path, help="another checkout")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--metrics", nargs="+", default=NAMES, choices=NAMES)
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
@@ -77,12 +80,15 @@ def main() -> None:
     here = Path(__file__).resolve().parent.parent
     checkouts = {"now": here} | ({} if options.before is None else {"before": options.before})
     processes = {name: start(path) for name, path in checkouts.items()}
-    for metric in NAMES:
-        turns: dict[str, list[float]] = {name: [] for name in processes}
+    for metric in options.metrics:
+        turns: dict[str, list[tuple[float, float]]] = {name: [] for name in processes}
         for _ in range(options.rounds + 1):
             for name, process in processes.items():
                 turns[name].append(seconds(process, metric))
-        told = [f"{name} {statistics.median(x[1:]):.2f} s" for name, x in turns.items()]
+        told = []
+        for name, each in turns.items():
+            passed, worked = map(statistics.median, zip(*each[1:], strict=True))
+            told.append(f"{name} {passed:.2f} s ({worked:.2f} s of processor time)")
         print(f"{metric}: {', '.join(told)}", flush=True)
     for process in processes.values():
         assert process.stdin is not None

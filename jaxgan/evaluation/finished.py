@@ -117,9 +117,10 @@ def evaluate(
     key = stream(from_seed(seed), "draws")
 
     def evaluate_one(place: int, gan: Trained) -> tuple[list[np.ndarray], list[Evaluated]]:
-        keys = [jax.random.fold_in(key, index) for index in range(draws)]
+        first = place * draws  # no two draws have latents or reference examples in common
+        keys = [jax.random.fold_in(key, first + index) for index in range(draws)]
         drawn = [sampling.draw(gan, num, key, data_dir=data_dir) for key in keys]
-        return drawn, measure(drawn, place * draws, labels)
+        return drawn, measure(drawn, first, labels)
 
     step, averaged = steps_done(gans[0].state), "average" in gans[0].state.extra
     protocol = f"step {step}, G {'averaged' if averaged else 'not averaged'}; "

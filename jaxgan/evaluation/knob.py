@@ -20,7 +20,6 @@ from jaxgan.recipes import ImageRecipe
 from jaxgan.types import PRNGKey
 from jaxgan.util.errors import UserError
 
-K_MANIFOLD, K_DENSITY = AS_PUBLISHED.k_manifold, AS_PUBLISHED.k_density
 LEVELS = (1.0, 0.75, 0.5, 0.25, 0.0)  # similarities that are measured
 LEAST, MOST = 100, 10_000  # pictures that are measured at each
 TRAIN = 10_000  # training pictures that others are compared with, at most
@@ -71,7 +70,7 @@ def read_reals(
         return Part(batch["image"], batch.get("label"))
 
     train = read(recipe.data, TRAIN)
-    if len(train.images) <= max(K_MANIFOLD, K_DENSITY):
+    if len(train.images) <= AS_PUBLISHED.k_density:
         raise UserError(f"{recipe.data} has {len(train.images)} pictures: too few to compare with")
     usual = test = None
     if held_out is not None:
@@ -138,7 +137,7 @@ def measure(
             found[f"{space} ratio"] = metrics.nearest_distance_ratio(train, real["usual"], own)
         if space == [*reals.spaces][-1]:
             found["coverage"] = metrics.prdc(
-                train[: len(own)], own, k_manifold=K_MANIFOLD, k_density=K_DENSITY
+                train[: len(own)], own, k_density=AS_PUBLISHED.k_density
             ).coverage
             found["Frechet"] = metrics.frechet_distance(train, own)
     if can_read(reals, part):

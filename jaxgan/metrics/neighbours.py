@@ -10,7 +10,6 @@ sample's k-th nearest neighbour in the set.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -166,18 +165,21 @@ def _neighbours(
         squares = _squares(a, b, np.repeat(rows, candidates.shape[1]), candidates.ravel())
         squares = squares.reshape(candidates.shape)
         order = np.argsort(squares, axis=1, kind="stable")[:, :k]
-        return tuple(np.take_along_axis(x, order, axis=1) for x in (candidates, squares))
+        return np.take_along_axis(candidates, order, 1), np.take_along_axis(squares, order, 1)
 
     indices, squares = [], []
     for start in range(0, len(a), _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, len(a)))
-        found, bound = _candidates(_part(near, start), others, k)
-        own, distances = choose(rows, np.asarray(found)[: len(rows)])
-        # What is not among the candidates is no nearer than the bound.
-        open_ = distances[:, -1] > np.asarray(bound, np.float64)[: len(rows)] * unit**2
+        least = np.asarray(_bounds(_part(near, start), others))[: len(rows)]
+        found = _least(least, k + _SPARE)
+        own, distances = choose(rows, found)
+        # What is not among the candidates is no nearer than the farthest bound of one.
+        bound = np.take_along_axis(least, found, 1).max(axis=1).astype(np.float64) * unit**2
+        open_ = (distances[:, -1] > bound) & (found.shape[1] < len(b))
         if open_.any():
-            again = _by_differences(near.points[rows[open_]], others.points, k)
-            own[open_], distances[open_] = choose(rows[open_], np.asarray(again))
+            apart = np.asarray(_differences(_part(near, start).points, others.points))
+            again = _least(apart[: len(rows)][open_], k + _SPARE)
+            own[open_], distances[open_] = choose(rows[open_], again)
         indices.append(own)
         squares.append(distances)
     return np.concatenate(indices), np.concatenate(squares)
@@ -214,27 +216,33 @@ def _distances(queries: _Near, references: _Near) -> tuple[Array, Array]:
     return sums - 2 * products, 2 * (queries.points.shape[1] + 16) * _EPSILON * sums
 
 
-@partial(jax.jit, static_argnames="k")
-def _candidates(queries: _Near, references: _Near, k: int) -> tuple[Int[Array, "Q c"], Array]:
-    """Finds references that may be among the nearest, and how near others may be (squared)."""
+def _least(values: Float[np.ndarray, "Q N"], count: int) -> Int[np.ndarray, "Q c"]:
+    """Finds the places of the least values, in any order.
+
+    By NumPy: on CPUs, XLA's `top_k` takes ten times as long.
+    """
+    if count >= values.shape[1]:
+        return np.tile(np.arange(values.shape[1]), (len(values), 1))
+    return np.argpartition(values, count - 1, axis=1)[:, :count]
+
+
+@jax.jit
+def _bounds(queries: _Near, references: _Near) -> Float[Array, "Q N"]:
+    """Computes how near references are at least (squared)."""
     squares, errors = _distances(queries, references)
-    count = min(k + _SPARE, len(references.points))
-    least, found = lax.top_k(-jnp.maximum(squares - errors, 0), count)
-    everything = count == len(references.points)
-    return found, jnp.full(len(found), jnp.inf) if everything else -least[:, -1]
+    return jnp.maximum(squares - errors, 0)
 
 
-@partial(jax.jit, static_argnames="k")
-def _by_differences(
-    queries: Float[Array, "Q D"], references: Float[Array, "N D"], k: int
-) -> Int[Array, "Q c"]:
-    """Finds references that may be among the nearest where products round too much."""
+@jax.jit
+def _differences(
+    queries: Float[Array, "Q D"], references: Float[Array, "N D"]
+) -> Float[Array, "Q N"]:
+    """Computes squared distances by differences, where products round too much."""
 
-    def find(query: Array) -> Array:
-        squares = ((references - query[None]) ** 2).sum(axis=1)
-        return lax.top_k(-squares, min(k + _SPARE, len(references)))[1]
+    def compare(query: Array) -> Array:
+        return ((references - query[None]) ** 2).sum(axis=1)
 
-    return lax.map(find, queries, batch_size=_QUERIES)
+    return lax.map(compare, queries, batch_size=_QUERIES)
 
 
 def _compare(

@@ -84,7 +84,7 @@ def test_points_are_evaluated_in_a_table_and_a_file(here, whole_run):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("--protocol fid51k", "no protocol fid51k: choose from fid50k, clean-fid"),
+        ("--protocol fid51k", "no protocol 'fid51k': choose from fid50k, clean-fid"),
         ("--protocol fid50k", "download https://"),
     ],
 )
