@@ -7,13 +7,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
-
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
-jaxtyping.set_array_name_format("array")  # Float[Array, "B"], not Float[jaxlib._jax.Array, "B"]
 
-import pages  # noqa: E402  (after the format, which types are named by)
+import pages  # noqa: E402
 
 project = "jaxgan"
 author = "the authors of jaxgan"
@@ -71,14 +68,22 @@ def mend(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str
     lines[:] = mended
 
 
+SHORTER = {
+    r"~?jaxlib\._jax\.Array": "Array",
+    r"~?jaxtyping\.": "",
+    r"~?typing\.Annotated\[(\w+), [^\]]*\]": r"\1",  # a number of some range
+    r"<function (?:\w+\.)*(\w+)>": r"\1",
+}
+
+
 def shorten(
     app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str
-) -> tuple[str | None, str]:
-    """Shortens signatures: `int` for a whole number of some range, the names of functions."""
-    if signature is not None:
-        signature = re.sub(r"~?typing\.Annotated\[(\w+), [^\]]*\]", r"\1", signature)
-        signature = re.sub(r"<function (?:\w+\.)*(\w+)>", r"\1", signature)
-    return signature, returned
+) -> tuple[str | None, str | None]:
+    """Shortens types and defaults in a signature."""
+    parts = [signature, returned]
+    for long, short in SHORTER.items():
+        parts = [part and re.sub(long, short, part) for part in parts]
+    return parts[0], parts[1]
 
 
 def skip(app: Any, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:

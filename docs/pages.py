@@ -70,13 +70,13 @@ def gallery(images: Path) -> str:
 
 def entry(kind: type[Recipe], picture: Path | None) -> str:
     """Makes the entry of a recipe from its docstring."""
-    text = re.sub(r"\n(?=(?:Command|Expect): )", "\n\n", inspect.getdoc(kind) or "")
+    text = re.sub(r"\n+(?=(?:Command|Expect): )", "\n\n", inspect.getdoc(kind) or "")
     summary, *paragraphs = text.split("\n\n")
     lines = [f"(gallery-{kind.name})=", f"## {kind.name}", summary]
     if picture is not None:
         lines.append(f"![Samples of {kind.name}](images/{picture.name})")
     for paragraph in paragraphs:
-        lines.append(re.sub(r"^(Source|Command|Expect): ", r"**\1.** ", paragraph))
+        lines.append(re.sub(r"^(Source|Command|Expect): ", r"**\1:** ", paragraph))
     return "\n\n".join([*lines, f"Options: {{py:class}}`{kind.__module__}.{kind.__qualname__}`."])
 
 
