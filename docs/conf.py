@@ -49,6 +49,7 @@ coverage_ignore_modules = [
     r"jaxgan\.cli\.__main__",
     *(re.escape(name) for name in pages.hidden()),
 ]
+coverage_ignore_pyobjects = [rf"^{re.escape(name)}(\.|$)" for name in pages.elsewhere()]
 coverage_show_missing_items = True
 coverage_statistics_to_report = coverage_statistics_to_stdout = False
 

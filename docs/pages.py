@@ -5,11 +5,13 @@ import inspect
 import pkgutil
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from sphinx.pycode import ModuleAnalyzer
 
 import jaxgan
 from jaxgan.recipes import Recipe, recipes
@@ -107,34 +109,58 @@ def hidden() -> list[str]:
 
 
 def public(module: ModuleType) -> dict[str, Any]:
-    """Finds what a module offers: what it lists, or else what it defines."""
-    if hasattr(module, "__all__"):
-        found = {name: getattr(module, name) for name in module.__all__}
-        return {name: value for name, value in found.items() if not inspect.ismodule(value)}
+    """Finds the functions and classes that a module offers, and the values that it comments on."""
+    comments = ModuleAnalyzer.for_module(module.__name__).find_attr_docs()
+    commented = {name for kind, name in comments if not kind}
+    listed = getattr(module, "__all__", None)
     return {
         name: value
         for name, value in vars(module).items()
-        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+        if name in commented
+        or (name in listed if listed else getattr(value, "__module__", None) == module.__name__)
+        and (inspect.isclass(value) or inspect.isfunction(inspect.unwrap(value)))
+        and not name.startswith("_")
     }
+
+
+def contents(room: str) -> Iterator[tuple[ModuleType, list[str], list[str]]]:
+    """Goes through the modules of a room.
+
+    Yields:
+        Each module, with the names to document there, and those of it that are documented before,
+        where they are to be imported from.
+    """
+    seen = set() if room == "jaxgan" else {id(value) for value in public(jaxgan).values()}
+    for module in modules(room):
+        found = public(module)
+        again = [name for name, value in found.items() if id(value) in seen]
+        yield module, [name for name in found if name not in again], again
+        seen |= {id(value) for value in found.values()}
+
+
+def elsewhere() -> list[str]:
+    """Lists the full names that are documented elsewhere than where they are defined."""
+    return [
+        f"{module.__name__}.{name}"
+        for room in rooms()
+        for module, _, again in contents(room)
+        for name in again
+    ]
 
 
 def api_page(room: str) -> str:
     """Makes the page of a room. A name is documented where it is to be imported from."""
-    package, *inside = modules(room)
-    seen = set() if room == "jaxgan" else {id(x) for x in public(jaxgan).values()}
     parts = [f"# {room}"]
-    for module in (package, *inside):
-        names = [name for name, value in public(module).items() if id(value) not in seen]
-        seen |= {id(value) for value in public(module).values()}
-        if module is not package:
+    for module, names, _ in contents(room):
+        if module.__name__ != room:
             parts.append(f"## {module.__name__}")
         parts.append(automodule(module.__name__, names))
     return "\n\n".join(parts) + "\n"
 
 
-def automodule(module: str, names: Iterable[str]) -> str:
+def automodule(module: str, names: list[str]) -> str:
     """Writes the directive that documents names of a module."""
-    lines = [f".. automodule:: {module}", ":imported-members:"]
+    lines = [f".. automodule:: {module}", ":imported-members:", ":no-value:"]
     if names:
         lines.append(f":members: {', '.join(names)}")
     if module in hidden():

@@ -1,9 +1,13 @@
 """The site builds without a warning, has every public name, and needs no other host."""
 
+import importlib
+import inspect
+import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -26,10 +30,24 @@ def site(tmp_path_factory) -> Path:
     return out
 
 
+def packages() -> list[ModuleType]:
+    """Lists the rooms that say what they offer."""
+    rooms = [
+        importlib.import_module(f"jaxgan.{x.name}") for x in pkgutil.iter_modules(jaxgan.__path__)
+    ]
+    return [room for room in rooms if hasattr(room, "__all__")]
+
+
 @pytest.mark.slow
 def test_names_and_recipes_are_there(site):
-    page = (site / "api" / "jaxgan.html").read_text("utf-8")
-    assert [name for name in jaxgan.__all__ if f'id="jaxgan.{name}"' not in page] == []
+    for package in [jaxgan, *packages()]:
+        page = (site / "api" / f"{package.__name__}.html").read_text("utf-8")
+        offered = {name: vars(package)[name] for name in package.__all__}
+        names = [
+            x for x, value in offered.items() if inspect.isroutine(value) or inspect.isclass(value)
+        ]
+        missing = [x for x in names if f'id="{package.__name__}.{x}"' not in page]
+        assert missing == [], package.__name__
     gallery = (site / "gallery.html").read_text("utf-8")
     ours = [name for name, kind in recipes().items() if kind.__module__.startswith("jaxgan.")]
     assert [name for name in ours if f'id="gallery-{name.replace("_", "-")}"' not in gallery] == []
