@@ -197,10 +197,10 @@ def _log(probabilities: Array) -> Array:
     return jnp.where(positive, jnp.maximum(logs, -100), -100)
 
 
-# Goodfellow et al., "Generative Adversarial Nets" (2014), equation 1 for D; G maximizes
-# log D(G(z)), as section 3 there advises. Computed from probabilities, as PyTorch's and CNTK's
-# losses after a sigmoid are. The bound of -100 on logarithms is PyTorch's; it matters only where a
-# float32 sigmoid is exactly 0 or 1.
+#: Goodfellow et al., "Generative Adversarial Nets" (2014), equation 1 for D; G maximizes
+#: log D(G(z)), as section 3 there advises. Computed from probabilities, as PyTorch's and CNTK's
+#: losses after a sigmoid are. The bound of -100 on logarithms is PyTorch's; it matters only where a
+#: float32 sigmoid is exactly 0 or 1.
 binary_cross_entropy = from_logits(
     separable(
         real=lambda probabilities: -_log(probabilities),
@@ -209,56 +209,56 @@ binary_cross_entropy = from_logits(
     )
 )
 
-# The same objective as log D = -softplus(-score), exact at any score: the one to choose.
+#: The same objective as log D = -softplus(-score), exact at any score: the one to choose.
 non_saturating = separable(
     real=lambda scores: jax.nn.softplus(-scores),
     fake=jax.nn.softplus,
     generator=lambda scores: jax.nn.softplus(-scores),
 )
 
-# The game of equation 1 itself, in which G minimizes log(1 - D(G(z))) and learns little from fakes
-# that D knows.
+#: The game of equation 1 itself, in which G minimizes log(1 - D(G(z))) and learns little from fakes
+#: that D knows.
 minimax = separable(
     real=lambda scores: jax.nn.softplus(-scores),
     fake=jax.nn.softplus,
     generator=lambda scores: -jax.nn.softplus(scores),
 )
 
-# Mao et al., "Least Squares Generative Adversarial Networks" (2017), equation 9 without its factor
-# 1/2: the squared error of scores against 1 for real, 0 for fake.
+#: Mao et al., "Least Squares Generative Adversarial Networks" (2017), equation 9 without its factor
+#: 1/2: the squared error of scores against 1 for real, 0 for fake.
 least_squares = separable(
     real=lambda scores: (scores - 1) ** 2,
     fake=lambda scores: scores**2,
     generator=lambda scores: (scores - 1) ** 2,
 )
 
-# Lim and Ye, "Geometric GAN" (2017), equations 21 and 22. Scores are critic values.
+#: Lim and Ye, "Geometric GAN" (2017), equations 21 and 22. Scores are critic values.
 hinge = separable(
     real=lambda scores: jax.nn.relu(1 - scores),
     fake=lambda scores: jax.nn.relu(1 + scores),
     generator=lambda scores: -scores,
 )
 
-# Arjovsky et al., "Wasserstein GAN" (2017), equations 2 and 3. Scores are values of a critic that
-# something else keeps Lipschitz.
+#: Arjovsky et al., "Wasserstein GAN" (2017), equations 2 and 3. Scores are values of a critic that
+#: something else keeps Lipschitz.
 wasserstein = separable(
     real=lambda scores: -scores,
     fake=lambda scores: scores,
     generator=lambda scores: -scores,
 )
 
-# Jolicoeur-Martineau, "The relativistic discriminator" (2018), section 4.2 (RpGAN): each real is
-# paired with one fake. Huang et al., "The GAN is dead; long live the GAN! A Modern GAN Baseline"
-# (2024), add R1 and R2 (see `jaxgan.penalties`). Scores are logits.
+#: Jolicoeur-Martineau, "The relativistic discriminator" (2018), section 4.2 (RpGAN): each real is
+#: paired with one fake. Huang et al., "The GAN is dead; long live the GAN! A Modern GAN Baseline"
+#: (2024), add R1 and R2 (see `jaxgan.penalties`). Scores are logits.
 relativistic = Loss(
     discriminator=lambda real, fake: jax.nn.softplus(fake - real),
     generator=lambda fake, real: jax.nn.softplus(real - fake),
 )
 
-# Kavalerov et al., "A Multi-Class Hinge Loss for Conditional GANs" (2021).
-# D returns `(scores, labels)`: scores `[B, K + 1]` of K classes and, last, of "fake", and the
-# labels `[B]` that it was shown. G's loss has the weight 0.05 there, beside feature matching with
-# weight 1 (see `jaxgan.terms`).
+#: Kavalerov et al., "A Multi-Class Hinge Loss for Conditional GANs" (2021).
+#: D returns `(scores, labels)`: scores `[B, K + 1]` of K classes and, last, of "fake", and the
+#: labels `[B]` that it was shown. G's loss has the weight 0.05 there, beside feature matching with
+#: weight 1 (see `jaxgan.terms`).
 multi_hinge = separable(
     real=lambda outputs: crammer_singer(*outputs),
     fake=lambda outputs: crammer_singer(outputs[0], outputs[0].shape[1] - 1),

@@ -46,9 +46,9 @@ class ClassTerms(NamedTuple):
     generator: Callable[[PyTree, Labels], PerSample]
 
 
-# Odena et al., "Conditional Image Synthesis with Auxiliary Classifier GANs" (2017), equation 3: D
-# learns the classes of reals and of fakes. Of logits `[B, K]`. Where D is to learn them from reals
-# alone, as in later code, its term is `optax.softmax_cross_entropy_with_integer_labels`.
+#: Odena et al., "Conditional Image Synthesis with Auxiliary Classifier GANs" (2017), equation 3: D
+#: learns the classes of reals and of fakes. Of logits `[B, K]`. Where D is to learn them from reals
+#: alone, as in later code, its term is `optax.softmax_cross_entropy_with_integer_labels`.
 auxiliary_classifier = ClassTerms(
     discriminator=lambda real, fake, labels: (
         _cross_entropy(real, labels) + _cross_entropy(fake, labels)
@@ -56,9 +56,9 @@ auxiliary_classifier = ClassTerms(
     generator=_cross_entropy,
 )
 
-# Gong et al., "Twin Auxiliary Classifiers GAN" (2019): one classifier learns reals, its twin learns
-# fakes, and G keeps the twin from telling its classes. Of pairs `(logits, twin_logits)`, each
-# `[B, K]`.
+#: Gong et al., "Twin Auxiliary Classifiers GAN" (2019): one classifier learns reals, its twin
+#: learns fakes, and G keeps the twin from telling its classes. Of pairs `(logits, twin_logits)`,
+#: each `[B, K]`.
 twin_classifiers = ClassTerms(
     discriminator=lambda real, fake, labels: (
         _cross_entropy(real[0], labels) + _cross_entropy(fake[1], labels)
@@ -68,9 +68,9 @@ twin_classifiers = ClassTerms(
     ),
 )
 
-# Hou et al., "Conditional GANs with Auxiliary Discriminative Classifier" (2022): a
-# classifier that tells the reals of each class from its fakes. Of logits `[B, 2 * K]`: of class y,
-# 2 * y for reals and 2 * y + 1 for fakes.
+#: Hou et al., "Conditional GANs with Auxiliary Discriminative Classifier" (2022): a
+#: classifier that tells the reals of each class from its fakes. Of logits `[B, 2 * K]`: of class y,
+#: 2 * y for reals and 2 * y + 1 for fakes.
 discriminative_classifier = ClassTerms(
     discriminator=lambda real, fake, labels: (
         _cross_entropy(real, 2 * labels) + _cross_entropy(fake, 2 * labels + 1)

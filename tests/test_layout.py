@@ -134,7 +134,7 @@ def test_libraries_stay_in_their_rooms(library):
 def test_every_dependency_has_a_lower_and_an_upper_bound():
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    needed = [*project["dependencies"], *extras["parity"], *extras["test"]]
+    needed = [*project["dependencies"], *extras["docs"], *extras["parity"], *extras["test"]]
     assert [each for each in needed if not re.fullmatch(r"[\w-]+>=[\d.]+,<[\d.]+", each)] == []
 
 

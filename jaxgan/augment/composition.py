@@ -11,7 +11,7 @@ from jaxgan.keys import per_example, stream
 from jaxgan.types import Images, PRNGKey, Scalar
 
 Image = Float[Array, "H W C"]
-Augmentation = Callable[[Image, PRNGKey], Image]
+Augmentation = Callable[[Image, PRNGKey], Image]  #: of one image, with a key of its own
 
 
 def of_batch(augmentation: Augmentation) -> Callable[[Images, PRNGKey], Images]:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from jaxgan.cli.options import (
     Compare,
+    Completion,
     Dataset,
     Directions,
     Evaluate,
@@ -497,6 +498,13 @@ def _info(words: list[str]) -> None:
     print(as_text(first, others), end="")
 
 
+def _completion(words: list[str]) -> None:
+    options = parse(Completion, words, "jaxgan completion")
+    from jaxgan.cli.completion import print_script
+
+    print_script(options.shell)
+
+
 COMMANDS = {
     "train": Command(
         _train,
@@ -565,4 +573,10 @@ COMMANDS = {
     ),
     "recipes": Command(_recipes, "recipes", "list the recipes", "close other programs"),
     "info": Command(_info, "info", "print versions and devices", "close other programs"),
+    "completion": Command(
+        _completion,
+        "completion SHELL",
+        "print a script for bash, zsh or fish that completes all of this",
+        "close other programs",
+    ),
 }

@@ -347,6 +347,13 @@ class Info:
     """Prints versions and devices."""
 
 
+@dataclass(frozen=True)
+class Completion:
+    """Prints a script that completes commands, recipes and options."""
+
+    shell: Positional[Literal["bash", "zsh", "fish"]]  # which shell the script is for
+
+
 def parse(
     kind: Callable[..., T],
     arguments: Sequence[str],
@@ -383,7 +390,7 @@ def parse(
             description=_wrapped(description or inspect.getdoc(kind) or ""),
             default=default,
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
-            registry=_registry(),
+            registry=registry(),
         )
     return cast(T, options)
 
@@ -439,11 +446,11 @@ def _names(options: Any) -> Iterator[str]:
             yield f"--{field.name.strip('_').replace('_', '-')}"
 
 
-def _registry() -> ConstructorRegistry:
+def registry() -> ConstructorRegistry:
     """Tells Tyro what types are called in help, and how their words are read."""
-    registry = ConstructorRegistry()
+    rules = ConstructorRegistry()
 
-    @registry.primitive_rule
+    @rules.primitive_rule
     def single(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
         if info.type not in _READERS:
             return None
@@ -456,7 +463,7 @@ def _registry() -> ConstructorRegistry:
             str_from_instance=lambda value: [str(value)],
         )
 
-    @registry.primitive_rule
+    @rules.primitive_rule
     def optional(info: PrimitiveTypeInfo) -> Any:
         kinds = [kind for kind in get_args(info.type) if kind is not NoneType]
         if info.type_origin not in (Union, UnionType) or len(kinds) != 1:
@@ -470,7 +477,7 @@ def _registry() -> ConstructorRegistry:
             str_from_instance=lambda value: ["none"] if value is None else [str(value)],
         )
 
-    @registry.primitive_rule
+    @rules.primitive_rule
     def several(info: PrimitiveTypeInfo) -> Any:
         if info.type_origin is not tuple or UseAppendAction in info.markers:
             return None
@@ -489,7 +496,7 @@ def _registry() -> ConstructorRegistry:
             str_from_instance=lambda value: [str(x) for x in value],
         )
 
-    return registry
+    return rules
 
 
 def _spec_of(kind: Any, info: PrimitiveTypeInfo) -> Any:

@@ -212,7 +212,7 @@ class Drawn:
     """A feed without a data set: a function draws the real examples.
 
     Args:
-        draw: `draw(key, n)` returns n examples, float [n, *shape]; pure.
+        draw: `draw(key, n)` returns n examples, float `[n, *shape]`; pure.
         shape: of one example.
         batch_size: B, 1 or more.
     """

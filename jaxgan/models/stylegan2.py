@@ -406,12 +406,13 @@ class Pair(NamedTuple):
     discriminator: Discriminator
 
 
-# Settings of the source's code, called `cifar` and `paper256` there, for images of 32 x 32 and of
-# 256 x 256. `clone` changes them: `CIFAR.generator.clone(classes=10)`.
+#: Settings of the source's code, called `cifar` and `paper256` there, for images of 32 x 32 and of
+#: 256 x 256. `clone` changes them: `CIFAR.generator.clone(classes=10)`.
 CIFAR = Pair(
     Generator((512,) * 4, mapping_depth=2, mixing=0.0),
     Discriminator((512,) * 4, Block, group=32),
 )
+#: The other one (see `CIFAR`).
 PAPER256 = Pair(
     Generator((512, 512, 512, 512, 256, 128, 64)),
     Discriminator((512, 512, 512, 512, 256, 128, 64), group=8),

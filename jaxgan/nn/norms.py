@@ -33,25 +33,26 @@ def _around_one(key: Array, shape: Any, dtype: Any = jnp.float32) -> Array:
     return 1 + 0.02 * jax.random.normal(key, shape, dtype)
 
 
-# PyTorch's default settings, with scales from N(1, 0.02^2), as Isola et al. (2017) have them.
+#: PyTorch's default settings, with scales from N(1, 0.02^2), as Isola et al. (2017) have them.
 batch = Norm(
     lambda train: batch_norm(0.9, 1e-5, train)(scale_init=_around_one),
     biases=False,
 )
 
-# What `batch` is for the batches of one picture of Isola et al. (2017), for batches of any size: no
-# picture depends on others.
+#: What `batch` is for the batches of one picture of Isola et al. (2017), for batches of any size:
+#: no picture depends on others.
 single = Norm(
     lambda train: nn.InstanceNorm(1e-5, scale_init=_around_one),
     biases=False,
 )
 
-# Ulyanov et al., "Instance Normalization: The Missing Ingredient for Fast Stylization" (2016), with
-# PyTorch's default settings: without parameters. It takes biases away again, but PyTorch's networks
-# have them beside it.
+#: Ulyanov et al., "Instance Normalization: The Missing Ingredient for Fast Stylization" (2016),
+#: with PyTorch's default settings: without parameters. It takes biases away again, but PyTorch's
+#: networks have them beside it.
 instance = Norm(
     lambda train: nn.InstanceNorm(1e-5, use_scale=False, use_bias=False),
     biases=True,
 )
 
+#: Nothing in the place of a norm.
 none = Norm(lambda train: lambda x: x, biases=True)

@@ -28,13 +28,13 @@ from jaxgan.types import Batch, DataSpec, Images, PyTree
 from jaxgan.util.errors import UserError
 from jaxgan.util.parsing import convert, shown
 
-# Types of hyperparameters with a range. Of a plain `float`, every finite float32 is in range.
+#: Types of hyperparameters with a range. Of a plain `float`, every finite float32 is in range.
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]  # training steps are counted in int32
-Counts = Annotated[tuple[Count, ...], Meta(min_length=1)]  # such as the widths of layers
-CountFrom0 = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # such as layers that may be left out
-Positive = Annotated[float, Meta(gt=0)]
-NonNegative = Annotated[float, Meta(ge=0)]
-Share = Annotated[float, Meta(ge=0, lt=1)]  # such as a momentum or a probability
+Counts = Annotated[tuple[Count, ...], Meta(min_length=1)]  #: such as the widths of layers
+CountFrom0 = Annotated[int, Meta(ge=0, le=2**31 - 1)]  #: such as layers that may be left out
+Positive = Annotated[float, Meta(gt=0)]  #: such as a learning rate
+NonNegative = Annotated[float, Meta(ge=0)]  #: such as a weight
+Share = Annotated[float, Meta(ge=0, lt=1)]  #: such as a momentum or a probability
 
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}  # None: that of the parameters
 MOST_SAMPLES = 10_000  # in a picture

@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float
 from jaxgan.types import PRNGKey
 
 Images = Float[Array, "N H W C"]
-Operator = Callable[[Images], Array]  # linear, image by image: [N, H, W, C] -> [N, ...]
-Mask = Bool[Array, "M H W 1"]  # true where a pixel is known; M is N, or 1 for all images
-Known = Callable[[int, int, PRNGKey], Bool[Array, "H W 1"]]  # height, width, key -> a mask
+Operator = Callable[[Images], Array]  #: linear, image by image: [N, H, W, C] -> [N, ...]
+Mask = Bool[Array, "M H W 1"]  #: true where a pixel is known; M is N, or 1 for all images
+Known = Callable[[int, int, PRNGKey], Bool[Array, "H W 1"]]  #: height, width, key -> a mask
 
 RADIUS = 4.0  # of the window of a blur, in standard deviations
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as Pillow has it

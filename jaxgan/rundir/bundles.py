@@ -27,7 +27,7 @@ from jaxgan.rundir.schema import Config
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import make_folder, read_bytes
 
-WEIGHTS = "weights.safetensors"
+WEIGHTS = "weights.safetensors"  #: the file of a bundle
 _AVERAGE, _GENERATOR = "average/", "generator/"
 
 

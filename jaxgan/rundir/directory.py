@@ -30,8 +30,8 @@ from jaxgan.rundir.schema import Config
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import make_folder, naming, read_bytes, write_atomically
 
-BEST = "best"  # the folder of the best checkpoint
-CHECKPOINTS = "checkpoints"  # the folder of all others
+BEST = "best"  #: the folder of the best checkpoint
+CHECKPOINTS = "checkpoints"  #: the folder of all others
 LOCK = "lock"  # the file that `locked` locks
 _LEFT = re.compile(rf"{LOCK}|\.config\.json\.\d+\.tmp")  # by a run that was killed as it began
 

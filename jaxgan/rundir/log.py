@@ -10,8 +10,8 @@ from jaxgan.rundir.schema import check_evaluation, check_record
 from jaxgan.util import files
 from jaxgan.util.errors import UserError
 
-METRICS = "metrics.jsonl"
-EVALUATIONS = "evaluations.jsonl"
+METRICS = "metrics.jsonl"  #: the file of training's metrics
+EVALUATIONS = "evaluations.jsonl"  #: the file of evaluations during training
 # What earlier versions called metrics of all features, and the features in their protocols.
 _EARLIER = {"fid": "fd", "kid": "kd", "is": "is"}
 _FEATURES = {

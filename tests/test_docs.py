@@ -1,0 +1,219 @@
+"""What README.md and docs/ print: the Python runs, the commands parse, the files exist."""
+
+import ast
+import importlib
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from runs import command, copy
+
+from jaxgan.recipes import recipes
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    path.relative_to(ROOT / "docs").as_posix(): path.read_text("utf-8")
+    for path in sorted((ROOT / "docs").rglob("*.md"))
+    if path.parent.name != "api" and path.name != "gallery.md"  # made of docstrings
+}
+TEXTS = {**PAGES, "README.md": (ROOT / "README.md").read_text("utf-8")}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+# Python
+
+IMPORTS = """
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import jaxgan
+from jaxgan import augment, axes, data, interop, latents, losses, metrics, penalties, regularizers
+from jaxgan import rundir, terms, training
+from jaxgan.augment import compose, cutout, of_batch, quarter_turns, sometimes, translation
+from jaxgan.features import digits
+from jaxgan.keys import stream
+from jaxgan.models import mlp, patchgan, unet
+from jaxgan.report import save_grid
+
+key = jax.random.key(0)
+"""
+# What a page takes for granted, comes before its code.
+BEFORE = {
+    "architecture.md": IMPORTS
+    + """
+from jaxgan import GAN, chain, minimize, repeat, scheduled, update_average, update_both
+from jaxgan import update_discriminator, update_generator
+
+player, objective, optimizer = "generator", None, optax.sgd(1.0)
+gan = jaxgan.GAN(
+    *[jaxgan.linen(mlp.Discriminator())] * 2,
+    *[optimizer] * 2,
+    loss=losses.hinge,
+    inputs=latents.normal(1),
+)
+gamma = optax.constant_schedule(1.0)
+""",
+    "distributed.md": "",
+    "evaluation.md": IMPORTS,
+    "index.md": "",
+    "own_data.md": "",
+    "own_gan.md": IMPORTS
+    + """
+from jaxgan.recipes.mnist_mlp import MnistMlp
+from jaxgan.types import DataSpec
+
+steps = epoch = 10
+sources = jnp.zeros((1, 256, 256, 3))
+plain = MnistMlp().gan(DataSpec((28, 28, 1)))
+""",
+    "own_loss.md": "",
+    "own_network.md": "",
+    "restoration.md": IMPORTS,
+}
+# What is shorter here than on the page, and what stands for its "...".
+CHANGES = {
+    "index.md": [("9360", "2"), ("batch_size=128", "batch_size=8")],
+    "own_data.md": [("0, 1000", "0, 2")],
+    "own_gan.md": [
+        ("4000", "2"),
+        ("jaxgan.GAN(\n    ...,\n    inputs", "replace(\n    conditional,\n    inputs"),
+        (
+            "images = jaxgan.sample(gan, state, key, 100, {",
+            "state = jaxgan.init(gan, key, batch, update)\n"
+            "images = jaxgan.sample(gan, state, key, 100, {",
+        ),
+        ("jaxgan.GAN(\n    ...,\n    loss", "replace(\n    acgan,\n    loss"),
+        ("jaxgan.GAN(\n    ...,\n    penalty", "replace(\n    plain,\n    penalty"),
+        ("jaxgan.GAN(...,", "replace(plain,"),
+        # The layers of the run's networks, and an update for them.
+        ('["Conv_0", "Conv_1"]', '["FanInDense_0"]'),
+        (
+            "state = jaxgan.init(gan, key, batch, update)\nstate = interop",
+            "update = jaxgan.update_both(gan)\n"
+            "state = jaxgan.init(gan, key, batch, update)\n"
+            "state = interop",
+        ),
+        # At its published size, in the abstract.
+        (
+            "answers = jaxgan.generate(gan, state, sources, key)",
+            "batch = {'image': sources, 'source': sources}\n"
+            "state = jax.eval_shape(lambda: jaxgan.init(gan, key, batch, update))\n"
+            "answers = jax.eval_shape(lambda x: jaxgan.generate(gan, x, sources, key), state)\n"
+            "assert answers.shape == sources.shape\n"
+            "gan = plain",
+        ),
+    ],
+}
+# What follows a page's code: calls of what it only defines.
+AFTER = {
+    "own_gan.md": "assert isinstance(pretrain(plain), jaxgan.Update)",
+    "restoration.md": """
+known, starts = jnp.zeros((1, 14, 14, 1)), jnp.ones((1, 4))
+restored, loss = restore(trained.state, known, starts)
+assert restored.shape == (1, 28, 28, 1)
+""",
+}
+ELSEWHERE = {"export.md": "tests/test_export_docs.py"}  # in processes without jaxgan
+
+
+def printed(page: str) -> str:
+    """Returns the Python of a page as one program, changed as above."""
+    code = "\n".join(blocks(PAGES[page], "python"))
+    for old, new in CHANGES.get(page, []):
+        assert old in code, f"{page} no longer has {old!r}"
+        code = code.replace(old, new)
+    return BEFORE[page] + code + AFTER.get(page, "")
+
+
+def test_every_page_with_python_is_run():
+    with_python = {page for page, text in PAGES.items() if blocks(text, "python")}
+    assert with_python == BEFORE.keys() | ELSEWHERE.keys()
+    for page in BEFORE:
+        ast.parse(printed(page))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", BEFORE)
+def test_the_python_of_a_page_runs(page, here, whole_run):
+    for name in ("digits", "mnist_mlp-seed0"):
+        copy(whole_run("mnist_mlp"), here / "runs" / name)
+    noise = np.random.default_rng(0).integers(0, 256, (33, 40, 32, 3), np.uint8)
+    (here / "photos").mkdir()
+    for number, picture in enumerate(noise):
+        Image.fromarray(picture).save(here / "photos" / f"{number}.png")
+    names = {}
+    if page == "own_gan.md":  # some of its parts are those of the scripts
+        for name in ("conditional", "acgan"):
+            names[name] = runpy.run_path(str(ROOT / "experiments" / f"{name}.py"))["system"]()
+    exec(compile(printed(page), page, "exec"), names)
+
+
+# Commands
+
+REASONS = {  # for commands that are not parsed
+    "--import my_gan.py": "the reader's own file; tests/cli/test_outside.py has one",
+    "train ...": "no whole command",
+    "RECIPE": "no whole command",
+}
+
+
+class Understood(Exception):
+    """A command line was parsed."""
+
+
+def commands() -> list[str]:
+    """Lists the jaxgan commands of all pages, and of the recipes' docstrings."""
+    shell = [
+        line for text in TEXTS.values() for x in blocks(text, "bash") for line in x.splitlines()
+    ]
+    said = [
+        x for kind in recipes().values() for x in re.findall(r"`(jaxgan .*?)`", kind.__doc__ or "")
+    ]
+    found = []
+    for line in [*shell, *said]:
+        for part in re.split(r"&&|;", re.sub(r"\s#.*|> .*", "", line)):
+            if match := re.search(r"(?:^|[\s/])jaxgan (.+)", part):
+                found.append(match[1].replace("$k", "3").strip())
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_is_one(line, monkeypatch, tmp_path):
+    if any(part in line for part in REASONS):
+        pytest.skip(next(REASONS[part] for part in REASONS if part in line))
+    commands = importlib.import_module("jaxgan.cli.main")  # where the name is a function's too
+    parse = commands.parse
+
+    def understand(*arguments):
+        parse(*arguments)
+        raise Understood
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(commands, "parse", understand)
+    with pytest.raises(Understood):
+        print(command(*shlex.split(line)))
+
+
+def test_the_named_scripts_exist():
+    files = {x for text in TEXTS.values() for x in re.findall(r"python (\w+/\w+\.py)", text)}
+    assert files
+    assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_the_named_tests_exist():
+    files = {x for text in TEXTS.values() for x in re.findall(r"`(tests/[\w/]+(?:\.py)?)`", text)}
+    assert files
+    assert [name for name in files if not (ROOT / name).exists()] == []
