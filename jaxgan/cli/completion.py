@@ -7,12 +7,13 @@ from typing import Annotated, Any, Union
 import tyro
 
 from jaxgan.cli.options import (
+    Compare,
     Completion,
     Dataset,
     Directions,
     Evaluate,
     Export,
-    ImportInception,
+    ImportWeights,
     Info,
     Interpolate,
     Population,
@@ -39,8 +40,9 @@ OPTIONS: dict[str, Any] = {
     "evaluate": Evaluate,
     "export": Export,
     "report": Report,
+    "compare": Compare,
     "verify": Verify,
-    "features": ImportInception,
+    "features": dict.fromkeys(("import-clip", "import-dinov2", "import-inception"), ImportWeights),
     "recipes": Recipes,
     "info": Info,
     "completion": Completion,

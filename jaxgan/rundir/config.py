@@ -134,7 +134,7 @@ def read_recipe(config: Config) -> Recipe:
         UserError: if there is no such recipe, or it has other hyperparameters now.
     """
     kind = find_recipe(config.recipe)
-    given = config.hyperparameters
+    given: dict[str, Any] = config.hyperparameters
     if given.get("best_by") in _EARLIER:
         given = given | {"best_by": _EARLIER[given["best_by"]]}
     values = kind.check_values(given)
