@@ -4,6 +4,7 @@ import datetime
 import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from jax.sharding import Mesh
@@ -134,9 +135,9 @@ def read_recipe(config: Config) -> Recipe:
         UserError: if there is no such recipe, or it has other hyperparameters now.
     """
     kind = find_recipe(config.recipe)
-    given: dict[str, Any] = config.hyperparameters
+    given: dict[str, Any] = dict(config.hyperparameters)
     if given.get("best_by") in _EARLIER:
-        given = given | {"best_by": _EARLIER[given["best_by"]]}
+        given["best_by"] = _EARLIER[given["best_by"]]
     values = kind.check_values(given)
     try:
         return kind(**given | values)
