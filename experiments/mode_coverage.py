@@ -165,7 +165,7 @@ def methods(scale: float) -> dict[str, Method]:
 
     R1 and R2 are squares of a score by a length, so their weight goes with the square of the scale.
     Weights, beta1, the networks' sizes, batch size and learning rate were chosen among two to four
-    values each, by 4 or 8 seeds from 1000 on; those of r3gan_resnet and r3gan_fourier by 1 or 2.
+    values each, by 4 or 8 seeds from 1000 on; those of r3gan_resnet and r3gan_fourier by 1 to 4.
     """
 
     def steepness(weight: Any) -> Penalty:
@@ -176,8 +176,8 @@ def methods(scale: float) -> dict[str, Method]:
         averages = play.state.extra["scores"]
         return 0.3 * terms.lecam(play.real_outputs, play.fake_outputs, **averages)
 
-    def annealed(gan: GAN, steps: int, first: float) -> Update:
-        weight = cosine(first, 1e-5, steps / 2)
+    def annealed(gan: GAN, steps: int, first: float, last: float = 1e-5) -> Update:
+        weight = cosine(first, last, steps / 2)
 
         def penalized(step: Array) -> Update:
             return jaxgan.update_both(replace(gan, penalty=steepness(weight(step))))
@@ -199,8 +199,8 @@ def methods(scale: float) -> dict[str, Method]:
             "generator": jaxgan.linen(Residual(2, 128)),
             "discriminator": jaxgan.linen(Fourier(Residual(1, 32), 3 / scale)),
         },
-        resnet.fields,
-        partial(annealed, first=1e-2),
+        {**resnet.fields, "beta1": 0.5},
+        partial(annealed, first=2.5e-2, last=1e-4),
     )
 
     return {

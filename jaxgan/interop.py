@@ -248,6 +248,28 @@ def from_torch_state_dict(
     return net.replace(params=loaded.pop("params", {}), collections={**net.collections, **loaded})
 
 
+def fit_shapes(state_dict: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> StateDict:
+    """Checks a state dict that a function takes as it is.
+
+    Args:
+        state_dict: arrays by name.
+        shapes: those that the function needs, by name.
+
+    Returns:
+        The arrays, float32.
+
+    Raises:
+        UserError: if a name is missing or unexpected, a shape is wrong, or a value is no array.
+    """
+    _require_names(shapes, state_dict, "the state dict")
+    fitted = {}
+    for name, shape in shapes.items():
+        array = _array(name, state_dict[name])
+        _require_shape(name, array, shape)
+        fitted[name] = array.astype(np.float32)
+    return fitted
+
+
 def layer_names(state_dict: Iterable[str]) -> list[str]:
     """Lists the layers with parameters of a PyTorch network.
 

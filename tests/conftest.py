@@ -4,8 +4,10 @@ And what tests of several rooms share: the beginning of MNIST, prepared once, an
 recipes.
 """
 
+import atexit
 import importlib.util
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,6 +21,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Also for the processes that tests start.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / "jaxgan-test-cache")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+# What is kept of real examples must not outlive the code that computed it.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jaxgan-test-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 # Compiling takes most of the time of small tests. With 0, programs are as users get them, as the
 # thorough tests need them: XLA without fusion emitters has made NaN of a vmapped gaussians_ring8.
 if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0":

@@ -82,6 +82,14 @@ plain = MnistMlp().gan(DataSpec((28, 28, 1)))
     "own_loss.md": "",
     "own_network.md": "",
     "restoration.md": IMPORTS,
+    "watching.md": """
+import sys
+from types import SimpleNamespace
+
+logged = {}
+run = SimpleNamespace(log=lambda record, step: logged.update({step: record}), finish=lambda: None)
+sys.modules["wandb"] = SimpleNamespace(init=lambda project, name: run)
+""",
 }
 # What is shorter here than on the page, and what stands for its "...".
 CHANGES = {
@@ -124,6 +132,15 @@ AFTER = {
 known, starts = jnp.zeros((1, 14, 14, 1)), jnp.ones((1, 4))
 restored, loss = restore(trained.state, known, starts)
 assert restored.shape == (1, 28, 28, 1)
+""",
+    "watching.md": """
+from pathlib import Path
+
+from jaxgan.recipes.pattern_1010 import Pattern1010
+from jaxgan.training import train
+
+train(Pattern1010(steps=20, log_every=10), Path("tracked"), observers=[Tracker()])
+assert [*logged] == [10, 20] and logged[20]["step"] == 20 and "loss_g" in logged[20]
 """,
 }
 ELSEWHERE = {"export.md": "tests/test_export_docs.py"}  # in processes without jaxgan

@@ -60,6 +60,7 @@ KEPT = {
     "filelock": {"rundir"},
     "onnx": {"export"},
     "onnxruntime": {"export"},
+    "tensorboardX": {"training"},
     "tyro": {"cli"},
     "safetensors": {"interop"},
     "msgspec": {"util", "metrics", "recipes", "rundir", "training"},

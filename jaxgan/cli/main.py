@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxgan.cli.options import (
+    Compare,
     Completion,
     Dataset,
     Directions,
     Evaluate,
     Export,
-    ImportInception,
+    ImportWeights,
     Info,
     Interpolate,
     Population,
@@ -225,6 +226,11 @@ def _begin(command: str, options_of: Any, words: list[str]) -> None:
     if devices is None and not process.distributed:
         devices = 1
     _set_up(devices, deterministic, process)
+    observers = []
+    if options.run.tensorboard:
+        from jaxgan.training.tensorboard import TensorBoard
+
+        observers.append(TensorBoard())
     try:
         with naming(run, missing=True):
             training.train(
@@ -236,6 +242,7 @@ def _begin(command: str, options_of: Any, words: list[str]) -> None:
                 overwrite=options.run.overwrite,
                 data_dir=options.run.data_dir,
                 devices=devices,
+                observers=observers,
             )
     except training.Diverged as error:
         _fail(1, str(error))
@@ -245,6 +252,8 @@ def _begin(command: str, options_of: Any, words: list[str]) -> None:
             again += ["--import", source]
         if options.run.data_dir is not None:
             again += ["--data-dir", options.run.data_dir]
+        if options.run.tensorboard:
+            again.append("--tensorboard")
         again += process.words()
         _fail(128 + error.signal, f"stopped at step {error.step}; go on with: {shlex.join(again)}")
     if is_main_process():
@@ -367,48 +376,28 @@ def _dataset(words: list[str]) -> None:
 def _evaluate(words: list[str]) -> None:
     options = parse(Evaluate, words, "jaxgan evaluate")
     _import(options.import_)
-    from jaxgan import evaluation, rundir
-    from jaxgan.evaluation import finished
-    from jaxgan.report.pictures import nearest_grid, save_png
+    from jaxgan.cli.evaluate import evaluate
 
     _speed_up()
-    extractor = None
-    if options.features is not None:
-        if options.features not in evaluation.EXTRACTORS:
-            known = " or ".join(evaluation.EXTRACTORS)
-            raise UserError(f"--features must be {known}, not {shown(options.features)}")
-        extractor = evaluation.EXTRACTORS[options.features]()
-    found = finished.evaluate(
-        options.run,
-        step=options.step,
-        member=options.member,
-        best=options.best,
-        num=options.num,
-        draws=options.draws,
-        names=None if options.metrics is None else options.metrics.split(","),
-        held_out=options.held_out,
-        extractor=extractor,
-        seed=options.seed,
-        data_dir=options.data_dir,
-    )
-    place = place_beside(options.run)
-    rundir.write_evaluation(place, found.record)
-    print(found.text, end="")
-    if found.nearest is not None:
-        path = place / "nearest.png"
-        save_png(nearest_grid(found.nearest), path)
-        print(path)
+    print(evaluate(options, shlex.join(["jaxgan", "evaluate", *words])))
 
 
 def _features(words: list[str]) -> None:
+    usage = "jaxgan features import-{clip,dinov2,inception}"
     if words[:1] in (["-h"], ["--help"]):
-        words = ["import-inception", "--help"]
-    if words[:1] != ["import-inception"]:
-        raise UserError("write jaxgan features import-inception FILE")
-    options = parse(ImportInception, words[1:], "jaxgan features import-inception")
-    from jaxgan.features import inception
+        parse(ImportWeights, ["--help"], usage)
+    command, *rest = words or [""]
+    if command not in ("import-clip", "import-dinov2", "import-inception"):
+        raise UserError(f"write {usage} FILE")
+    options = parse(ImportWeights, rest, f"jaxgan features {command}")
+    from jaxgan.features import clip, dinov2, inception
 
-    print(inception.import_inception(options.file))
+    importers = {
+        "import-clip": clip.import_clip,
+        "import-dinov2": dinov2.import_dinov2,
+        "import-inception": inception.import_inception,
+    }
+    print(importers[command](options.file))
 
 
 def _export(words: list[str]) -> None:
@@ -427,6 +416,15 @@ def _report(words: list[str]) -> None:
 
     with naming(options.run, missing=True):
         print(write_report(options.run))
+
+
+def _compare(words: list[str]) -> None:
+    options = parse(Compare, words, "jaxgan compare")
+    from jaxgan.report.comparing import comparison
+    from jaxgan.util.files import write_atomically
+
+    write_atomically(options.out, comparison(options.runs).encode())
+    print(options.out)
 
 
 def _verify(words: list[str]) -> None:
@@ -558,6 +556,9 @@ COMMANDS = {
     "report": Command(
         _report, "report RUN", "draw its figures and write its page again", "close other programs"
     ),
+    "compare": Command(
+        _compare, "compare RUN RUN ...", "show runs side by side, on a page", "compare fewer runs"
+    ),
     "verify": Command(
         _verify,
         "verify RUN",
@@ -566,8 +567,8 @@ COMMANDS = {
     ),
     "features": Command(
         _features,
-        "features import-inception FILE",
-        "keep the weights that FID needs",
+        "features import-NETWORK FILE",
+        "keep weights that metrics need",
         "close other programs",
     ),
     "recipes": Command(_recipes, "recipes", "list the recipes", "close other programs"),

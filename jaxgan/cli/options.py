@@ -74,6 +74,7 @@ class RunOptions:
     out: Annotated[Path | None, _default("runs/RECIPE-seedN")] = None  # run directory
     resume: Flag = False  # go on with the run in --out from its newest checkpoint
     overwrite: Flag = False  # replace the run in --out
+    tensorboard: Flag = False  # also write events for TensorBoard
     data_dir: DataDir = None  # where TFDS keeps data sets
     import_: Imports = ()  # Python module or file that defines recipes
 
@@ -260,11 +261,16 @@ class Evaluate:
     """Measures how good the samples of a run are."""
 
     run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
-    num: int = 10_000  # samples in a draw, and as many real examples
+    protocol: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = (
+        None  # a published one: fid50k, clean-fid, studiogan-friendly, dgm-eval, prdc10k, cmmd
+    )
+    num: Annotated[int | None, _default("10,000")] = (
+        None  # samples in a draw, and as many real examples
+    )
     draws: Annotated[int | None, _default("5; 1 of each member")] = None  # repetitions
-    metrics: Annotated[str | None, _default("all that apply")] = None  # such as fid,kid
+    metrics: Annotated[str | None, _default("all that apply")] = None  # such as fd,prdc
     features: Annotated[str | None, _default("to suit the data")] = (
-        None  # digits, inception, pixels
+        None  # digits, inception, dinov2, clip, pixels
     )
     held_out: Annotated[str | None, _default("none")] = (
         None  # data it did not learn from, such as mnist@test, to measure memorization
@@ -278,8 +284,8 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class ImportInception:
-    """Keeps the weights of Inception where `jaxgan evaluate` finds them."""
+class ImportWeights:
+    """Keeps the weights of a network where `jaxgan evaluate` finds them."""
 
     file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")]  # .pth or .safetensors
 
@@ -308,6 +314,14 @@ class Report:
 
     run: OwnRun  # run directory
     import_: Imports = ()  # Python module or file that defines recipes
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Writes a page that shows runs or populations side by side."""
+
+    runs: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN RUN ...")]  # 2 to 12
+    out: Path = Path("comparison.html")  # the page
 
 
 @dataclass(frozen=True)

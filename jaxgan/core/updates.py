@@ -318,6 +318,29 @@ def judge(
     return gan.discriminator.apply(net.params, net.collections, seen, dropout, True)
 
 
+def scores(gan: GAN, state: GANState, batch: Batch, key: PRNGKey) -> dict[str, jax.Array]:
+    """Computes the scores of reals and of as many fakes that `update_discriminator` would see.
+
+    Args:
+        gan: the GAN.
+        state: its state, which stays as it is.
+        batch: real examples `[B, ...]`.
+        key: of the latents, of views and of dropout.
+
+    Returns:
+        Scores `[B]`, or `[B, h, w]` of patches, such as "score_real" and "score_fake": what the
+        metrics of that update are the means of.
+    """
+    inputs = draw_inputs(gan, batch, key)
+    fake, _ = make_fakes(gan, state.generator.params, state, inputs, key)
+    net, found = state.discriminator, {}
+    for kind, example in (("real", gan.real(batch)), ("fake", fake)):
+        outputs, moved = judge(gan, net, example, batch, key, state, f"discriminator_{kind}")
+        net = net.replace(collections=moved)
+        found |= _scores(outputs, kind)
+    return found
+
+
 def _discriminator_loss(
     gan: GAN,
     on: Literal["both", "real", "fake"],
@@ -337,7 +360,7 @@ def _discriminator_loss(
             gan, net, examples[kind], batch, key, state, f"discriminator_{kind}"
         )
         net = net.replace(collections=moved)
-        metrics |= _means(outputs[kind], kind)
+        metrics |= {name: x.mean() for name, x in _scores(outputs[kind], kind).items()}
     if on != "both":
         part = gan.loss.real if on == "real" else gan.loss.fake
         assert part is not None
@@ -407,12 +430,12 @@ def _generator_loss(
     return loss, metrics
 
 
-def _means(outputs: PyTree, kind: str) -> Metrics:
-    """The mean of each of D's outputs that is a score, by name; labels and vectors are not."""
+def _scores(outputs: PyTree, kind: str) -> dict[str, jax.Array]:
+    """Those of D's outputs that are scores, by name; labels and vectors are not."""
     leaves = jax.tree.leaves_with_path(outputs)
     names = [jax.tree_util.keystr(path, simple=True, separator="_") for path, _ in leaves]
     return {
-        f"{name or 'score'}_{kind}": leaf.mean()
+        f"{name or 'score'}_{kind}": leaf
         for name, (_, leaf) in zip(names, leaves, strict=True)
         if leaf.ndim in (1, 3) and jnp.issubdtype(leaf.dtype, jnp.floating)
     }

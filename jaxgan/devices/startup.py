@@ -98,8 +98,7 @@ def cache_compilations() -> None:
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = caches / "jaxgan" / "compiled" / _processor()
+    path = cache_folder("compiled") / _processor()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -110,6 +109,19 @@ def cache_compilations() -> None:
     jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def cache_folder(name: str) -> Path:
+    """Names a folder in the user's cache directory, $XDG_CACHE_HOME or else ~/.cache.
+
+    Args:
+        name: what it keeps.
+
+    Returns:
+        Its path; it may not exist yet.
+    """
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return caches / "jaxgan" / name
 
 
 def _flags_are_in_a_file() -> bool:

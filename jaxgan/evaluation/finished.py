@@ -1,5 +1,6 @@
 """Evaluates a finished run: its GAN, or all members of a population and their spread."""
 
+import datetime
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -10,8 +11,12 @@ import jax
 import numpy as np
 
 from jaxgan import evaluation, rundir
+from jaxgan.core.fingerprint import digest, hexadecimal
 from jaxgan.core.state import steps_done
-from jaxgan.evaluation.evaluator import Evaluated, Evaluator
+from jaxgan.devices import environment
+from jaxgan.devices.mesh import make_mesh
+from jaxgan.evaluation.evaluator import Evaluated, Evaluator, Tell
+from jaxgan.evaluation.protocols import AS_PUBLISHED, Settings
 from jaxgan.features import Extractor
 from jaxgan.keys import from_seed, stream
 from jaxgan.report import summary
@@ -30,8 +35,8 @@ class Evaluation(NamedTuple):
     """The evaluation of a run."""
 
     text: str  # a table and the protocol
-    record: Mapping[str, Any]  # the same in detail, for JSON
-    nearest: np.ndarray | None = None  # samples and training images, see `Evaluator.nearest`
+    record: Mapping[str, Any]  # the same in detail, for `jaxgan.rundir.add_evaluation`
+    nearest: Mapping[str, np.ndarray] | None = None  # see `Evaluator.nearest`
 
 
 def evaluate(
@@ -42,13 +47,19 @@ def evaluate(
     best: bool = False,
     num: int = 10_000,
     draws: int | None = None,
+    reference: int | None = None,
+    how: Settings = AS_PUBLISHED,
     names: Sequence[str] | None = None,
     held_out: str | None = None,
     extractor: Extractor | None = None,
     seed: int = 0,
     data_dir: str | None = None,
+    tell: Tell = lambda done, total: None,
 ) -> Evaluation:
     """Evaluates the samples of a run.
+
+    Each draw is compared with another random choice of reference examples, so that the interval of
+    a mean over draws covers both, and that over the members of a population their training, too.
 
     Args:
         run: the run directory.
@@ -58,12 +69,15 @@ def evaluate(
         num: number of samples in a draw, and of reference examples.
         draws: number of draws of each GAN, whose spread gives the interval. None for `DRAWS` of a
             single GAN, and for one of each member of a population, whose spread gives the interval.
+        reference: number of reference examples, where it is not `num` (see `Evaluator`).
+        how: what metrics depend on.
         names: metrics; None for all that apply.
-        held_out: a data set that the GAN did not learn from, to measure memorization (see
-            `Evaluator`).
+        held_out: a data set that the GAN did not learn from, to measure memorization and usefulness
+            (see `Evaluator`).
         extractor: of features; None for the default of the data.
-        seed: of the latents, and of the choice of real examples.
+        seed: of the latents, and of the choices of real examples.
         data_dir: TFDS's data directory; None for its default.
+        tell: is told how far it has come (see `Evaluator`).
 
     Returns:
         The table and its record; of a single GAN, with what is nearest to its samples.
@@ -80,49 +94,80 @@ def evaluate(
         if members is None
         else sampling.load_all(run, step, best=best)
     )
+    draws = draws or (DRAWS if members is None else 1)
+    recipe, spec = gans[0].recipe, gans[0].spec
+    classes = spec.classes if sampling.is_conditional(gans[0]) else None
+    labels = None
+    if classes is not None:
+        labels = np.asarray(dict(recipe.conditions(num, spec, data_dir))["label"], np.int32)
     measure = Evaluator(
-        rundir.read_recipe(config),
+        recipe,
         num=num,
+        choices=draws * len(gans),
+        reference=reference,
+        how=how,
         names=names,
         held_out=held_out,
+        classes=classes,
         extractor=extractor,
         seed=seed,
         data_dir=data_dir,
+        tell=tell,
     )
-    draws = draws or (DRAWS if members is None else 1)
     key = stream(from_seed(seed), "draws")
-    protocol = f"({measure.protocol(draws)})\n"
 
-    def draw(gan: Trained) -> list[np.ndarray]:
-        keys = [jax.random.fold_in(key, index) for index in range(draws)]
-        return [sampling.draw(gan, num, key, data_dir=data_dir) for key in keys]
+    def evaluate_one(place: int, gan: Trained) -> tuple[list[np.ndarray], list[Evaluated]]:
+        first = place * draws  # no two draws have latents or reference examples in common
+        keys = [jax.random.fold_in(key, first + index) for index in range(draws)]
+        drawn = [sampling.draw(gan, num, key, data_dir=data_dir) for key in keys]
+        return drawn, measure(drawn, first, labels)
 
-    at = {"step": steps_done(gans[0].state), "member": member}
+    step, averaged = steps_done(gans[0].state), "average" in gans[0].state.extra
+    protocol = f"step {step}, G {'averaged' if averaged else 'not averaged'}; "
+    protocol += measure.protocol(draws)
+    digests = [hexadecimal(np.asarray(digest(jax.device_put(gan.state)))) for gan in gans]
+    made = {
+        "run": str(run),
+        "step": step,
+        "member": member,
+        "averaged": averaged,
+        "digest": digests[0] if members is None else digests,
+        "metrics": list(measure.floors),
+        "versions": environment.versions(),
+        "device": environment.devices(make_mesh(1)),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
     if members is None:
-        drawn = draw(gans[0])
-        found = measure(drawn)
-        text = tables.as_text(*evaluation.table(found)) + protocol
-        record = {**at, "results": evaluation.as_json(found)}
+        drawn, found = evaluate_one(0, gans[0])
+        if draws > 1:
+            protocol += f"; intervals cover {measure.covered()}"
+        text = tables.as_text(*evaluation.table(found)) + f"({protocol})\n"
+        record = {**made, "protocol": protocol, "results": evaluation.as_json(found)}
         return Evaluation(text, record, measure.nearest(drawn[0]))
 
     evaluated: list[list[Evaluated] | None] = []
     for index, gan in enumerate(gans):
         try:
-            evaluated.append(measure(draw(gan)))
+            evaluated.append(evaluate_one(index, gan)[1])
         except UserError as error:  # due to the samples: the real examples were fine
             logger.warning("member %d is left out: %s", index, error)
             evaluated.append(None)
-        logger.info("%d of %d members", index + 1, len(gans))
+    sound = [one for one in evaluated if one is not None]
     values = {
         name: np.array([math.nan if one is None else one[i].result.value for one in evaluated])
         for i, name in enumerate(measure.floors)
     }
+    floors = {
+        name: float(np.mean([one[i].floor for one in sound])) if sound else floor
+        for i, (name, floor) in enumerate(measure.floors.items())
+    }
     groups = summary.group(values, members)
-    return Evaluation(
-        tables.as_text(*summary.table(groups, measure.floors)) + protocol,
-        {
-            **at,
-            "groups": summary.groups_as_json(groups),
-            "members": [None if one is None else evaluation.as_json(one) for one in evaluated],
-        },
-    )
+    protocol += f"; intervals cover the training seed, and {measure.covered()}"
+    record = {
+        **made,
+        "protocol": protocol,
+        "groups": summary.groups_as_json(groups),
+        "floors": floors,
+        "members": [None if one is None else evaluation.as_json(one) for one in evaluated],
+    }
+    return Evaluation(tables.as_text(*summary.table(groups, floors)) + f"({protocol})\n", record)

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, UInt8
 from jaxgan import metrics
 from jaxgan.data.writing import Part
 from jaxgan.evaluation.evaluator import pixels, real_batch
-from jaxgan.evaluation.registry import NEIGHBOURS
+from jaxgan.evaluation.protocols import AS_PUBLISHED
 from jaxgan.evaluation.usefulness import LEAST_SIDE, usefulness
 from jaxgan.features import Extractor, extract
 from jaxgan.recipes import ImageRecipe
@@ -70,7 +70,7 @@ def read_reals(
         return Part(batch["image"], batch.get("label"))
 
     train = read(recipe.data, TRAIN)
-    if len(train.images) <= max(NEIGHBOURS.values()):
+    if len(train.images) <= AS_PUBLISHED.k_density:
         raise UserError(f"{recipe.data} has {len(train.images)} pictures: too few to compare with")
     usual = test = None
     if held_out is not None:
@@ -136,7 +136,9 @@ def measure(
             found[f"{space} C_T"] = metrics.data_copying(train, real["usual"], own)
             found[f"{space} ratio"] = metrics.nearest_distance_ratio(train, real["usual"], own)
         if space == [*reals.spaces][-1]:
-            found["coverage"] = metrics.prdc(train[: len(own)], own, **NEIGHBOURS).coverage
+            found["coverage"] = metrics.prdc(
+                train[: len(own)], own, k_density=AS_PUBLISHED.k_density
+            ).coverage
             found["Frechet"] = metrics.frechet_distance(train, own)
     if can_read(reals, part):
         assert reals.test is not None and reals.classes is not None

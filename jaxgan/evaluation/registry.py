@@ -1,37 +1,137 @@
 """The metrics of an evaluation, under one signature."""
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float32, Float64, Int, Int32
 
 from jaxgan import metrics
-from jaxgan.features import digits
+from jaxgan.data.writing import Part
+from jaxgan.evaluation import usefulness
+from jaxgan.evaluation.caching import remembered
+from jaxgan.evaluation.protocols import AS_PUBLISHED, Settings
+from jaxgan.features import Extractor, extract
+from jaxgan.metrics import Estimate
+from jaxgan.metrics.extrapolation import POINTS, SMALLEST
+from jaxgan.metrics.memorization import FEWEST
 from jaxgan.metrics.similarity import scales
 from jaxgan.recipes import Recipe
 from jaxgan.types import PRNGKey
+from jaxgan.util.errors import UserError
 
-KID = {"block": 1000, "blocks": 100}  # of the kernel distance, as published
-SPLITS = {"splits": 10}  # of the Inception score
 PAIRS = {"pairs": 10_000}  # of images whose similarity is measured
 SLICES = {"directions": 128}  # of the sliced Wasserstein distance
 PATCHES = {"patches": 4}  # of each image
-NEIGHBOURS = {"k_manifold": 3, "k_density": 5}  # of precision and recall, density and coverage
 CELLS = {"cells": 3}  # of the training set, in which copies are looked for
-
-
+PRESENT = {"least share": "a tenth of that of real examples"}  # of a class that counts as found
+MOST_NEIGHBOURS, MOST_SPLITS = 5, 10  # of the settings of any protocol
+FEW = 10  # real examples, at least, of a class that is looked for
 HIGHER = {  # metrics for which higher is better
     *("is", "precision", "recall", "density", "coverage"),
-    *("classes", "modes", "high_quality"),
+    *("classes", "as_asked", "cas", "modes", "high_quality"),
+}
+OF_INCEPTION = {  # names if the features are
+    "fd": "fid",
+    "kd": "kid",
+    "is": "is",
+    "fd_held_out": "fid_held_out",
+    "fd_infinity": "fid_infinity",
 }
 
 
-class Samples(NamedTuple):
-    """Examples, real or generated, as metrics take them."""
+def named(metric: str, short: str) -> str:
+    """Names a metric of features: as papers do if they are Inception's, else by their name.
+
+    Args:
+        metric: the metric, such as "fd", the Frechet distance.
+        short: of the extractor, such as "digits".
+
+    Returns:
+        A name such as "fid" or "fd_digits"; other metrics have one for all features.
+    """
+    if metric not in OF_INCEPTION:
+        return metric
+    return OF_INCEPTION[metric] if short == "inception" else f"{metric}_{short}"
+
+
+def renamed(name: str, short: str) -> str:
+    """Finds the name that a metric has for an extractor's features.
+
+    Args:
+        name: of a metric; "fd" and "kd" are those of whatever features there are.
+        short: of the extractor.
+
+    Returns:
+        Its name in tables and files.
+
+    Raises:
+        UserError: if it is the name for Inception's features, and these are others.
+    """
+    family = {published: metric for metric, published in OF_INCEPTION.items()}.get(name, name)
+    proper = named(family, short)
+    if name in OF_INCEPTION.values() and proper != name:
+        raise UserError(f"{name} is of Inception's features; of these it is {proper}")
+    return proper
+
+
+def is_higher_better(name: str) -> bool:
+    """Tells whether a higher value of a metric is a better one."""
+    return name in HIGHER or name.startswith("is_")
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Examples, real or generated, and what is computed of them once, when first needed."""
 
     examples: np.ndarray  # uint8 images [N, H, W, C], or float32 vectors [N, D]
-    features: np.ndarray  # float32 [N, F]
-    logits: np.ndarray | None  # float32 [N, K], of a classifier
+    extractor: Extractor
+    labels: Int32[np.ndarray, "N"] | None = None  # of the data set, or what G was asked for
+    remember: bool = False  # for later evaluations; of features without weights, nothing
+
+    @cached_property
+    def key(self) -> dict[str, str] | None:
+        """What tells these from other samples and features; None if they are not remembered."""
+        if not self.remember or self.extractor.weights_hash is None:
+            return None
+        digest = hashlib.sha256(np.ascontiguousarray(self.examples).data).hexdigest()
+        shape = f"{self.examples.dtype} {self.examples.shape}"
+        names = f"{self.extractor.name}, {self.extractor.resizing}"
+        return {
+            "examples": f"{shape} {digest}",
+            "features": f"{names}, {self.extractor.weights_hash}",
+        }
+
+    @cached_property
+    def features(self) -> Float32[np.ndarray, "N F"]:
+        """The features; vectors are their own."""
+        if self.examples.ndim == 2:
+            return self.examples
+        return self._computed("features", lambda: extract(self.extractor, self.examples))
+
+    def first(self, count: int) -> "Samples":
+        """Returns the first of these samples."""
+        labels = None if self.labels is None else self.labels[:count]
+        return replace(self, examples=self.examples[:count], labels=labels)
+
+    def radii(self, ks: Sequence[int]) -> Float64[np.ndarray, "N K"]:
+        """The squared distances to some of the nearest neighbours, each counted from 1."""
+        return self._computed(f"radii {[*ks]}", lambda: metrics.radii(self.features, ks))
+
+    def _computed(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        if self.key is None:
+            return make()
+        return remembered({"what": name, **self.key}, lambda: {"array": make()})["array"]
+
+    @cached_property
+    def logits(self) -> Float32[np.ndarray, "N K"] | None:
+        """Of the classifier, if the features are a classifier's."""
+        logits = self.extractor.logits
+        return None if logits is None else np.asarray(logits(jnp.asarray(self.features)))
 
 
 class Split(NamedTuple):
@@ -39,6 +139,7 @@ class Split(NamedTuple):
 
     train: Samples  # all of them
     held_out: Samples
+    name: str  # of the data set that is held out
 
 
 class Reals(NamedTuple):
@@ -48,23 +149,33 @@ class Reals(NamedTuple):
     reference: Samples
     others: Samples  # as many that are not among the reference
     split: Split | None  # None where no examples are known to be held out
+    classes: int | None = None  # that G is asked for; None if its samples have no labels
+    how: Settings = AS_PUBLISHED
+
+    def named(self, metric: str) -> str:
+        """Names a metric of these features."""
+        return named(metric, self.reference.extractor.short)
 
 
 class Metric(NamedTuple):
     """A metric, or several that are computed together."""
 
-    measure: Callable[[Reals, Samples, PRNGKey], Mapping[str, float]]  # of samples
+    # Of samples: numbers by name. The deviation of one that is a mean of parts is told, too.
+    measure: Callable[[Reals, Samples, PRNGKey], Mapping[str, float | Estimate]]
     applies: Callable[[Reals], bool]
-    settings: Callable[[int, Reals], Mapping[str, int]]  # for a number of samples
+    settings: Callable[[int, Reals], Mapping[str, int | str]]  # for a number of samples
     fresh: Callable[[Reals], Samples] = lambda reals: reals.others  # whose numbers are the floor
+    least: int = 2  # samples, and reference examples
+    compares: bool = True  # with the reference examples
+    only_asked: bool = False  # is left out unless it is asked for by name
 
 
-def _fid(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    return {"fid": metrics.frechet_distance(reals.reference.features, fake.features)}
+def _fd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    return {reals.named("fd"): metrics.frechet_distance(reals.reference.features, fake.features)}
 
 
-def _kid(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    settings = _kid_settings(len(fake.features), reals)
+def _kd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, Estimate]:
+    settings = _kd_settings(len(fake.examples), reals)
     found = metrics.kernel_distance(
         reals.reference.features,
         fake.features,
@@ -72,23 +183,30 @@ def _kid(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
         blocks=settings["blocks"],
         block_size=settings["block"],
     )
-    return {"kid": found.value}
+    return {reals.named("kd"): found}
 
 
-def _kid_settings(count: int, reals: Reals) -> dict[str, int]:
+def _kd_settings(count: int, reals: Reals) -> dict[str, int]:
     """Blocks as published, or of all samples if there are too few."""
-    sizes = count, len(reals.reference.features)
-    block = min(KID["block"], *sizes)
-    return {"block": block, "blocks": 1 if block == max(sizes) else KID["blocks"]}
+    sizes = count, len(reals.reference.examples)
+    block = min(reals.how.block, *sizes)
+    return {"block": block, "blocks": 1 if block == max(sizes) else reals.how.blocks}
 
 
-def _inception_score(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+def _inception_score(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, Estimate]:
     assert fake.logits is not None
-    return {"is": metrics.inception_score(fake.logits, key, **SPLITS).value}
+    return {reals.named("is"): metrics.inception_score(fake.logits, key, splits=reals.how.splits)}
 
 
 def _prdc(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    return metrics.prdc(reals.reference.features, fake.features, **NEIGHBOURS)._asdict()
+    reference, ks = reals.reference, (reals.how.k_manifold, reals.how.k_density)
+    return metrics.prdc(
+        reference.features,
+        fake.features,
+        k_manifold=ks[0],
+        k_density=ks[1],
+        radii_real=reference.radii(ks),
+    )._asdict()
 
 
 def _swd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
@@ -107,13 +225,99 @@ def _ms_ssim(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
     return {"ms_ssim": float(found.mean())}
 
 
+def _fd_held_out(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    held_out = _split(reals).held_out.features
+    return {reals.named("fd_held_out"): metrics.frechet_distance(held_out, fake.features)}
+
+
+def _fd_infinity(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    found = metrics.frechet_infinity(reals.reference.features, fake.features, key)
+    return {reals.named("fd_infinity"): found}
+
+
+def _cmmd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    return {"cmmd": metrics.cmmd(reals.reference.features, fake.features)}
+
+
 def _classes(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    labels, true = (
-        np.argmax(x.logits, axis=1) for x in (fake, reals.reference) if x.logits is not None
+    labels, true = _read(fake), _read(reals.reference)
+    size = _logits(fake).shape[1]
+    counts, truth = (np.bincount(x, minlength=size) for x in (labels, true))
+    # A classifier errs: some samples are read as a class that is not among them.
+    enough = counts / len(labels) >= 0.1 * truth / len(true)
+    found = metrics.modes.coverage_of_labels(labels, size, np.maximum(truth, 1))
+    return {
+        "classes": float(np.sum(enough & (truth >= FEW))),
+        "class_kl": found.reverse_kl,
+    }
+
+
+def _by_class(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    """Compares the samples that are read as a class with the real examples that are."""
+    name, k = reals.named("fd"), reals.how.k_manifold
+    labels, true = _read(fake), _read(reals.reference)
+    distances, recalls = {}, {}
+    for label in range(_logits(fake).shape[1]):
+        own, real = fake.features[labels == label], reals.reference.features[true == label]
+        if min(len(own), len(real)) <= k:
+            raise UserError(
+                f"{len(own)} samples and {len(real)} real examples are read as class {label}, of "
+                f"which {k + 1} are needed: draw more"
+            )
+        distances[f"{name}_class_{label}"] = metrics.frechet_distance(real, own)
+        found = metrics.prdc(real, own, k_manifold=k, k_density=k)
+        recalls[f"recall_class_{label}"] = found.recall
+    return distances | recalls
+
+
+def _as_asked(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    assert fake.labels is not None
+    return {"as_asked": float(np.mean(_read(fake) == fake.labels))}
+
+
+def _cas(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
+    assert reals.classes is not None
+    held_out = _split(reals).held_out
+    learned, read = (Part(x.examples, x.labels) for x in (fake, held_out))
+    return {"cas": usefulness.usefulness(learned, read, reals.classes, key)}
+
+
+def _cas_settings(count: int, reals: Reals) -> dict[str, int | str]:
+    held_out = _split(reals)
+    return {
+        "read": f"{len(held_out.held_out.examples)} of {held_out.name}",
+        "by": f"a small classifier after {usefulness.STEPS} steps",
+    }
+
+
+def _can_learn(reals: Reals) -> bool:
+    """Whether a classifier can learn from samples, and read what is held out."""
+    if reals.classes is None or reals.split is None or len(_shape(reals)) != 3:
+        return False
+    labelled = reals.split.held_out.labels is not None and reals.others.labels is not None
+    return labelled and min(_shape(reals)[:2]) >= usefulness.LEAST_SIDE
+
+
+def _reads_labels(reals: Reals) -> bool:
+    """Whether the features' classifier reads the classes that G is asked for."""
+    return (
+        _has_logits(reals)
+        and reals.classes == _logits(reals.others).shape[1]
+        and reals.others.labels is not None
     )
-    truth = np.bincount(true, minlength=digits.CLASSES)
-    found = metrics.modes.coverage_of_labels(labels, digits.CLASSES, np.maximum(truth, 1))
-    return {"classes": float(found.found), "class_kl": found.reverse_kl}
+
+
+def _has_logits(reals: Reals) -> bool:
+    return reals.reference.logits is not None
+
+
+def _logits(samples: Samples) -> Float32[np.ndarray, "N K"]:
+    assert samples.logits is not None
+    return samples.logits
+
+
+def _read(samples: Samples) -> Int[np.ndarray, "N"]:
+    return np.argmax(_logits(samples), axis=1)
 
 
 def _modes(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
@@ -124,7 +328,7 @@ def _modes(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
 
 
 def _memorization(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    train, held_out = (samples.features for samples in _split(reals))
+    train, held_out = (samples.features for samples in _split(reals)[:2])
     return {
         "authenticity": metrics.authenticity(train, fake.features),
         "c_t": metrics.data_copying(train, held_out, fake.features, **CELLS),
@@ -132,9 +336,9 @@ def _memorization(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]
     }
 
 
-def _memorization_settings(count: int, reals: Reals) -> dict[str, int]:
-    train, held_out = (len(samples.features) for samples in _split(reals))
-    return {"train": train, "held_out": held_out} | CELLS
+def _memorization_settings(count: int, reals: Reals) -> dict[str, int | str]:
+    train, held_out, name = _split(reals)
+    return {"train": len(train.examples), "held out": f"{len(held_out.examples)} of {name}"} | CELLS
 
 
 def _split(reals: Reals) -> Split:
@@ -155,14 +359,32 @@ def _shape(reals: Reals) -> tuple[int, ...]:
 
 
 METRICS = {
-    "fid": Metric(_fid, _always, _none),
-    "kid": Metric(_kid, _always, _kid_settings),
+    "fd": Metric(_fd, _always, _none),
+    "fd_infinity": Metric(
+        _fd_infinity,
+        _always,
+        lambda count, reals: {"smallest subset": SMALLEST, "subsets": POINTS},
+        least=SMALLEST + 1,
+        only_asked=True,
+    ),
+    "cmmd": Metric(_cmmd, lambda reals: reals.reference.extractor.short == "clip", _none),
+    "kd": Metric(_kd, _always, _kd_settings),
     "is": Metric(
         _inception_score,
-        lambda reals: reals.reference.logits is not None,
-        lambda count, reals: SPLITS,
+        _has_logits,
+        lambda count, reals: {"splits": reals.how.splits},
+        least=MOST_SPLITS,
+        compares=False,
     ),
-    "prdc": Metric(_prdc, _always, lambda count, reals: NEIGHBOURS),
+    "prdc": Metric(
+        _prdc,
+        _always,
+        lambda count, reals: {
+            "k of precision and recall": reals.how.k_manifold,
+            "k of density and coverage": reals.how.k_density,
+        },
+        least=MOST_NEIGHBOURS + 1,
+    ),
     "swd": Metric(
         _swd,
         lambda reals: len(_shape(reals)) == 1 or min(_shape(reals)[:2]) >= 7,
@@ -172,23 +394,35 @@ METRICS = {
         _ms_ssim,
         lambda reals: len(_shape(reals)) == 3 and scales(*_shape(reals)[:2]) > 0,
         lambda count, reals: PAIRS | {"scales": scales(*_shape(reals)[:2])},
+        compares=False,
     ),
-    "classes": Metric(
-        _classes,
-        lambda reals: (
-            reals.reference.logits is not None and reals.reference.logits.shape[1] == digits.CLASSES
-        ),
-        _none,
+    "classes": Metric(_classes, _has_logits, lambda count, reals: PRESENT),
+    "as_asked": Metric(_as_asked, _reads_labels, _none, compares=False),
+    "by_class": Metric(
+        _by_class,
+        _has_logits,
+        lambda count, reals: {"k": reals.how.k_manifold},
+        only_asked=True,
     ),
     "modes": Metric(
         _modes,
         lambda reals: reals.recipe.coverage(reals.reference.examples[:1]) is not None,
         _none,
+        compares=False,
     ),
     "memorization": Metric(
         _memorization,
         lambda reals: reals.split is not None,
         _memorization_settings,
         lambda reals: _split(reals).held_out,
+        least=FEWEST + 1,
+        compares=False,
     ),
+    "fd_held_out": Metric(
+        _fd_held_out,
+        lambda reals: reals.split is not None,
+        lambda count, reals: {"of": f"{len(_split(reals).held_out.examples)} {_split(reals).name}"},
+        compares=False,
+    ),
+    "cas": Metric(_cas, _can_learn, _cas_settings, compares=False),
 }

@@ -92,6 +92,7 @@ def per_channel(channels: int) -> Extractor:
         resizing="none",
         weights_hash=one.weights_hash,
         features=Partial(features, one.features),
+        short=f"{one.short}_by_channel",
     )
 
 
@@ -110,4 +111,5 @@ def make_extractor(net: TrainState) -> Extractor:
         weights_hash=hash_weights(net),
         features=make_features(DigitNetwork(), net),
         logits=make_logits(net.params["head"]["kernel"], net.params["head"]["bias"]),
+        short="digits",
     )

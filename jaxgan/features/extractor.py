@@ -1,6 +1,7 @@
 """Feature extractors, and how to run one over many images."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -19,6 +20,7 @@ from jaxgan.data.scaling import scale
 from jaxgan.interop import from_torch_state_dict
 from jaxgan.types import Images
 from jaxgan.util.errors import UserError
+from jaxgan.util.parsing import shown
 
 Features = Float[Array, "B D"]
 Logits = Float[Array, "B K"]
@@ -38,6 +40,13 @@ class Extractor:
     weights_hash: str | None  # see `hash_weights`; None if it has no weights
     features: Callable[[Images], Features]  # of images [B, H, W, C] in [0, 1]
     logits: Callable[[Features], Logits] | None = None  # of a classifier
+    short: str = ""  # in names of metrics, such as "digits" in fd_digits; "" for one of the name
+
+    def __post_init__(self):
+        short = self.short or re.sub(r"[^a-z0-9]+", "_", self.name.lower()).strip("_")
+        if not re.fullmatch(r"[a-z0-9_]+", short):
+            raise UserError(f"short must be of a-z, 0-9 and _, not {shown(self.short)}: name one")
+        object.__setattr__(self, "short", short)
 
 
 def extract(
@@ -99,24 +108,41 @@ def load_network(
     return from_torch_state_dict(network, blank, state_dict, inputs=image)
 
 
-def make_features(module: nn.Module, net: TrainState) -> Partial:
+def make_features(
+    module: nn.Module, net: TrainState, prepare: Callable[[Images], Images] = lambda images: images
+) -> Partial:
     """Makes the function from images to features of a trained network.
-
-    It computes in full float32, also on GPUs and TPUs, where JAX uses less by default.
 
     Args:
         module: a network with a method `features`.
         net: its weights.
+        prepare: what is done to images before the network sees them.
 
     Returns:
         A function of images `[B, H, W, C]` in [0, 1], with the weights as its leaves.
     """
 
     def features(variables: dict, images: Images) -> Features:
-        with jax.default_matmul_precision("highest"):
-            return cast(Features, module.apply(variables, images, method="features"))
+        return cast(Features, module.apply(variables, prepare(images), method="features"))
 
-    return Partial(features, {"params": net.params, **net.collections})
+    return Partial(in_full_precision(features), {"params": net.params, **net.collections})
+
+
+def in_full_precision(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Makes a function compute in full float32, also on GPUs and TPUs, where JAX does not.
+
+    Args:
+        function: of arrays.
+
+    Returns:
+        The same function, but for its precision.
+    """
+
+    def precise(*arguments: Any) -> Array:
+        with jax.default_matmul_precision("highest"):
+            return function(*arguments)
+
+    return precise
 
 
 def make_logits(kernel: Float[Array, "D K"], bias: Float[Array, "K"]) -> Partial:

@@ -1,16 +1,21 @@
 """Inception as a feature extractor, with weights from a file of the user's.
 
-jaxgan does not ship Inception's weights, which are 95 MB. A file is imported once: checked, and
-copied to the user's data directory.
+Papers resize images in several ways before the same network sees them, and their numbers differ by
+it. A `Preparation` is one of these ways:
+
+- `TENSORFLOW`, that of the graph itself, which the FID of most papers has;
+- `CLEAN`: Parmar et al., "On Aliased Resizing and Surprising Subtleties in GAN Evaluation" (2022),
+  clean-fid's mode "clean";
+- `FRIENDLY`: Kang et al., "StudioGAN: A Taxonomy and Benchmark of GANs for Image Synthesis" (2023),
+  the post-resizer "friendly".
 """
 
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.core.networks import linen
 from jaxgan.features.extractor import (
@@ -21,9 +26,10 @@ from jaxgan.features.extractor import (
     make_logits,
 )
 from jaxgan.features.inception_network import CLASSES, SHAPE, SIZE, Inception
-from jaxgan.interop import load_safetensors, save_safetensors, to_torch_state_dict
-from jaxgan.util.errors import UserError
-from jaxgan.util.files import make_folder, open_regular
+from jaxgan.features.resizing import cubic, in_colors, linear, pillow, tensorflow
+from jaxgan.features.weights import import_weights, load_weights
+from jaxgan.interop import StateDict, to_torch_state_dict
+from jaxgan.types import Images
 
 SOURCE = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
@@ -32,9 +38,44 @@ SOURCE = (
 _MODULE = Inception()
 _NETWORK = linen(_MODULE)
 
+Prepared = Float[Array, "B 299 299 3"]
 
-def load() -> Extractor:
+
+class Preparation(NamedTuple):
+    """How images are resized and scaled before Inception sees them."""
+
+    name: str  # in words
+    apply: Callable[[Images], Prepared]  # of [B, H, W, C] in [0, 1]; C is 3, or 1 for gray
+
+
+def _tensorflow(images: Images) -> Prepared:
+    return (tensorflow(_pixels(images), SIZE) - 128) / 128
+
+
+def _clean(images: Images) -> Prepared:
+    return (pillow(_pixels(images), SIZE, cubic) - 128) / 128
+
+
+def _friendly(images: Images) -> Prepared:
+    return pillow(_pixels(images), SIZE, linear) / 127.5 - 1
+
+
+def _pixels(images: Images) -> Images:
+    return in_colors(images, "Inception") * 255
+
+
+TENSORFLOW = Preparation(
+    f"{SIZE}x{SIZE}, bilinear as in TensorFlow 1 (corners at 0, no antialiasing)", _tensorflow
+)
+CLEAN = Preparation(f"{SIZE}x{SIZE}, bicubic as in Pillow, of floats", _clean)
+FRIENDLY = Preparation(f"{SIZE}x{SIZE}, bilinear as in Pillow, of floats, / 127.5 - 1", _friendly)
+
+
+def load(preparation: Preparation = TENSORFLOW) -> Extractor:
     """Returns the extractor with the imported weights.
+
+    Args:
+        preparation: of the images.
 
     Returns:
         The extractor; see `from_state_dict`.
@@ -42,16 +83,12 @@ def load() -> Extractor:
     Raises:
         UserError: if no weights were imported, or their file is damaged.
     """
-    path = weights_path()
-    if not path.exists():
-        raise UserError(
-            f"Inception has no weights yet: download {SOURCE} and run "
-            f"`jaxgan features import-inception FILE`, which copies them to {path}"
-        )
-    return from_state_dict(load_safetensors(path))
+    return from_state_dict(load_weights("inception", "Inception", SOURCE), preparation)
 
 
-def from_state_dict(state_dict: Mapping[str, Any]) -> Extractor:
+def from_state_dict(
+    state_dict: Mapping[str, Any], preparation: Preparation = TENSORFLOW
+) -> Extractor:
     """Makes an extractor from a PyTorch state dict.
 
     Its logits leave out the last layer's bias, as in the original code of the Inception score
@@ -59,6 +96,7 @@ def from_state_dict(state_dict: Mapping[str, Any]) -> Extractor:
 
     Args:
         state_dict: arrays by the names of the PyTorch port (`Conv2d_1a_3x3.conv.weight`, ...).
+        preparation: of the images.
 
     Returns:
         The extractor: 2,048 features and 1,008 logits.
@@ -69,10 +107,11 @@ def from_state_dict(state_dict: Mapping[str, Any]) -> Extractor:
     net = load_network(_NETWORK, state_dict, SHAPE)
     return Extractor(
         name="InceptionV3, TensorFlow's of 2015-12-05",
-        resizing=f"{SIZE}x{SIZE}, bilinear as in TensorFlow 1 (corners at 0, no antialiasing)",
+        resizing=preparation.name,
         weights_hash=hash_weights(net),
-        features=make_features(_MODULE, net),
+        features=make_features(_MODULE, net, preparation.apply),
         logits=make_logits(net.params["fc"]["kernel"], jnp.zeros(CLASSES)),
+        short="inception",
     )
 
 
@@ -90,46 +129,9 @@ def import_inception(path: Path) -> Path:
         UserError: if the file cannot be read, a weight is missing, unexpected or of the wrong
             shape, or the data directory cannot be written to.
     """
-    read = load_safetensors if path.suffix == ".safetensors" else _load_pth
-    try:
-        net = load_network(_NETWORK, read(path), SHAPE)
-    except UserError as error:
-        raise UserError(f"cannot import {path}: {error}") from error
-    imported = weights_path()
-    make_folder(imported.parent)
-    save_safetensors(imported, to_torch_state_dict(_NETWORK, net, inputs=jnp.zeros((1, *SHAPE))))
-    return imported
+    return import_weights("inception", path, _fit)
 
 
-def weights_path() -> Path:
-    """Returns the file of imported weights, in $XDG_DATA_HOME or else ~/.local/share."""
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return data / "jaxgan" / "inception.safetensors"
-
-
-def _torch() -> ModuleType:
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "PyTorch is needed to read it; run `pip install torch`, or give a .safetensors file"
-        ) from error
-    return torch
-
-
-def _load_pth(path: Path) -> Mapping[str, Any]:
-    """Reads a state dict that PyTorch saved; nothing but tensors is unpickled."""
-    try:
-        with open_regular(path) as file:
-            loaded = _torch().load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError("there is no such file") from error
-    except (UserError, MemoryError):
-        raise
-    except Exception as error:  # PyTorch raises errors of all kinds, with long messages
-        raise UserError("it holds more than tensors, or was not saved by PyTorch") from error
-    if not isinstance(loaded, Mapping):
-        raise UserError(f"it holds no state dict, but a {type(loaded).__name__}")
-    if not all(isinstance(name, str) for name in loaded):
-        raise UserError("its state dict has keys that are no text")
-    return loaded
+def _fit(state_dict: Mapping[str, Any]) -> StateDict:
+    net = load_network(_NETWORK, state_dict, SHAPE)
+    return to_torch_state_dict(_NETWORK, net, inputs=jnp.zeros((1, *SHAPE)))

@@ -1,8 +1,8 @@
 """InceptionV3 as the Frechet Inception distance uses it: TensorFlow's graph of 2015-12-05.
 
 It differs from the paper's network, and from torchvision's: average pooling excludes the padding,
-the last block uses max pooling, there are 1,008 classes, and images are resized as in TensorFlow 1.
-The layers are named as in the widely used PyTorch port.
+the last block uses max pooling, and there are 1,008 classes. The layers are named as in the widely
+used PyTorch port.
 
 Sources: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision" (2015); Heusel
 et al., "GANs Trained by a Two Time-Scale Update Rule" (2017), for the graph.
@@ -12,11 +12,8 @@ from collections.abc import Callable
 from typing import Literal
 
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
-
-from jaxgan.util.errors import UserError
 
 SIZE = 299  # height and width of the network's input
 SHAPE = (SIZE, SIZE, 3)
@@ -34,9 +31,8 @@ class Inception(nn.Module):
 
     @nn.compact
     def features(self, images: Maps) -> Float[Array, "B 2048"]:
-        """Maps images `[B, H, W, C]` in [0, 1], C being 1 or 3, to features `[B, 2048]`."""
-        x = prepare(images)
-        x = ConvUnit(32, 3, 3, 2, "VALID", name="Conv2d_1a_3x3")(x)  # [B, 149, 149, 32]
+        """Maps images `[B, 299, 299, 3]`, scaled to -1..1, to features `[B, 2048]`."""
+        x = ConvUnit(32, 3, 3, 2, "VALID", name="Conv2d_1a_3x3")(images)  # [B, 149, 149, 32]
         x = ConvUnit(32, 3, 3, 1, "VALID", name="Conv2d_2a_3x3")(x)
         x = _halve(ConvUnit(64, 3, 3, name="Conv2d_2b_3x3")(x))  # [B, 73, 73, 64]
         x = ConvUnit(80, 1, 1, name="Conv2d_3b_1x1")(x)
@@ -58,53 +54,6 @@ class Inception(nn.Module):
         """Maps images as above to logits `[B, 1008]`."""
         del train  # part of every network's signature
         return self.fc(self.features(images))
-
-
-def prepare(images: Maps) -> Float[Array, "B 299 299 3"]:
-    """Resizes and scales images as the graph does.
-
-    Args:
-        images: `[B, H, W, C]` in [0, 1]; C is 3, or 1 for gray, which becomes three equal channels.
-
-    Returns:
-        `[B, 299, 299, 3]` in [-1, 127/128].
-
-    Raises:
-        UserError: if C is neither 1 nor 3.
-    """
-    channels = images.shape[-1]
-    if channels not in (1, 3):
-        raise UserError(f"Inception takes images of 1 or 3 channels, not {channels}")
-    pixels = (resize(images * 255) - 128) / 128
-    return jnp.broadcast_to(pixels, (*pixels.shape[:-1], 3))
-
-
-def resize(images: Maps) -> Maps:
-    """Resizes images to 299x299 as `tf.image.resize_bilinear` of TensorFlow 1 does by default.
-
-    Output pixel i is sampled at `i * H / 299`, not at `(i + 1/2) * H / 299 - 1/2` as in newer
-    libraries, and interpolates its two neighbours, without antialiasing when shrinking.
-
-    Args:
-        images: `[B, H, W, C]`.
-
-    Returns:
-        `[B, 299, 299, C]`.
-    """
-    return _interpolate(_interpolate(images, 2), 1)
-
-
-def _interpolate(images: Maps, axis: int) -> Maps:
-    length = images.shape[axis]
-    # In float32, as in TensorFlow: rounding may decide which the neighbours are.
-    places = np.arange(SIZE, dtype=np.float32) * np.float32(length / SIZE)
-    before = places.astype(int)
-    after = np.minimum(before + 1, length - 1)
-    shape = [1] * images.ndim
-    shape[axis] = SIZE
-    part = jnp.asarray(places - before.astype(np.float32), images.dtype).reshape(shape)
-    low, high = jnp.take(images, before, axis), jnp.take(images, after, axis)
-    return low + (high - low) * part
 
 
 class ConvUnit(nn.Module):

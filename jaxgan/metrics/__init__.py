@@ -15,12 +15,14 @@ A number means nothing without its protocol: a `Result` holds both.
 """
 
 from jaxgan.metrics import modes, moments
+from jaxgan.metrics.cmmd import cmmd
+from jaxgan.metrics.extrapolation import frechet_infinity
 from jaxgan.metrics.frechet import frechet_distance
 from jaxgan.metrics.inception import inception_score
 from jaxgan.metrics.intervals import Estimate, Interval, estimate, t_interval
 from jaxgan.metrics.kernel import kernel_distance, squared_mmd
 from jaxgan.metrics.memorization import authenticity, data_copying, nearest_distance_ratio
-from jaxgan.metrics.neighbours import PRDC, Neighbours, nearest, prdc
+from jaxgan.metrics.neighbours import PRDC, Neighbours, nearest, prdc, radii
 from jaxgan.metrics.path import path_lengths, perceptual_path_length
 from jaxgan.metrics.psnr import psnr, squared_errors
 from jaxgan.metrics.result import Protocol, Result
@@ -35,9 +37,11 @@ __all__ = [
     "Protocol",
     "Result",
     "authenticity",
+    "cmmd",
     "data_copying",
     "estimate",
     "frechet_distance",
+    "frechet_infinity",
     "inception_score",
     "kernel_distance",
     "modes",
@@ -51,6 +55,7 @@ __all__ = [
     "prdc",
     "psnr",
     "pyramid_distances",
+    "radii",
     "sliced_wasserstein",
     "squared_errors",
     "squared_mmd",

@@ -41,11 +41,14 @@ class Interval:
     low: float
     high: float
     level: float  # confidence level, in (0, 1)
-    how: str  # such as "t of 5 draws"
+    how: str  # and what it covers, such as "t of 5 draws of samples and reference"
 
 
-def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
-    """Computes Student's t interval of a metric's mean over independent draws of samples.
+def t_interval(values: Sequence[float], level: float = LEVEL, of: str = "samples") -> Interval:
+    """Computes Student's t interval of a metric's mean over independent draws.
+
+    It covers what is drawn anew for each value, and nothing else: where all values are of the same
+    reference examples, another choice of these may well give a mean outside the interval.
 
     Works for any metric. The interval of a biased metric covers its mean at this sample count.
     Assumes that the values are approximately normal.
@@ -53,6 +56,7 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     Args:
         values: the metric of each draw, 2 or more.
         level: confidence level, in (0, 1).
+        of: what is drawn for each value, such as "samples and reference".
 
     Returns:
         The interval.
@@ -68,4 +72,4 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     exact = np.asarray(values, np.float64)
     half = float(stdtrit(n - 1, (1 + level) / 2) * exact.std(ddof=1)) / math.sqrt(n)
     mean = float(exact.mean())
-    return Interval(mean - half, mean + half, level, f"t of {n} draws")
+    return Interval(mean - half, mean + half, level, f"t of {n} draws of {of}")

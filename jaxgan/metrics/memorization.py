@@ -29,7 +29,7 @@ _SPARE = 16  # components that are dropped, but let the others converge
 _ROUNDS = 10  # of orthogonal iteration
 _STEPS = 50  # of k-means
 _STARTS = 10
-_FEWEST = 20  # a cell with as few generated samples says nothing
+FEWEST = 20  # a cell with as few generated samples says nothing
 
 
 def authenticity(train: Numbers, generated: Numbers) -> float:
@@ -112,12 +112,12 @@ def data_copying(train: Numbers, held_out: Numbers, generated: Numbers, *, cells
     scores, weights = [], []
     for cell in range(cells):
         t, p, q = (x[of == cell] for x, of in zip(projected, cell_of, strict=True))
-        if len(t) and len(p) and len(q) > _FEWEST:
+        if len(t) and len(p) and len(q) > FEWEST:
             scores.append(_rank_score(*(nearest(x, t).distances[:, 0] for x in (p, q))))
             weights.append(len(p))
     if not scores:
         raise UserError(
-            f"no cell of the training set has a held-out example and more than {_FEWEST} "
+            f"no cell of the training set has a held-out example and more than {FEWEST} "
             f"of {len(generated)} generated samples; draw more"
         )
     return float(np.average(scores, weights=weights))

@@ -9,6 +9,13 @@ The generator, the way and the features are one function of how far the ways hav
     lengths = path_lengths(path, jax.random.uniform(key, (N,)))
     perceptual_path_length(lengths)
 
+Between styles of StyleGAN2, [N, L, S], whose noise must be the same at both ends of a step:
+
+    def path(t):
+        styles = lerp(a, b, t[:, None])
+        images = module.apply(variables, styles, noise, method="to_images")
+        return extractor.features((images + 1) / 2)
+
 Karras et al., "A Style-Based Generator Architecture for Generative Adversarial Networks" (2019),
 section 4.1: 100,000 ways, features of VGG16 as LPIPS weighs them, `slerp` of latents, `lerp` of
 styles. Values under other features are not comparable, so say which: on MNIST those of

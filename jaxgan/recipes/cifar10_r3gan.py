@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxgan.augment import ada, compose, cutout, of_batch, sometimes
+from jax import Array
+
+from jaxgan.augment import Augmentation, ada, compose, cutout, of_batch, sometimes
 from jaxgan.core.state import GANState
 from jaxgan.recipes.r3gan import R3ganRecipe
 from jaxgan.recipes.recipe import Count, NonNegative, Positive, Share, require_classes
@@ -54,8 +56,11 @@ class Cifar10R3gan(R3ganRecipe):
         """Returns the number of classes (see `R3ganRecipe.classes`)."""
         return require_classes(spec)
 
+    def augment(self, p: Array) -> Augmentation:
+        """Makes what D's images are augmented by: each change with probability p, a scalar."""
+        return compose(ada.geometry(p), ada.color(COLOR_SHARE * p), sometimes(cutout(), p))
+
     def show(self, images: Images, key: PRNGKey, state: GANState) -> Images:
         """Returns augmented images (see `R3ganRecipe.show`)."""
         p = self.burning(self.augmentation)(state.step)
-        change = compose(ada.geometry(p), ada.color(COLOR_SHARE * p), sometimes(cutout(), p))
-        return of_batch(change)(images, key)
+        return of_batch(self.augment(p))(images, key)

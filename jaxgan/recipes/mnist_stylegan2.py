@@ -19,7 +19,8 @@ class MnistStyleGan2(StyleGan2Recipe):
     gamma and length are our own; path lengths are those of images by latents, on half a batch.
 
     Command: `jaxgan train mnist_stylegan2`
-    Expect: its 4,000 steps have not been run here.
+    Expect: at first, all samples are alike: smears of one kind after 1,250 steps (seed 0), at 0.7 s
+    a step on one CPU core. Its 4,000 steps have not been run to their end here.
     """
 
     name: ClassVar[str] = "mnist_stylegan2"

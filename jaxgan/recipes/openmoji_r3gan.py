@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from jax import Array
+
+from jaxgan.augment import Augmentation, color, compose, cutout, sometimes, translation
 from jaxgan.recipes.cifar10_r3gan import Cifar10R3gan
 from jaxgan.recipes.recipe import Count, Counts, NonNegative, Positive, Share
 
@@ -15,7 +18,8 @@ class OpenmojiR3gan(Cifar10R3gan):
     schedules and the probability of augmentations, for 4,150 images, are our own.
 
     Command: `jaxgan train openmoji_r3gan`; `--image-size 64` on a GPU
-    Expect: about 5 s of processor time a step on a CPU. Its 4,000 steps have not been run here.
+    Expect: its 4,000 steps have not been run here; with the augmentations of `cifar10_r3gan`, a
+    step took 5 s of processor time on a CPU.
     """
 
     name: ClassVar[str] = "openmoji_r3gan"
@@ -35,3 +39,7 @@ class OpenmojiR3gan(Cifar10R3gan):
     gamma: tuple[NonNegative, NonNegative] = (1.0, 0.1)  # of R1 and of R2
     half_life: tuple[NonNegative, NonNegative] = (0.0, 8000.0)  # of the average of G, in images
     augmentation: tuple[Share, Share] = (0.0, 0.3)  # probability of each change of what D sees
+
+    def augment(self, p: Array) -> Augmentation:
+        """Makes DiffAugment's changes, which cost a CPU less (see `Cifar10R3gan.augment`)."""
+        return compose(*(sometimes(change, p) for change in (translation(), color(), cutout())))

@@ -65,7 +65,7 @@ class Recipe(ABC):
     checkpoint_every: Count  # steps between two checkpoints
     eval_every: Count | None = None  # steps between two evaluations of samples
     eval_num: Count = 2000  # samples in such an evaluation
-    best_by: str = "fid"  # the metric by which the best checkpoint is kept
+    best_by: str = "fd"  # the metric of the best checkpoint; fd: Frechet distance
     grid: tuple[Count, Count]  # rows and columns of a picture of samples
     dtype: Literal["float32", "bfloat16"] = "float32"  # that the networks compute in
     microbatch: Count | None = None  # examples of a batch to compute at a time, to save memory

@@ -43,6 +43,13 @@ class Picture(NamedTuple):
     dark: str | None = None
 
 
+class Chart(NamedTuple):
+    """Curves on the page, whose values can be read off."""
+
+    picture: Picture
+    reading: Mapping[str, Any]  # see `jaxgan.report.plots.reading`
+
+
 def write_report(run: Path) -> Path:
     """Writes a run's report.html, losses.png, and progress.gif, pattern.png or points.png.
 
@@ -85,19 +92,18 @@ def write_report(run: Path) -> Path:
     page = render(
         "page.html.jinja",
         config=config,
-        facts=_facts(config, metrics, [sample for sample, _ in vectors] or grids),
+        facts=facts_of(config, metrics, [sample for sample, _ in vectors] or grids),
         summary=None if groups is None else summary.table(groups),
         members=None if groups is None or members is None else _members(config, metrics, members),
-        curves=[_adaptive(plots.describe(p), partial(plots.curves, [p])) for p in panels],
-        evaluations=[
-            _adaptive(plots.describe(p), partial(plots.curves, [p]))
-            for p in plots.evaluations(evaluations)
-        ],
+        curves=[chart(panel) for panel in panels],
+        evaluations=[chart(panel) for panel in plots.evaluations(evaluations)],
         protocol=evaluations[-1]["protocol"] if evaluations else None,
         not_finite=_not_finite(metrics),
         vectors=_vectors(run, vectors, members) if vectors else None,
-        final=_file("Grid of new samples of the trained generator", run / "final.png"),
-        grids=[(s.step, _file(f"Samples at step {s.step:,}", s.path)) for s in _affordable(grids)],
+        final=picture_of("Grid of new samples of the trained generator", run / "final.png"),
+        grids=[
+            (s.step, picture_of(f"Samples at step {s.step:,}", s.path)) for s in _affordable(grids)
+        ],
     )
     path = run / "report.html"
     write_atomically(path, page.encode())
@@ -174,7 +180,7 @@ def _vectors(
     write_atomically(run / name, plots.png(draw()))
     how = "over time" if members is None else "by member"
     alt = f"{kind} of {len(places)} samples {how}. {over.title()} {places[-1]:,}: {last}."
-    return title, _adaptive(alt, draw)
+    return title, adaptive(alt, draw)
 
 
 def render(template: str, **content: Any) -> str:
@@ -193,11 +199,11 @@ def render(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["plain"] = _plain
+    environment.filters["plain"] = plain
     return environment.get_template(template).render(content)
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """Formats a setting as a user would type it."""
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -234,10 +240,16 @@ def _members(
     return heads, rows
 
 
-def _facts(
-    config: Config, metrics: Sequence[Mapping[str, Any]], samples: Sequence[Sample]
+def facts_of(
+    config: Config, metrics: Sequence[Mapping[str, Any]], samples: Sequence[Sample] = ()
 ) -> dict[str, str]:
-    """Lists the main facts about a run, by name."""
+    """Lists the main facts about a run, by name.
+
+    Args:
+        config: of the run.
+        metrics: its records.
+        samples: its samples, if they may be newer than the records.
+    """
     device = config.device
     parts = [*dict.fromkeys(name for name in (device.platform, device.kind) if name)]
     if device.count > 1:
@@ -285,16 +297,29 @@ def _affordable(grids: Sequence[Sample]) -> list[Sample]:
     return evenly(grids, min(MAX_GRIDS, max(2, GRIDS_BYTES // largest)))
 
 
-def _file(alt: str, path: Path) -> Picture | None:
+def picture_of(alt: str, path: Path) -> Picture | None:
+    """Takes a picture from a file in PNG, if it is there."""
     return Picture(alt, as_uri(read_bytes(path))) if path.exists() else None
 
 
-def _adaptive(alt: str, draw: Callable[..., Any]) -> Picture:
+def adaptive(alt: str, draw: Callable[..., Any]) -> Picture:
     """Renders the figure of `draw(dark=...)` for a light and for a dark background."""
     from jaxgan.report.plots import png
 
     light, dark = (as_uri(png(draw(dark=dark), transparent=True)) for dark in (False, True))
     return Picture(alt, light, dark)
+
+
+def chart(panel: Any) -> Chart:
+    """Draws a panel of curves.
+
+    Args:
+        panel: a `jaxgan.report.plots.Panel`.
+    """
+    from jaxgan.report import plots
+
+    picture = adaptive(plots.describe(panel), partial(plots.curves, [panel]))
+    return Chart(picture, plots.reading(panel, plots.curves([panel])))
 
 
 def as_uri(png: bytes) -> str:

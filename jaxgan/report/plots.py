@@ -6,6 +6,7 @@ Importing this module imports matplotlib, which takes a while, so import it wher
 import math
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from jaxgan.report.pictures import evenly
 
 NETS = {"d": "discriminator", "g": "generator"}
 COLORS = {  # distinct on white, on black, and for the color-blind
@@ -24,13 +27,17 @@ COLORS = {  # distinct on white, on black, and for the color-blind
     "real examples": "#159a80",
     "generated": "#b455c4",
 }
-OTHER_COLOR = "#808080"
+OTHER_COLORS = [*("#2f7fd6", "#dd6b20", "#159a80", "#b455c4"), *("#8a8f00", "#d6457a", "#808080")]
 INK, DARK_INK = "#3a3936", "#c9c7c1"
 WIDTH = 5.6  # inches, so that 10 pt text is legible on a phone
 MANY = 120  # least points of a curve that is smoothed
 FEW = 30  # most points of a curve that has a marker for each
 MAX_CELLS = 100  # most cells of a heat map that shows each value
+LEGEND_LENGTH = 72  # characters in a row of a legend
+LINE_LENGTH = 5  # that the line before a label takes
 LABELS_LENGTH = 66  # characters that fit below a heat map
+MOST_READ = 400  # points of a curve whose values can be read
+MAGNITUDES = 100  # from this ratio of the largest to the smallest value on, a scale is logarithmic
 
 
 class Series(NamedTuple):
@@ -75,10 +82,11 @@ def panels(metrics: Sequence[Mapping[str, Any]]) -> list[Panel]:
     else:
         groups = [(f"Loss of the {NETS.get(net, net)}", keys) for net, keys in nets.items()]
     arranged = [
-        Panel(title, {_label(key): _series(metrics, key) for key in keys}) for title, keys in groups
+        Panel(title, {_label(key): curve_of(metrics, key) for key in keys})
+        for title, keys in groups
     ]
     scores = {
-        _label(key): _series(metrics, key)
+        _label(key): curve_of(metrics, key)
         for key in ("score_real", "score_fake")
         if any(key in record for record in metrics)
     }
@@ -101,8 +109,10 @@ def evaluations(lines: Sequence[Mapping[str, Any]]) -> list[Panel]:
         Panel(
             name,
             {
-                "generated": _series([{"step": x["step"], **x["metrics"]} for x in lines], name),
-                "real examples": _series([{"step": x["step"], **x["floors"]} for x in lines], name),
+                "generated": curve_of([{"step": x["step"], **x["metrics"]} for x in lines], name),
+                "real examples": curve_of(
+                    [{"step": x["step"], **x["floors"]} for x in lines], name
+                ),
             },
         )
         for name in dict.fromkeys(name for line in lines for name in line["metrics"])
@@ -121,6 +131,8 @@ def describe(panel: Panel) -> str:
 def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
     """Draws panels below each other; a long curve is drawn faint, with its moving average on top.
 
+    The scale is logarithmic where values are positive and span orders of magnitude.
+
     Args:
         shown: at least one panel.
         dark: whether the background is dark.
@@ -129,14 +141,19 @@ def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
     figure = Figure((WIDTH, 2.9 * len(shown)), layout=_layout())
     all_axes: list[Axes] = list(figure.subplots(len(shown), squeeze=False)[:, 0])
     for axes, panel in zip(all_axes, shown, strict=True):
+        others = cycle(OTHER_COLORS)
         for label, series in panel.series.items():
-            _draw(axes, label, series)
+            _draw(axes, label, series, COLORS.get(label) or next(others))
+        longest = max(map(len, panel.series))
+        columns = max(1, LEGEND_LENGTH // (longest + LINE_LENGTH))
         axes.margins(x=0.02)
         if panel.bounds:
             axes.set_ylim(panel.bounds)
+        elif _spans_magnitudes(panel):
+            axes.set_yscale("log")
         axes.set_title(panel.title, loc="left", fontsize=10.5, color=ink, fontweight="bold", pad=24)
         axes.legend(
-            loc="lower left", bbox_to_anchor=(-0.01, 0.985), ncols=4, borderaxespad=0.3,
+            loc="lower left", bbox_to_anchor=(-0.01, 0.985), ncols=columns, borderaxespad=0.3,
             frameon=False, fontsize=10, labelcolor=ink, handlelength=1.4, columnspacing=1.4,
         )  # fmt: skip
         axes.grid(axis="y", color=ink, alpha=0.16, linewidth=0.7)
@@ -148,6 +165,36 @@ def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     all_axes[-1].set_xlabel("step", color=ink, fontsize=9.5)
     return figure
+
+
+def reading(panel: Panel, figure: Figure) -> dict[str, Any]:
+    """Says how to read a panel's values off its figure.
+
+    Args:
+        panel: what `curves` drew, alone.
+        figure: what it returned.
+
+    Returns:
+        For JSON: "left" and "right", the ends of the steps' axis as shares of the figure's width;
+        "first" and "last", the steps there; and "series": a label, steps, and values to four
+        digits, of at most `MOST_READ` points.
+    """
+    figure.draw_without_rendering()  # makes the layout
+    (axes,) = figure.axes
+    box, (first, last) = axes.get_position(), axes.get_xlim()
+    series = []
+    for label, (steps, values, _) in panel.series.items():
+        shown = evenly(np.flatnonzero(np.isfinite(values)).tolist(), MOST_READ)
+        read = [float(f"{value:.4g}") for value in values[shown]]
+        series.append({"label": label, "steps": steps[shown].tolist(), "values": read})
+    return {"left": box.x0, "right": box.x1, "first": first, "last": last, "series": series}
+
+
+def _spans_magnitudes(panel: Panel) -> bool:
+    """Whether values are positive and so different that only logarithms show all of them."""
+    values = np.concatenate([series.values for series in panel.series.values()])
+    values = values[np.isfinite(values)]
+    return bool(len(values) and 0 < MAGNITUDES * values.min() < values.max())
 
 
 def heat_map(
@@ -248,7 +295,8 @@ def _label(key: str) -> str:
     return " ".join(rest)
 
 
-def _series(metrics: Sequence[Mapping[str, Any]], key: str) -> Series:
+def curve_of(metrics: Sequence[Mapping[str, Any]], key: str) -> Series:
+    """Takes the curve of a metric from records, of which any may lack it."""
     points = [(record["step"], record[key]) for record in metrics if key in record]
     steps = np.array([step for step, _ in points], int)
     values = np.array([value for _, value in points], float)  # null becomes NaN
@@ -266,8 +314,7 @@ def _nans(like: np.ndarray) -> np.ndarray:
     return np.full(len(like), np.nan)
 
 
-def _draw(axes: Axes, label: str, series: Series) -> None:
-    color = COLORS.get(label, OTHER_COLOR)
+def _draw(axes: Axes, label: str, series: Series, color: str) -> None:
     steps, values, spread = series
     if len(values) >= MANY:
         if spread is None:

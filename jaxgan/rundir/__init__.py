@@ -20,9 +20,9 @@ from jaxgan.rundir.directory import (
     locked,
     read_vectors,
     sample_path,
-    write_evaluation,
     write_vectors,
 )
+from jaxgan.rundir.evaluated import EVALUATED, add_evaluation, read_evaluated
 from jaxgan.rundir.loading import Trained, draw, load, load_all
 from jaxgan.rundir.log import EVALUATIONS, METRICS, read_evaluations, read_metrics
 from jaxgan.rundir.resuming import best_at, best_step, resume_step, rewind
@@ -32,6 +32,7 @@ from jaxgan.rundir.sweep import Members
 __all__ = [
     "BEST",
     "CHECKPOINTS",
+    "EVALUATED",
     "EVALUATIONS",
     "METRICS",
     "WEIGHTS",
@@ -40,6 +41,7 @@ __all__ = [
     "Members",
     "Sample",
     "Trained",
+    "add_evaluation",
     "best_at",
     "best_step",
     "check_data",
@@ -54,6 +56,7 @@ __all__ = [
     "load_all",
     "locked",
     "read_config",
+    "read_evaluated",
     "read_evaluations",
     "read_metrics",
     "read_recipe",
@@ -63,6 +66,5 @@ __all__ = [
     "sample_path",
     "write_bundle",
     "write_config",
-    "write_evaluation",
     "write_vectors",
 ]

@@ -17,6 +17,7 @@ from jaxgan.util.errors import UserError
 from jaxgan.util.files import read_bytes, write_atomically
 from jaxgan.util.parsing import decode, shown
 
+_EARLIER = {"fid": "fd", "kid": "kd"}  # names of metrics, as runs of earlier versions have them
 _LENGTH = ("steps", "epochs")  # the hyperparameters that a resumed run may change
 
 
@@ -133,9 +134,12 @@ def read_recipe(config: Config) -> Recipe:
         UserError: if there is no such recipe, or it has other hyperparameters now.
     """
     kind = find_recipe(config.recipe)
-    values = kind.check_values(config.hyperparameters)
+    given = config.hyperparameters
+    if given.get("best_by") in _EARLIER:
+        given = given | {"best_by": _EARLIER[given["best_by"]]}
+    values = kind.check_values(given)
     try:
-        return kind(**config.hyperparameters | values)
+        return kind(**given | values)
     except TypeError as error:  # of a missing or an unknown hyperparameter
         raise UserError(
             f"this run was made by another version of {config.recipe}: {error}"

@@ -3,22 +3,23 @@
 config.json        the recipe, every hyper-parameter, seed, length, versions and device
 metrics.jsonl      a line per log point
 evaluations.jsonl  a line per evaluation, if there are any
+evaluation.json    finished evaluations (see `jaxgan.rundir.evaluated`), if there are any
 samples/           a picture (or an array, for vectors) of fixed latents per sample point
 checkpoints/       states (see `jaxgan.rundir.checkpoints`)
 best/              the best of the evaluated states, and that until each checkpoint
 lock               held by the process that trains
-final.png, losses.png, nearest.png, progress.gif, pattern.png or points.png, report.html
+final.png, losses.png, progress.gif, pattern.png or points.png, report.html
+nearest.png, nearest.html    samples beside training pictures (`jaxgan evaluate --held-out`)
 """
 
-import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -114,11 +115,6 @@ def create(run: Path, config: Config) -> None:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     write_config(run, config)  # until then it is the old run, or none, if it should be killed here
     make_folder(run / "samples")
-
-
-def write_evaluation(run: Path, evaluation: Mapping[str, Any]) -> None:
-    """Writes evaluation.json."""
-    write_atomically(run / "evaluation.json", (json.dumps(evaluation, indent=2) + "\n").encode())
 
 
 def sample_path(run: Path, step: int, suffix: str) -> Path:

@@ -12,6 +12,13 @@ from jaxgan.util.errors import UserError
 
 METRICS = "metrics.jsonl"  #: the file of training's metrics
 EVALUATIONS = "evaluations.jsonl"  #: the file of evaluations during training
+# What earlier versions called metrics of all features, and the features in their protocols.
+_EARLIER = {"fid": "fd", "kid": "kd", "is": "is"}
+_FEATURES = {
+    "digit network on each channel": "digits_by_channel",
+    "digit network": "digits",
+    "the vectors themselves": "points",
+}
 
 
 def append(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -42,8 +49,23 @@ def read_metrics(run: Path, members: int | None = None) -> list[dict[str, Any]]:
 
 
 def read_evaluations(run: Path) -> list[dict[str, Any]]:
-    """Reads evaluations.jsonl, as `read_metrics` does metrics.jsonl."""
-    return _read(run / EVALUATIONS, check_evaluation)
+    """Reads evaluations.jsonl, as `read_metrics` does metrics.jsonl.
+
+    Metrics that an earlier version named as if their features were Inception's get their names.
+    """
+    return [_renamed(line) for line in _read(run / EVALUATIONS, check_evaluation)]
+
+
+def _renamed(line: dict[str, Any]) -> dict[str, Any]:
+    features = (short for name, short in _FEATURES.items() if f" {name}" in line["protocol"])
+    short = next(features, None)
+    if short is None:
+        return line
+    names = {old: f"{new}_{short}" for old, new in _EARLIER.items()}
+    return line | {
+        part: {names.get(name, name): x for name, x in line[part].items()}
+        for part in ("metrics", "floors")
+    }
 
 
 def _bytes(lines: Sequence[Mapping[str, Any]]) -> bytes:

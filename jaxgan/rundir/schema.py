@@ -1,4 +1,4 @@
-"""What config.json, metrics.jsonl and evaluations.jsonl hold, as types that msgspec checks."""
+"""What the JSON files of a run hold, as types that msgspec checks."""
 
 import math
 from typing import Annotated, Any, NotRequired, TypedDict
@@ -70,6 +70,22 @@ class Evaluation(TypedDict):
     protocol: str
 
 
+class _Evaluated(TypedDict):
+    """What an entry of evaluation.json holds besides numbers."""
+
+    step: Annotated[int, Meta(ge=0)]
+    averaged: bool
+    digest: str | list[str]
+    protocol: str
+    metrics: list[str]
+
+
+class _Evaluations(TypedDict):
+    """evaluation.json."""
+
+    evaluations: list[_Evaluated]
+
+
 class _Head(TypedDict):
     """What a line of metrics.jsonl holds besides metrics and a digest."""
 
@@ -111,3 +127,16 @@ def check_evaluation(line: Any) -> Evaluation:
         UserError: if it is something else.
     """
     return convert(line, Evaluation, "line")
+
+
+def check_evaluated(file: Any) -> list[dict[str, Any]]:
+    """Checks what evaluation.json holds.
+
+    Returns:
+        Its entries.
+
+    Raises:
+        UserError: if it is something else.
+    """
+    convert(file, _Evaluations, "evaluation.json")
+    return file["evaluations"]

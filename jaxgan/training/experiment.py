@@ -14,6 +14,7 @@ from jaxgan.core.fingerprint import digest
 from jaxgan.core.gan import init, sample
 from jaxgan.core.state import GANState
 from jaxgan.core.steps import make_step
+from jaxgan.core.updates import scores
 from jaxgan.data import Feed, batch_like, spec_of
 from jaxgan.devices.mesh import (
     by_leading_axis,
@@ -29,7 +30,7 @@ from jaxgan.keys import from_seed, stream
 from jaxgan.population import over_members
 from jaxgan.recipes import Recipe
 from jaxgan.rundir.sweep import Members, check_sweep
-from jaxgan.types import DataSpec, Images, Metrics, PRNGKey, PyTree
+from jaxgan.types import Batch, DataSpec, Images, Metrics, PRNGKey, PyTree
 from jaxgan.util.errors import UserError
 
 ROWS_BYTES = 2**26  # of a population that one call of `rows` may give
@@ -59,6 +60,7 @@ class Experiment(NamedTuple):
     init: Callable[[PyTree], GANState]  # key -> the first state
     step: Callable[..., tuple[GANState, Metrics]]  # state, key, row, arrays -> one step
     draw: Callable[..., Images]  # state, key, name of a stream, n -> n images
+    score: Callable[..., dict[str, jax.Array]]  # state, key, row, arrays -> D's scores (`scores`)
     digest: Callable[[GANState], jax.Array]  # state -> uint32 [2]
     over_devices: Callable[[Callable, PyTree], Callable]  # a loop of steps -> the same on the mesh
 
@@ -124,6 +126,7 @@ class _Functions(NamedTuple):
     init: Callable[..., GANState]
     step: Callable[..., tuple[GANState, Metrics]]
     draw: Callable[..., Images]
+    score: Callable[..., dict[str, jax.Array]]
 
 
 def _functions(
@@ -142,8 +145,11 @@ def _functions(
     def first(key: PRNGKey) -> GANState:
         return init(gan, stream(key, "init"), batch_like(feed), update)
 
+    def read(state: GANState, key: PRNGKey, row: PyTree, arrays: PyTree) -> Batch:
+        return feed.batch(arrays, row, stream(jax.random.fold_in(key, state.step), "data"))
+
     def step(state: GANState, key: PRNGKey, row: PyTree, arrays: PyTree):
-        batch = feed.batch(arrays, row, stream(jax.random.fold_in(key, state.step), "data"))
+        batch = read(state, key, row, arrays)
         if sharding is not None:
             batch = jax.tree.map(lambda x: lax.with_sharding_constraint(x, sharding), batch)
         return do_step(state, batch, key)
@@ -152,7 +158,11 @@ def _functions(
         conditions = recipe.conditions(n, spec, data_dir)
         return recipe.example(sample(gan, state, stream(key, name), n, conditions))
 
-    return _Functions(first, step, draw)
+    def score(state: GANState, key: PRNGKey, row: PyTree, arrays: PyTree):
+        own = stream(jax.random.fold_in(key, state.step), "scores")
+        return scores(gan, state, read(state, key, row, arrays), own)
+
+    return _Functions(first, step, draw, score)
 
 
 def _solo(recipe: Recipe, seed: int, feed: Feed, mesh: Mesh, data_dir: str | None) -> Experiment:
@@ -239,6 +249,11 @@ def _population(
     def draw(state: GANState, key: PyTree, name: str, n: int) -> Images:
         return lift(lambda one, key, state: one.draw(state, key, name, n))(key, state)
 
+    def score(state: GANState, key: PyTree, row: PyTree, arrays: PyTree):
+        return lift(lambda one, key, state, row: one.score(state, key, row, arrays))(
+            key, state, row
+        )
+
     def over_devices(function: Callable, rows: PyTree) -> Callable:
         return jax.jit(map_members(function, mesh, rows, arguments=3), donate_argnums=0)
 
@@ -259,6 +274,7 @@ def _population(
         init=first,
         step=step,
         draw=draw,
+        score=score,
         over_devices=over_devices,
     )
     if values:

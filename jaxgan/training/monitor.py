@@ -12,7 +12,7 @@ from jaxgan.core.state import GANState
 from jaxgan.data import unscale
 from jaxgan.devices.mesh import is_main_process, local_copy
 from jaxgan.evaluation.evaluator import Evaluated, Evaluator
-from jaxgan.evaluation.registry import HIGHER
+from jaxgan.evaluation.registry import is_higher_better, renamed
 from jaxgan.recipes import ImageRecipe
 from jaxgan.rundir import log
 from jaxgan.rundir.checkpoints import Checkpoints
@@ -43,10 +43,10 @@ class Evaluation(Observer):
             raise UserError("a population is evaluated afterwards, by `jaxgan evaluate`")
         self.period = recipe.eval_every
         self._experiment, self._best = experiment, best
-        self._by = recipe.best_by
         self._evaluate = Evaluator(
             recipe, num=recipe.eval_num, seed=experiment.seed, data_dir=data_dir
         )
+        self._by = renamed(recipe.best_by, self._evaluate.features)
         if self._by not in self._evaluate.floors:
             known = ", ".join(self._evaluate.floors)
             raise UserError(f"best_by {self._by!r} is not measured here: choose of {known}")
@@ -81,7 +81,7 @@ class Evaluation(Observer):
 
     def _measure(self, chunk: Chunk) -> dict[str, float]:
         try:
-            return {result.metric: result.value for result, _ in self._look(chunk.state)}
+            return {result.metric: result.value for result, *_ in self._look(chunk.state)}
         except FileError:
             raise
         except UserError as error:  # real examples were measured well, so it is the samples
@@ -91,7 +91,7 @@ class Evaluation(Observer):
     def _is_best(self, metrics: Mapping[str, float]) -> bool:
         """Whether no step before was as good."""
         lines = [line["metrics"] for line in log.read_evaluations(self._run)]
-        sign = -1 if self._by in HIGHER else 1
+        sign = -1 if is_higher_better(self._by) else 1
         return all(
             sign * metrics[self._by] < sign * line[self._by] for line in lines if self._by in line
         )

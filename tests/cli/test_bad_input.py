@@ -43,7 +43,9 @@ COMMANDS = {
     "dataset": options.Dataset,
     "export": options.Export,
     "evaluate": options.Evaluate,
-    "features import-inception": options.ImportInception,
+    "features import-clip": options.ImportWeights,
+    "features import-dinov2": options.ImportWeights,
+    "features import-inception": options.ImportWeights,
     "verify": options.Verify,
     "report": options.Report,
     "recipes": options.Recipes,
@@ -53,6 +55,7 @@ OPERANDS = {
     **dict.fromkeys(("sample", "interpolate", "directions", "dataset", "evaluate"), "run"),
     **dict.fromkeys(("verify", "report"), "run"),
     "export": "run --out exported",
+    **dict.fromkeys(("features import-clip", "features import-dinov2"), "file"),
     "features import-inception": "file",
     "restore": "run data:test[:4]",
     "translate": "run data:mnist@test[:4]",
@@ -286,7 +289,7 @@ def quick(here, monkeypatch, whole_run):
     monkeypatch.setattr(walks, "_make", lambda *_: np.zeros((2, 4), np.float32))
     monkeypatch.setattr(evaluator.Evaluator, "__call__", end)
     few = np.asarray(draw_real(jax.random.key(0), 40))
-    monkeypatch.setattr(evaluator, "real_examples", lambda _, n, *rest: few[:n])
+    monkeypatch.setattr(evaluator, "chooser", lambda *_: lambda n, _: {"image": few[:n]})
     monkeypatch.setattr(loading, "decode", lambda source, _: (source, None))
     monkeypatch.setattr(loading, "Resident", feed)
     monkeypatch.setattr(

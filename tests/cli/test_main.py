@@ -125,7 +125,11 @@ def pictures(here):
         ("report absent extra", r"unrecognized options 'extra'"),
         ("recipes all", r"unrecognized options 'all'"),
         ("info --all", r"unrecognized options '--all'"),
-        ("features", r"write jaxgan features import-inception FILE"),
+        ("features", r"write jaxgan features import-\{clip,dinov2,inception\} FILE"),
+        (
+            "features import-vgg file",
+            r"write jaxgan features import-\{clip,dinov2,inception\} FILE",
+        ),
     ],
 )
 def test_bad_input_gets_one_line_and_nothing_is_written(words, told, here):

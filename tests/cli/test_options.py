@@ -88,8 +88,11 @@ def test_help_of_the_other_commands(name, terminal):
     assert (" RUN" in text.splitlines()[0]) == (name not in ("recipes", "info"))
 
 
-def test_help_of_features_is_that_of_its_only_command():
-    assert helped("features", "--help").startswith("usage: jaxgan features import-inception ")
+@pytest.mark.parametrize("network", ["{clip,dinov2,inception}", "dinov2"])
+def test_help_of_features_names_the_networks(network):
+    words = [] if network.startswith("{") else [f"import-{network}"]
+    text = helped("features", *words, "--help")
+    assert text.startswith(f"usage: jaxgan features import-{network} ") and " FILE" in text
 
 
 def test_the_version_is_printed():

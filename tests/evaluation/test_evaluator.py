@@ -8,7 +8,14 @@ import pytest
 from runs import TINY, command, result_of
 
 from jaxgan.data import name_and_split
-from jaxgan.evaluation.evaluator import Evaluator, fitting_extractor, pixels, real_examples
+from jaxgan.evaluation.evaluator import (
+    Evaluator,
+    chooser,
+    fitting_extractor,
+    pixels,
+    real_examples,
+)
+from jaxgan.evaluation.registry import is_higher_better, named, renamed
 from jaxgan.features import digits
 from jaxgan.recipes.gaussians_ring8 import GaussiansRing8
 from jaxgan.recipes.mnist_mlp import MnistMlp
@@ -39,34 +46,34 @@ def test_a_generator_that_draws_real_examples_is_at_the_floor(mnist_dir):
     others = real_examples(SOME, 300, 0, mnist_dir)[200:]
     noise = np.random.default_rng(0).integers(0, 256, others.shape, np.uint8)
     good, bad = (
-        {result.metric: (result.value, floor) for result, floor in evaluate([samples])}
+        {result.metric: (result.value, floor) for result, floor, *_ in evaluate([samples])}
         for samples in (others, noise)
     )
-    for name in ("fid", "kid", "class_kl"):
+    for name in ("fd_digits", "kd_digits", "class_kl"):
         assert good[name][0] < 2 * abs(good[name][1]) + 0.3 < bad[name][0]
     for name in ("precision", "density"):  # noise all looks alike, and may do so among digits
         assert good[name][0] > 0.8 * good[name][1]
-    for name in ("is", "recall", "coverage", "classes"):
+    for name in ("is_digits", "recall", "coverage", "classes"):
         assert good[name][0] > 0.8 * good[name][1] > bad[name][0], name
 
 
 def test_modes_of_points_are_found_where_they_are_known():
     recipe = GaussiansRing8()
-    evaluate = Evaluator(recipe, num=400, names=["modes", "fid", "swd"])
+    evaluate = Evaluator(recipe, num=400, names=["modes", "fd_points", "swd"])
     points = real_examples(recipe, 400, 1)
-    found = {result.metric: result.value for result, _ in evaluate([points])}
+    found = {result.metric: result.value for result, *_ in evaluate([points])}
     assert found["modes"] == 8
     assert found["high_quality"] > 0.95
     half = np.resize(points[points[:, 0] > 0.1], points.shape)
-    less = {result.metric: result.value for result, _ in evaluate([half])}
+    less = {result.metric: result.value for result, *_ in evaluate([half])}
     assert less["modes"] == 3
     assert less["mode_kl"] > 0.9 > 0.1 > found["mode_kl"]
-    assert less["fid"] > 100 * found["fid"] and less["swd"] > found["swd"]
+    assert less["fd_points"] > 100 * found["fd_points"] and less["swd"] > found["swd"]
 
 
 def test_several_draws_give_an_interval_of_their_mean():
     recipe = GaussiansRing8()
-    evaluate = Evaluator(recipe, num=50, names=["fid"])
+    evaluate = Evaluator(recipe, num=50, names=["fd"])
     draws = [real_examples(recipe, 50, seed) for seed in (1, 2, 3)]
     singles = [evaluate([draw])[0].result for draw in draws]
     assert all(result.interval is None for result in singles)
@@ -97,7 +104,10 @@ def test_the_protocol_tells_what_the_numbers_depend_on(mnist_dir):
         assert kid.protocol.settings == {"block": 20, "blocks": 1, "draws": 2}
     assert made[None].startswith("20 generated, 20 of mnist train[:400], resizing 28x28x1 as read")
     assert "resizing 14x14x1 by image_size, then none" in made[14]
-    told = "draws 2; kid: block 20, blocks 1; precision, recall, density, coverage: k_manifold 3"
+    told = (
+        "draws 2; kd_pixels: block 20, blocks 1; precision, recall, density, coverage: "
+        "k of precision and recall 3, k of density and coverage 5; "
+    )
     assert all(told in line for line in made.values())
     folder = replace(SOME, data="folder:/home/me@work/pictures")
     assert name_and_split(folder.data) == (folder.data, "all")
@@ -105,18 +115,113 @@ def test_the_protocol_tells_what_the_numbers_depend_on(mnist_dir):
 
 @pytest.mark.parametrize("draws", [[], [np.zeros((19, 2))], [np.zeros((20, 3))]], ids=len)
 def test_draws_of_another_shape_are_refused(draws):
-    evaluate = Evaluator(GaussiansRing8(), num=20, names=["fid"])
+    evaluate = Evaluator(GaussiansRing8(), num=20, names=["fd"])
     with pytest.raises(UserError, match=r"evaluate draws of the shape \(20, 2\), not"):
         evaluate(draws)
 
 
-def test_too_few_samples_for_a_metric_are_told_with_its_name():
-    with pytest.raises(UserError, match="prdc of 5 samples: 5 real features are too few"):
-        Evaluator(GaussiansRing8(), num=5)
+def test_metrics_that_need_more_samples_are_left_out_or_refused(caplog):
+    evaluate = Evaluator(GaussiansRing8(), num=5)
+    assert "of 5 samples some metrics are left out: prdc needs 6" in caplog.text
+    assert list(evaluate.floors) == [
+        *("fd_points", "kd_points", "swd", "modes", "high_quality", "mode_kl")
+    ]
+    with pytest.raises(UserError, match="5 samples are too few: prdc needs 6"):
+        Evaluator(GaussiansRing8(), num=5, names=["fd", "prdc"])
+
+
+def test_unequal_numbers_of_samples_and_real_examples_are_told(mnist_dir, caplog):
+    for num in (200, 210):
+        Evaluator(SMALL, num=num, names=["fd"], extractor=pixels(), data_dir=mnist_dir)
+    (line,) = caplog.messages
+    assert line.startswith("210 samples are compared with 200 real examples")
+    assert "--num 200 makes them equal" in line
+
+
+@pytest.mark.parametrize(
+    ("metric", "short", "name"),
+    [
+        *(("fd", "inception", "fid"), ("kd", "inception", "kid"), ("is", "inception", "is")),
+        *(("fd", "digits", "fd_digits"), ("is", "pixels", "is_pixels"), ("prdc", "digits", "prdc")),
+    ],
+)
+def test_only_metrics_of_inception_have_the_names_of_papers(metric, short, name):
+    assert named(metric, short) == renamed(name, short) == name
+    if metric != "is" or short == "inception":
+        assert renamed(metric, short) == name
+
+
+def test_names_of_metrics_of_other_features_are_refused_with_the_right_one():
+    for name, proper in (("fid", "fd_points"), ("kid", "kd_points"), ("is", "is_points")):
+        told = f"^{name} is of Inception's features; of these it is {proper}$"
+        with pytest.raises(UserError, match=told):
+            Evaluator(GaussiansRing8(), num=20, names=[name])
+    assert is_higher_better("is_digits") and is_higher_better("is")
+    assert not is_higher_better("fd_digits")
+
+
+def test_each_draw_has_real_examples_of_its_own_where_there_are_choices(mnist_dir):
+    choose = chooser(SOME, 3, mnist_dir)
+    images = [choose(400, choice)["image"] for choice in (0, 1, 2)]
+    first, *others = ({image.tobytes() for image in part} for part in images)
+    assert all(first == other for other in others)  # all images, in other orders
+    assert len({part[:50].tobytes() for part in images}) == 3
+    choose = chooser(GaussiansRing8(), 3)
+    points = [set(map(tuple, choose(9, choice)["image"].tolist())) for choice in (0, 1)]
+    assert not points[0] & points[1]
+
+    def evaluate(choices: int, draws: int):
+        made = Evaluator(
+            SMALL, num=100, choices=choices, names=["fd"], extractor=pixels(), data_dir=mnist_dir
+        )
+        return made([real_examples(SMALL, 100, 9, mnist_dir)] * draws)[0]
+
+    same, anew = evaluate(1, 3), evaluate(3, 3)
+    assert len(set(same.draws)) == len(set(same.floors)) == 1
+    assert len(set(anew.draws)) == len(set(anew.floors)) == 3
+    assert anew.draws[0] == same.draws[0] == evaluate(3, 1).draws[0]
+    assert anew.result.value == pytest.approx(np.mean(anew.draws))
+    assert anew.floor == pytest.approx(np.mean(anew.floors))
+    for found, how in ((same, "samples"), (anew, "samples and reference")):
+        assert found.result.interval is not None
+        assert found.result.interval.how == f"t of 3 draws of {how}"
+
+
+def test_what_intervals_cover_is_said_of_each_metric():
+    one, many = (Evaluator(GaussiansRing8(), num=20, choices=n) for n in (1, 2))
+    assert one.covered() == "samples"
+    assert many.covered() == "samples and reference (modes, high_quality, mode_kl: samples)"
+    draws = [real_examples(GaussiansRing8(), 20, seed) for seed in (5, 6)]
+    for result, *_ in many(draws):
+        assert result.interval is not None
+        reference = " and reference" * (result.metric not in ("modes", "high_quality", "mode_kl"))
+        assert result.interval.how == f"t of 2 draws of samples{reference}"
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_mean_as_often_as_they_say():
+    """Of 40 evaluations of 5 draws, each with another seed, against the mean of all 200 draws.
+
+    40 intervals of 95% cover it 34 times or more with a probability of 98.6% (binomial). Where all
+    draws of an evaluation had the same reference, those of the Frechet distance did 30 times.
+    """
+    names, draws = ["fd_points", "precision", "density"], 5
+    recipe = GaussiansRing8()
+    fakes, found = chooser(recipe, 1000), []
+    for seed in range(40):
+        samples = [1.02 * fakes(100, 1 + draws * seed + i)["image"] for i in range(draws)]
+        evaluate = Evaluator(recipe, num=100, choices=draws, names=["fd", "prdc"], seed=seed)
+        found.append({each.result.metric: each for each in evaluate(samples)})
+    covered = {}
+    for name in names:
+        mean = np.mean([each[name].draws for each in found])
+        ends = [each[name].result.interval for each in found]
+        covered[name] = sum(x is not None and x.low <= mean <= x.high for x in ends)
+    assert min(covered.values()) >= 34, covered
 
 
 def test_any_features_will_do(mnist_dir):
-    evaluate = Evaluator(SMALL, num=20, names=["fid"], extractor=pixels(), data_dir=mnist_dir)
+    evaluate = Evaluator(SMALL, num=20, names=["fd"], extractor=pixels(), data_dir=mnist_dir)
     result = evaluate([real_examples(SMALL, 20, 5, mnist_dir)])[0].result
     assert "features pixels" in str(result)
 
@@ -131,12 +236,13 @@ def test_copies_are_told_from_new_samples_and_shown(mnist_dir):
         extractor=pixels(),
         data_dir=mnist_dir,
     )
-    settings = "train 400, held_out 300, cells 3"  # all 400, though only 150 are the reference
+    # All 400, though only 150 are the reference.
+    settings = "train 400, held out 300 of mnist@test[:300], cells 3"
     assert evaluate.protocol(1).endswith(f"authenticity, c_t, distance_ratio: {settings}")
     train = real_examples(SOME, 400, 7, mnist_dir)
     copies, new = train[:150], real_examples(replace(SOME, data="mnist@test[300:460]"), 150, 0)
     found = {
-        name: {result.metric: (result.value, floor) for result, floor in evaluate([samples])}
+        name: {result.metric: (result.value, floor) for result, floor, *_ in evaluate([samples])}
         for name, samples in (("copies", copies), ("new", new))
     }
     assert found["copies"]["authenticity"][0] == found["copies"]["distance_ratio"][0] == 0
@@ -146,8 +252,11 @@ def test_copies_are_told_from_new_samples_and_shown(mnist_dir):
     assert found["new"]["distance_ratio"][1] == 1 and found["new"]["c_t"][1] < 0.1
 
     mixed = np.concatenate([new[:75], copies[:75]])
-    shown = evaluate.nearest(mixed)
-    assert shown is not None and shown.shape == (8, 6, 28, 28, 1)
+    both = evaluate.nearest(mixed)
+    assert both is not None
+    shown = both["features"]  # which are the pixels here
+    np.testing.assert_array_equal(shown, both["pixels"])
+    assert shown.shape == (8, 6, 28, 28, 1)
     first, last = shown[0], shown[-1]
     np.testing.assert_array_equal(first[0], first[1])  # a copy, beside what it copies
     assert not (last[0] == last[1]).all()
@@ -168,7 +277,7 @@ def test_what_cannot_be_held_out_is_said(recipe, held_out, told, mnist_dir):
     with pytest.raises(UserError, match=told):
         Evaluator(
             recipe,
-            num=20,
+            num=30,
             names=["memorization"],
             held_out=held_out,
             extractor=pixels(),
@@ -205,13 +314,13 @@ def test_what_cannot_be_measured_does_not_stop_training(here, monkeypatch, caplo
 
     def fail_once(self, draws):
         monkeypatch.setattr(Evaluator, "__call__", evaluate)
-        raise UserError("fid of 20 samples: they are too large")
+        raise UserError("fd_points of 20 samples: they are too large")
 
     monkeypatch.setattr(Evaluator, "__call__", fail_once)
     words = [*TINY["gaussians_ring8"], "--eval-every", "2", "--eval-num", "20", "--steps", "4"]
     done = command("train", "gaussians_ring8", *words, "--out", "run")
     assert done.status == 0, done.err
-    assert "step 2 is not evaluated: fid of 20 samples: they are too large" in caplog.text
+    assert "step 2 is not evaluated: fd_points of 20 samples: they are too large" in caplog.text
     first, second = read_evaluations(here / "run")
     assert (first["step"], first["metrics"]) == (2, {})
     assert second["step"] == 4 and second["metrics"]
@@ -237,6 +346,10 @@ def test_a_resumed_run_has_the_same_evaluations(stop, evaluated, here):
         (
             "train gaussians_ring8 --eval-every 5 --best-by fud",
             "best_by 'fud' is not measured here",
+        ),
+        (
+            "train gaussians_ring8 --eval-every 5 --best-by fid",
+            "fid is of Inception's features; of these it is fd_points",
         ),
         ("train mnist_mlp --eval-every 0", "eval_every must be a whole number"),
         ("population mnist_mlp --eval-every 5 --members 2", "evaluated afterwards"),

@@ -177,3 +177,14 @@ def test_freeze_d_starts_from_a_run_and_leaves_the_first_layer(here):
         assert all(jax.tree.leaves(same)) == (name == "FanInDense_0")
     moved = np.abs(after["FanInDense_1"]["kernel"] - before["FanInDense_1"]["kernel"]).max()
     assert moved < 0.02  # ten steps of Adam away from the run's weights
+
+
+@pytest.mark.slow
+def test_damages_change_digits_and_have_a_line_each(here, whole_mnist_dir, monkeypatch, capsys):
+    monkeypatch.setenv("TFDS_DATA_DIR", whole_mnist_dir)
+    damages = script("damages")
+    damages.main(damages.Settings(num=40))
+    head, *lines, _ = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["damage", "fd_digits", "kd_digits"] and len(lines) == 10
+    floor, *damaged, copies = (float(line[24:].split()[0]) for line in lines)
+    assert copies == 0 < floor and max(damaged) > 2 * floor

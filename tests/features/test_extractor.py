@@ -10,7 +10,7 @@ from jax.tree_util import Partial
 
 from jaxgan.core.networks import linen
 from jaxgan.core.state import TrainState
-from jaxgan.features import Extractor, extract
+from jaxgan.features import Extractor, digits, extract
 from jaxgan.features.extractor import hash_weights, load_network, make_features, make_logits
 from jaxgan.interop import to_torch_state_dict
 from jaxgan.util.errors import UserError
@@ -50,6 +50,15 @@ def test_any_function_can_be_an_extractor_and_padding_leaves_no_trace(batch_size
     found = extract(pixels, IMAGES, batch_size)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, IMAGES.reshape(7, 6) / 255, rtol=1e-6)
+
+
+def test_an_extractor_has_a_short_name():
+    assert Extractor("Net v2/B (small)", "none", None, flatten).short == "net_v2_b_small"
+    assert Extractor("Net v2/B (small)", "none", None, flatten, short="net").short == "net"
+    assert digits.load().short == "digits" != digits.per_channel(3).short
+    for name, short in (("a", "Net"), ("a", "my net"), ("???", "")):
+        with pytest.raises(UserError, match="short must be of a-z, 0-9 and _"):
+            Extractor(name, "none", None, flatten, short=short)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,12 @@ def test_it_is_0_on_itself_and_symmetric(seed, size, rank):
     assert abs(frechet.gaussian_distance(a, b) - frechet.gaussian_distance(b, a)) <= 1e-12 * scale
 
 
+def test_constant_features_have_no_distance():
+    x = np.full((30, 5), 0.1, np.float32)
+    assert frechet_distance(x, x) == frechet_distance(1e4 * x, 1e4 * x[:9]) == 0
+    np.testing.assert_allclose(frechet_distance(x, x + 1), 5, rtol=1e-6)
+
+
 def test_fewer_samples_than_features():
     x, y = np.random.default_rng(0).normal(size=(2, 20, 64)).astype(np.float32)
     # Both live on 19 dimensions; the exact value by singular values of the samples themselves.

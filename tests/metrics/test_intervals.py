@@ -17,7 +17,7 @@ def test_draws_have_students_interval(values, level):
     found = t_interval(values, level)
     expected = stats.ttest_1samp(values, 0).confidence_interval(level)
     np.testing.assert_allclose((found.low, found.high), expected, rtol=1e-6, atol=1e-9)
-    assert found.level == level and found.how == f"t of {len(values)} draws"
+    assert found.level == level and found.how == f"t of {len(values)} draws of samples"
 
 
 def test_equal_draws_have_an_interval_of_no_length():

@@ -50,6 +50,32 @@ def test_large_and_small_features_are_no_worse(scale):
     np.testing.assert_allclose(found, [exact, exact], rtol=2e-5, atol=1e-6)
 
 
+def by_definition(x: np.ndarray, y: np.ndarray) -> float:
+    """The estimate by matrices in float64, of differences from a common point."""
+    a, b = x.astype(np.longdouble), y.astype(np.longdouble)
+    kernels = [(p @ q.T / a.shape[1] + 1) ** 3 for p, q in ((a, a), (b, b), (a, b))]
+    n, m = len(a), len(b)
+    within = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in kernels[:2]]
+    return float(sum(within) - 2 * kernels[2].sum() / (n * m))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e2, 1e4])
+def test_features_far_from_the_origin_are_no_worse(offset):
+    x, y = draw(60, 8, offset), draw(50, 8, offset + 0.5)
+    exact = by_definition(x, y)
+    found = squared_mmd(x, y), kernel_distance(x[:50], y, KEY, blocks=1, block_size=50).value
+    np.testing.assert_allclose(found, [exact, by_definition(x[:50], y)], rtol=2e-5)
+
+
+def test_constant_features_have_no_distance():
+    x = np.full((30, 5), 0.1, np.float32)
+    for each in (x, 1e4 * x, np.zeros_like(x)):
+        assert squared_mmd(each, each) == 0
+        assert kernel_distance(each, each, KEY, blocks=2, block_size=20) == (0, 0)
+    far = by_definition(x, 2 * x)
+    np.testing.assert_allclose(squared_mmd(x, 2 * x), far, rtol=1e-4)
+
+
 def test_blocks_of_all_samples_are_all_samples():
     x, y = draw(40, 6), draw(40, 6, 0.4)
     found = kernel_distance(x, y, KEY, blocks=3, block_size=40)

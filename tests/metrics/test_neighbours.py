@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 
-from jaxgan.metrics import prdc
+from jaxgan.metrics import nearest, prdc, radii
 from jaxgan.util.errors import UserError
 
 RANDOM = np.random.default_rng(0)
@@ -15,16 +15,33 @@ def draw(n: int, size: int, shift: float = 0, scale: float = 1) -> np.ndarray:
     return (shift + scale * RANDOM.normal(size=(n, size))).astype(np.float32)
 
 
-def radii(x: np.ndarray, k: int) -> np.ndarray:
+def radii_of(x: np.ndarray, k: int) -> np.ndarray:
     return NearestNeighbors(n_neighbors=k).fit(x).kneighbors()[0][:, -1]  # without the point itself
 
 
 def by_scikit_learn(real: np.ndarray, fake: np.ndarray, k: int, k_density: int):
     distances = pairwise_distances(real.astype(np.float64), fake.astype(np.float64))
-    dense = distances <= radii(real, k_density)[:, None]
+    dense = distances <= radii_of(real, k_density)[:, None]
     return (
-        (distances <= radii(real, k)[:, None]).any(0).mean(),
-        (distances <= radii(fake, k)[None]).any(1).mean(),
+        (distances <= radii_of(real, k)[:, None]).any(0).mean(),
+        (distances <= radii_of(fake, k)[None]).any(1).mean(),
+        dense.sum(0).mean() / k_density,
+        dense.any(1).mean(),
+    )
+
+
+def squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Squared distances by differences, in float64."""
+    return ((x[:, None].astype(np.float64) - y[None]) ** 2).sum(axis=2)
+
+
+def by_differences(real: np.ndarray, fake: np.ndarray, k: int, k_density: int):
+    apart = squares(real, fake)
+    radii_real, radii_fake = (np.sort(squares(x, x), axis=1) for x in (real, fake))
+    dense = apart <= radii_real[:, k_density, None]
+    return (
+        (apart <= radii_real[:, k, None]).any(0).mean(),
+        (apart <= radii_fake[None, :, k]).any(1).mean(),
         dense.sum(0).mean() / k_density,
         dense.any(1).mean(),
     )
@@ -56,6 +73,39 @@ def test_clusters_far_from_the_origin_are_resolved():
     fake = np.concatenate([draw(60, 2, c, 2e-3) for c in (100, 101)])
     expected = by_scikit_learn(real, fake, 3, 5)
     np.testing.assert_allclose(prdc(real, fake), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, 1e3, 1e5])
+def test_distances_are_exact_wherever_the_points_are(offset):
+    # Points on a grid, so that distances equal radii again and again, and far from the origin.
+    step = np.float32(2**-6)
+    real, fake = (
+        (offset + step * RANDOM.integers(0, 9, (n, 3))).astype(np.float32) for n in (300, 280)
+    )
+    np.testing.assert_allclose(prdc(real, fake), by_differences(real, fake, 3, 5), rtol=1e-12)
+    expected = np.sort(squares(real, real), axis=1)[:, [1, 4]]
+    np.testing.assert_array_equal(radii(real, (1, 4)), expected)
+
+
+def test_clusters_that_products_cannot_resolve():
+    # Two of them, far apart compared with the distances in each.
+    real, fake = (
+        np.concatenate([draw(90, 4, c, scale) for c in (0, 1)]) for scale in (1e-4, 1.3e-4)
+    )
+    np.testing.assert_allclose(prdc(real, fake), by_differences(real, fake, 3, 5), rtol=1e-12)
+    expected = np.argsort(squares(fake, real), axis=1)[:, :2]
+    np.testing.assert_array_equal(nearest(fake, real, 2).indices, expected)
+
+
+def test_radii_that_are_known_need_not_be_computed():
+    x, y = draw(70, 4), draw(60, 4, 0.3)
+    known = radii(x, (3, 5))
+    assert prdc(x, y, radii_real=known) == prdc(x, y)
+    assert prdc(x, y, radii_real=4 * known).precision > prdc(x, y).precision
+    with pytest.raises(UserError, match="counted from 1; there is no neighbour 0"):
+        radii(x, (0, 3))
+    with pytest.raises(UserError, match="too few; the metric needs 6"):
+        radii(x[:5], (3, 5))
 
 
 def test_the_published_behaviour():

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 from jaxgan.features import digits
 from jaxgan.latents import lerp, slerp
 from jaxgan.metrics import path_lengths, perceptual_path_length
+from jaxgan.models.stylegan2 import Generator
 from jaxgan.util.errors import UserError
 
 RANDOM = np.random.default_rng(0)
@@ -51,6 +54,27 @@ def test_the_digit_network_sees_a_way_from_one_picture_to_another():
 
     assert (lengths(*ends) > 0).all()
     np.testing.assert_array_equal(lengths(ends[0], ends[0]) < 1e-2, [True, True])
+
+
+def test_of_stylegan2_the_way_leads_through_styles():
+    module = Generator((8, 4), colors=1, style_size=6, mapping_depth=1)
+    keys = {"params": jax.random.key(0), "noise": jax.random.key(1)}
+    with jax.enable_x64(True):
+        ends = jnp.asarray(RANDOM.normal(size=(2, 3, 6)))
+        variables = module.init(keys, ends[0], train=False)
+        a, b = (module.apply(variables, z, train=False, method="to_styles") for z in ends)
+        noise = module.apply(variables, 1, method="draw_noise", rngs=keys)  # one for all images
+
+        def lengths(a, b, step):
+            def path(t) -> Any:
+                return module.apply(variables, lerp(a, b, t[:, None]), noise, method="to_images")
+
+            return path_lengths(path, jnp.array([0.2, 0.5, 0.8]), step)
+
+        found, finer = (lengths(a, b, step) for step in (1e-4, 1e-6))
+        assert (found > 0).all()
+        np.testing.assert_allclose(found, finer, rtol=1e-2)
+        np.testing.assert_allclose(lengths(a, a, 1e-4), 0, atol=1e-15)
 
 
 def test_a_percent_at_either_end_is_left_out():

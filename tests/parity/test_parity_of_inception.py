@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from jaxgan.core.networks import linen
 from jaxgan.features import extract, inception
 from jaxgan.features.extractor import load_network
-from jaxgan.features.inception_network import SHAPE, Inception, resize
+from jaxgan.features.inception_network import SHAPE, SIZE, Inception
+from jaxgan.features.resizing import tensorflow
 from jaxgan.interop import load_safetensors
-from jaxgan.util.errors import UserError
 
 THERE = importlib.util.find_spec("torch_fidelity")
 
@@ -63,7 +63,8 @@ def test_features_and_logits_in_float64(weights, theirs):
     with jax.enable_x64(True):
         arrays = {"params": net.params, **net.collections}
         variables: Any = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), arrays)
-        features = jax.jit(partial(module.apply, method="features"))(variables, images)
+        seen = inception.TENSORFLOW.apply(jnp.asarray(images))
+        features = jax.jit(partial(module.apply, method="features"))(variables, seen)
         logits = module.bind(variables).fc(features)
     expected = theirs.double()(nchw(images * 255 - 128) / 128)
     theirs.float()
@@ -94,7 +95,7 @@ SIZES = st.one_of(st.integers(1, 40), st.sampled_from([64, 128, 256, 298, 299, 3
 @settings(derandomize=True, deadline=None, max_examples=8)
 def test_the_resize_interpolates_at_tensorflows_places(height, width, channels):
     images = np.random.default_rng(0).uniform(0, 255, (2, height, width, channels))
-    found = np.asarray(resize(jnp.asarray(images, jnp.float32)))
+    found = np.asarray(tensorflow(jnp.asarray(images, jnp.float32), SIZE))
     # Places are rounded to float32: by 299 * 2^-24 of a step of up to 255, or twice that at 600.
     np.testing.assert_allclose(found, reference.tensorflow_resize(images), atol=0.02)
 
@@ -122,7 +123,7 @@ def test_the_reference_is_torch_fidelitys(weights, theirs, tmp_path, monkeypatch
     ).interpolate_bilinear_2d_like_tensorflow1x(
         nchw(small).float(), size=(299, 299), align_corners=False
     )
-    found = resize(jnp.asarray(small, jnp.float32))
+    found = tensorflow(jnp.asarray(small, jnp.float32), SIZE)
     np.testing.assert_allclose(nchw(np.asarray(found)), theirs_resized, rtol=1e-6, atol=1e-4)
 
 
@@ -135,31 +136,3 @@ def test_what_pytorch_saved_is_imported(weights, tmp_path, monkeypatch):
     assert kept.keys() == given.keys()
     for name, array in kept.items():
         np.testing.assert_array_equal(array, given[name])
-
-
-def test_other_files_are_refused(tmp_path):
-    path = tmp_path / "weights.pth"
-    told = f"cannot import {path}: "
-    with pytest.raises(UserError, match=told + "there is no such file"):
-        inception.import_inception(path)
-    path.write_bytes(b"not at all")
-    with pytest.raises(
-        UserError, match=told + "it holds more than tensors, or was not saved by PyTorch"
-    ):
-        inception.import_inception(path)
-    torch.save(torch.nn.Linear(1, 1), path)  # whole, as pickled code
-    with pytest.raises(
-        UserError, match=told + "it holds more than tensors, or was not saved by PyTorch"
-    ):
-        inception.import_inception(path)
-    torch.save(torch.zeros(3), path)
-    with pytest.raises(UserError, match=told + "it holds no state dict, but a Tensor"):
-        inception.import_inception(path)
-
-
-def test_without_pytorch_one_line_says_what_to_do(tmp_path, monkeypatch):
-    path = tmp_path / "weights.pth"
-    torch.save({}, path)
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UserError, match="pip install torch.*or give a .safetensors file"):
-        inception.import_inception(path)

@@ -169,8 +169,8 @@ def test_a_recipe_in_a_file_trains_and_its_run_is_loaded(file, forget):
     assert trained.recipe == kind(**values | {"weights": (1.0, -2.5)})
     assert rundir.draw(trained, 3, from_seed(0)).shape == (3, 4)
     assert verify(Path("run")).differs is None
-    done = command("evaluate", "run", *"--num 20 --draws 1 --metrics fid".split())
-    assert done.out.splitlines()[1].startswith("fid ")
+    done = command("evaluate", "run", *"--num 20 --draws 1 --metrics fd".split())
+    assert done.out.splitlines()[1].startswith("fd_")
 
 
 def test_a_module_is_imported_by_its_name(place, monkeypatch):

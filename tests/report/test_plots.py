@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan.report.plots import curves, describe, heat_map, panels, png, scatter
+from jaxgan.report.plots import curves, describe, heat_map, panels, png, reading, scatter
 
 THOUSANDS = ("1,000", "2,000", "3,000")
 
@@ -52,6 +52,33 @@ def test_describe_gives_the_last_values():
     text = describe(panels([{"step": 1000, "loss_d": 1.23456}, {"step": 2000, "loss_g": 0.5}])[0])
     assert "discriminator 1.23 at step 1,000" in text
     assert "generator 0.5 at step 2,000" in text
+
+
+def test_values_can_be_read_where_they_are_drawn():
+    records: list[dict[str, float]] = [
+        {"step": 2 * i, "loss_d": i / 3, "loss_g": 1.0} for i in range(5000)
+    ]
+    records[7]["loss_d"] = float("nan")
+    (panel,) = panels(records)
+    figure = curves([panel])
+    read = reading(panel, figure)
+    d, g = read["series"]
+    assert (d["label"], g["label"]) == ("discriminator", "generator")
+    assert (d["steps"][0], d["steps"][-1], len(d["steps"])) == (0, 9998, 400)
+    assert d["values"] == [float(f"{step / 6:.4g}") for step in d["steps"]]
+    # The curve's last point is as far to the right as is said.
+    (axes,) = figure.axes
+    width = figure.get_size_inches()[0] * figure.dpi
+    x = axes.transData.transform((9998, 1.0))[0] / width
+    share = (9998 - read["first"]) / (read["last"] - read["first"])
+    assert x == pytest.approx(read["left"] + share * (read["right"] - read["left"]), abs=1e-6)
+
+
+@pytest.mark.parametrize(("low", "scale"), [(1e-3, "log"), (0.5, "linear"), (-1e-3, "linear")])
+def test_a_scale_is_logarithmic_where_values_span_magnitudes(low, scale):
+    (panel,) = panels([{"step": 1, "loss_d": low}, {"step": 2, "loss_d": 1.0}])
+    (axes,) = curves([panel]).axes
+    assert axes.get_yscale() == scale
 
 
 @pytest.mark.parametrize("count", [1, 2, 50, 3000])

@@ -170,6 +170,15 @@ def test_a_run_of_an_older_version_is_refused_with_a_way_out(tmp_path):
         read_config(tmp_path)
 
 
+@pytest.mark.parametrize(("before", "now"), [("fid", "fd"), ("kid", "kd"), ("recall", "recall")])
+def test_metrics_of_earlier_versions_are_those_of_whatever_features(before, now, tmp_path):
+    recipe = MnistMlp(best_by=before)
+    config = rundir.describe(recipe, 0, 1, DataSpec((28, 28, 1), 10), make_mesh(1))
+    rundir.write_config(tmp_path, config)
+    assert rundir.read_recipe(read_config(tmp_path)).best_by == now
+    check_same(tmp_path, MnistMlp(best_by=now), 0)
+
+
 def test_what_a_newer_version_adds_is_ignored(tmp_path):
     config = write(tmp_path)
     edit(tmp_path, lambda config: config.update(new={"x": 1}))

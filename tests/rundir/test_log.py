@@ -42,3 +42,22 @@ def test_evaluations_are_read_and_others_are_not(tmp_path):
         replace(tmp_path / EVALUATIONS, [sound | bad, sound])
         with pytest.raises(UserError, match="line 1 is no record"):
             read_evaluations(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("features", "short"),
+    [
+        ("digit network 3d95cf059261", "digits"),
+        ("digit network on each channel 3d95", "digits_by_channel"),
+        ("the vectors themselves", "points"),
+        ("InceptionV3, TensorFlow's of 2015-12-05 0123", None),
+    ],
+)
+def test_metrics_of_earlier_versions_get_the_names_of_their_features(tmp_path, features, short):
+    numbers, protocol = {"fid": 1.5, "is": 2.5, "recall": 0.5}, f"of 9, features {features}"
+    line = {"step": 2, "metrics": numbers, "floors": numbers, "protocol": protocol}
+    append(tmp_path / EVALUATIONS, [line])
+    (found,) = read_evaluations(tmp_path)
+    names = [*numbers] if short is None else [f"fd_{short}", f"is_{short}", "recall"]
+    for part in ("metrics", "floors"):
+        assert found[part] == dict(zip(names, numbers.values(), strict=True))

@@ -1,0 +1,219 @@
+"""DINOv2's ViT-L/14 as a feature extractor, with weights from a file of the user's.
+
+The features are the class token after the last norm. Images are prepared as in dgm-eval, the code
+of Stein et al., whose Frechet distance of these features, FD_DINOv2, papers cite.
+
+Sources: Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision" (2023); Stein
+et al., "Exposing Flaws of Generative Model Evaluation Metrics and Their Unfair Treatment of
+Diffusion Models" (2023).
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+from jaxtyping import Array, Float
+
+from jaxgan.core.state import TrainState
+from jaxgan.features.extractor import Extractor, Features, hash_weights, in_full_precision
+from jaxgan.features.resizing import cubic, in_colors, normalize_colors, pillow_bytes
+from jaxgan.features.transformer import (
+    Size,
+    along_last,
+    attend,
+    dense,
+    embed,
+    gelu,
+    nest,
+    normalize,
+)
+from jaxgan.features.weights import import_weights, load_weights
+from jaxgan.interop import StateDict, fit_shapes
+from jaxgan.types import Images
+
+SOURCE = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth"
+LARGE = Size()
+SIDE = 224  # of the network's input, in pixels
+EPSILON = 1e-6  # of the norms
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colors
+
+
+def load() -> Extractor:
+    """Returns the extractor with the imported weights.
+
+    Returns:
+        The extractor; see `from_state_dict`.
+
+    Raises:
+        UserError: if no weights were imported, or their file is damaged.
+    """
+    return from_state_dict(load_weights("dinov2", "DINOv2", SOURCE))
+
+
+def import_dinov2(path: Path) -> Path:
+    """Checks a file of weights and copies them to where `load` finds them.
+
+    Args:
+        path: `dinov2_vitl14_pretrain.pth`, or the same as safetensors. Nothing in it is executed.
+
+    Returns:
+        The copy.
+
+    Raises:
+        UserError: if the file cannot be read, a weight is missing, unexpected or of the wrong
+            shape, or the data directory cannot be written to.
+    """
+    return import_weights("dinov2", path, partial(fit_shapes, shapes=shapes(LARGE)))
+
+
+def from_state_dict(state_dict: Mapping[str, Any], size: Size = LARGE) -> Extractor:
+    """Makes an extractor from a PyTorch state dict.
+
+    Args:
+        state_dict: arrays by the names of the original code (`blocks.0.attn.qkv.weight`, ...).
+        size: of the network.
+
+    Returns:
+        The extractor: 1,024 features, or `size.width`.
+
+    Raises:
+        UserError: if a name is missing or unexpected, or a shape is wrong.
+    """
+    weights = fit_shapes(state_dict, shapes(size))
+    return Extractor(
+        name="DINOv2 ViT-L/14" if size == LARGE else f"DINOv2 {size}",
+        resizing=f"{SIDE}x{SIDE}, bicubic as in Pillow, of bytes",
+        weights_hash=hash_weights(TrainState(weights, {}, ())),
+        features=Partial(in_full_precision(partial(_features, size)), arrange(weights, size)),
+    )
+
+
+def shapes(size: Size) -> dict[str, tuple[int, ...]]:
+    """Lists the shapes of the weights.
+
+    Args:
+        size: of the network.
+
+    Returns:
+        Shapes by the names of the original code.
+    """
+    width, patch = size.width, size.patch
+    layers = {
+        "norm1": (width,),
+        "attn.qkv": (3 * width, width),
+        "attn.proj": (width, width),
+        "norm2": (width,),
+        "mlp.fc1": (4 * width, width),
+        "mlp.fc2": (width, 4 * width),
+    }
+    found = {
+        "cls_token": (1, 1, width),
+        "pos_embed": (1, 1 + size.grid**2, width),
+        "mask_token": (1, width),  # for training alone
+        "patch_embed.proj.weight": (width, 3, patch, patch),
+        "patch_embed.proj.bias": (width,),
+        "norm.weight": (width,),
+        "norm.bias": (width,),
+    }
+    for block in range(size.depth):
+        for name, shape in layers.items():
+            found[f"blocks.{block}.{name}.weight"] = shape
+            found[f"blocks.{block}.{name}.bias"] = shape[:1]
+        found |= {f"blocks.{block}.ls{i}.gamma": (width,) for i in (1, 2)}
+    return found
+
+
+def arrange(weights: StateDict, size: Size) -> dict[str, Any]:
+    """Nests weights, with positions for the size of the input.
+
+    Args:
+        weights: arrays by name.
+        size: of the network.
+
+    Returns:
+        The weights that `forward` takes.
+    """
+    positions = weights["pos_embed"][0]
+    grid = SIDE // size.patch
+    fitting = interpolate(positions[1:].reshape(size.grid, size.grid, -1), grid)
+    changed = np.concatenate([positions[:1], fitting.reshape(grid**2, -1)])
+    return nest(weights | {"pos_embed": changed})
+
+
+def interpolate(
+    positions: Float[np.ndarray, "G G D"], grid: int
+) -> Float[np.ndarray, "{grid} {grid} D"]:
+    """Interpolates the embeddings of positions, as the original code does.
+
+    Bicubic with a = -0.75, without antialiasing, repeating the border. The code divides places by
+    `(grid + 0.1) / G` instead of `grid / G`, and the weights were trained with that.
+
+    Args:
+        positions: `[G, G, D]`.
+        grid: of the result.
+
+    Returns:
+        `[grid, grid, D]`, the same array if the sizes are equal.
+    """
+    old = len(positions)
+    if grid == old:
+        return positions
+    places = (np.arange(grid) + 0.5) * old / (grid + 0.1) - 0.5
+    first = np.floor(places).astype(int) - 1
+    matrix = np.zeros((grid, old))
+    for neighbour in range(4):
+        columns = np.clip(first + neighbour, 0, old - 1)
+        np.add.at(matrix, (np.arange(grid), columns), cubic(places - first - neighbour, a=-0.75))
+    found = np.einsum("yi,xj,ijd->yxd", matrix, matrix, positions, optimize=True)
+    return found.astype(positions.dtype)
+
+
+def forward(weights: Mapping[str, Any], size: Size, images: Images) -> Features:
+    """Computes the features of prepared images; pure.
+
+    Args:
+        weights: of `arrange`.
+        size: of the network.
+        images: `[B, 224, 224, 3]`, normalized.
+
+    Returns:
+        `[B, D]`.
+    """
+    embedding = weights["patch_embed"]["proj"]
+    patches = embed(images, embedding["weight"])
+    patches = patches + along_last(embedding["bias"], patches)
+    first = jnp.broadcast_to(weights["cls_token"], (len(images), 1, size.width))
+    x = jnp.concatenate([first, patches], axis=1) + weights["pos_embed"][None]
+    for number in range(size.depth):
+        block = weights["blocks"][str(number)]
+        seen = normalize(x, block["norm1"], EPSILON)
+        moved = attend(seen, block["attn"]["qkv"], block["attn"]["proj"], size.heads)
+        x = x + along_last(block["ls1"]["gamma"], x) * moved
+        seen = normalize(x, block["norm2"], EPSILON)
+        moved = dense(gelu(dense(seen, block["mlp"]["fc1"])), block["mlp"]["fc2"])
+        x = x + along_last(block["ls2"]["gamma"], x) * moved
+    return normalize(x[:, 0], weights["norm"], EPSILON)
+
+
+def prepare(images: Images) -> Float[Array, "B 224 224 3"]:
+    """Resizes images and normalizes their colors, as dgm-eval does.
+
+    Args:
+        images: `[B, H, W, C]` in [0, 1]; C is 3, or 1 for gray, which becomes three equal channels.
+
+    Returns:
+        `[B, 224, 224, 3]`.
+
+    Raises:
+        UserError: if C is neither 1 nor 3.
+    """
+    resized = pillow_bytes(in_colors(images, "DINOv2") * 255, SIDE, cubic) / 255
+    return normalize_colors(resized, MEAN, DEVIATION)
+
+
+def _features(size: Size, weights: Mapping[str, Any], images: Images) -> Features:
+    return forward(weights, size, prepare(images))

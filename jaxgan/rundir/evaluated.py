@@ -1,0 +1,86 @@
+"""evaluation.json: the evaluations of a finished run, each with all that it takes to repeat it.
+
+{"evaluations": [...]}, in the order in which they were made. One of the same weights under the same
+protocol is replaced by the next; all others stay.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxgan.rundir.schema import check_evaluated
+from jaxgan.util.errors import UserError
+from jaxgan.util.files import naming, read_bytes, write_atomically
+
+EVALUATED = "evaluation.json"
+_SAME = ("digest", "protocol", "metrics")  # by which an evaluation replaces another
+
+logger = logging.getLogger(__name__)
+
+
+def read_evaluated(run: Path) -> list[dict[str, Any]]:
+    """Reads evaluation.json.
+
+    Args:
+        run: the run directory.
+
+    Returns:
+        The evaluations; none without the file.
+
+    Raises:
+        UserError: if the file is damaged, of an earlier version, or cannot be read.
+    """
+    path = run / EVALUATED
+    try:
+        data = read_bytes(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = _parse(data)
+    if found is None:
+        raise UserError(f"{path} is damaged, or of an earlier version: move it elsewhere")
+    return found
+
+
+def add_evaluation(run: Path, evaluation: Mapping[str, Any]) -> Path:
+    """Adds to evaluation.json.
+
+    A file that is damaged or of an earlier version becomes evaluation.1.json, or the next number
+    that is free, and a new one is begun.
+
+    Args:
+        run: the run directory, or another folder.
+        evaluation: what JSON can hold, "digest", "protocol" and "metrics" among it.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        UserError: if the file cannot be read or written.
+    """
+    path = run / EVALUATED
+    before: list[dict[str, Any]] | None = []
+    if path.exists():
+        before = _parse(read_bytes(path))
+    if before is None:
+        aside = _free(path)
+        with naming(path, missing=True):
+            path.rename(aside)
+        logger.warning("%s is damaged, or of an earlier version: it is %s now", path, aside.name)
+    kept = [old for old in before or [] if any(old[x] != evaluation[x] for x in _SAME)]
+    text = json.dumps({"evaluations": [*kept, evaluation]}, indent=2, allow_nan=False)
+    write_atomically(path, f"{text}\n".encode())
+    return path
+
+
+def _parse(data: bytes) -> list[dict[str, Any]] | None:
+    try:
+        return check_evaluated(json.loads(data))
+    except (ValueError, RecursionError, UserError):
+        return None
+
+
+def _free(path: Path) -> Path:
+    numbered = (path.with_suffix(f".{number}.json") for number in range(1, 1_000_000))
+    return next(each for each in numbered if not each.exists())

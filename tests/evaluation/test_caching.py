@@ -1,0 +1,96 @@
+"""What is kept of real examples: used again, and made again where it is damaged."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxgan.evaluation import caching, registry
+from jaxgan.evaluation.caching import remembered
+from jaxgan.evaluation.evaluator import Evaluator, real_examples
+from jaxgan.recipes.mnist_mlp import MnistMlp
+
+KEY = {"what": "numbers", "of": "a set"}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "jaxgan" / "evaluation"
+
+
+def make_once(made: list[int]):
+    def make():
+        made.append(1)
+        return {"array": np.arange(3.0), "other": np.ones((2, 2), np.float32)}
+
+    return make
+
+
+def test_arrays_are_made_once_for_each_key(cache, monkeypatch):
+    made: list[int] = []
+    for _ in range(2):
+        found = remembered(KEY, make_once(made))
+        np.testing.assert_array_equal(found["array"], np.arange(3.0))
+        assert found["other"].dtype == np.float32 and set(found) == {"array", "other"}
+    assert len(made) == len(list(cache.iterdir())) == 1
+    remembered(KEY | {"of": "another"}, make_once(made))
+    monkeypatch.setattr(caching, "versions", lambda: {"jaxgan": "another"})
+    remembered(KEY, make_once(made))
+    assert len(made) == len(list(cache.iterdir())) == 3
+
+
+def test_damaged_files_are_made_again(cache):
+    made: list[int] = []
+    remembered(KEY, make_once(made))
+    (path,) = cache.iterdir()
+    whole = path.read_bytes()
+    flipped = [
+        whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :] for at in range(0, len(whole), 37)
+    ]
+    for damaged in (b"", whole[:50], whole[:-9], b"\x80\x04N.", *flipped):
+        path.write_bytes(damaged)
+        found = remembered(KEY, make_once(made))
+        np.testing.assert_array_equal(found["array"], np.arange(3.0))
+    assert len(made) > 4
+    os.replace(path, moved := path.with_name("x"))
+    remembered(KEY | {"of": "another"}, make_once(made))
+    (other,) = (each for each in cache.iterdir() if each != moved)
+    os.replace(moved, other)  # sound, but of something else
+    before = len(made)
+    remembered(KEY | {"of": "another"}, make_once(made))
+    assert len(made) == before + 1
+
+
+def test_without_a_cache_all_is_made(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    made: list[int] = []
+    for _ in range(2):
+        remembered(KEY, make_once(made))
+    assert len(made) == 2
+
+
+def test_a_second_evaluation_computes_nothing_of_real_examples(cache, mnist_dir, monkeypatch):
+    recipe = MnistMlp(data="mnist@train[:400]", batch_size=8)
+    samples = real_examples(recipe, 40, 5, mnist_dir)
+
+    def evaluate():
+        measure = Evaluator(recipe, num=40, choices=2, names=["fd", "prdc"], data_dir=mnist_dir)
+        return measure([samples] * 2)
+
+    first, extracted = evaluate(), []
+    extract = registry.extract
+
+    def see(extractor, images):
+        extracted.append(len(images))
+        return extract(extractor, images)
+
+    monkeypatch.setattr(registry, "extract", see)
+    assert evaluate() == first
+    assert extracted == [40, 40]  # the samples of both draws
+    for path in cache.iterdir():
+        path.write_bytes(b"")
+    assert evaluate() == first
+    assert len(extracted) == 2 + 2 + 4

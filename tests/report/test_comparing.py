@@ -1,0 +1,109 @@
+"""The page that compares runs."""
+
+import json
+
+import pytest
+from html_pages import Page, assert_self_contained
+from runs import assert_refused, command, copy
+
+from jaxgan.report.comparing import comparison
+from jaxgan.rundir.evaluated import add_evaluation
+from jaxgan.util.errors import UserError
+
+PROTOCOL = "100 generated, 100 of mnist train, features digit network"
+EVALUATION = {"step": 40, "averaged": False, "digest": "0" * 16, "metrics": ["fd_digits"]}
+
+
+@pytest.fixture
+def two(here, whole_run):
+    """Two runs of one recipe, of which the second claims another learning rate and other losses."""
+    first, second = (copy(whole_run("mnist_mlp"), here / name) for name in ("first", "second"))
+    config = json.loads((second / "config.json").read_text())
+    config["hyperparameters"]["learning_rate"] = 0.125
+    (second / "config.json").write_text(json.dumps(config))
+    lines = [json.loads(line) for line in (second / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["loss_d"] = 77.5
+    (second / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return first, second
+
+
+def numbers(value: float, interval: dict | None = None) -> list[dict]:
+    return [{"metric": "fd_digits", "value": value, "interval": interval}]
+
+
+def test_settings_curves_samples_and_facts_are_side_by_side(two):
+    page = Page(comparison(two))
+    assert_self_contained(page)
+    assert "setting first second learning_rate 0.0002 0.125" in page.text
+    assert "latent_size" not in page.text  # is the same in both
+    charts = [
+        json.loads(each["data-reading"]) for each in page.all("figure") if "data-reading" in each
+    ]
+    (losses,) = [x for x in charts if any(77.5 in s["values"] for s in x["series"])]
+    assert [each["label"] for each in losses["series"]] == ["first", "second"]
+    assert losses["series"][1]["values"] == [77.5] * len(losses["series"][1]["steps"])
+    assert [image["alt"] for image in page.all("img")][:2] == [
+        "Samples of first",
+        "Samples of second",
+    ]
+    assert "Run Recipe Steps" in page.text and "first mnist_mlp 40 of 40" in page.text
+
+
+def test_the_last_evaluations_under_one_protocol_share_a_table(two):
+    first, second = two
+    interval = {"low": 1.5, "high": 2.5, "level": 0.95, "how": "t of 5 draws"}
+    told = {"protocol": f"step 40, G not averaged; {PROTOCOL}"}
+    add_evaluation(first, EVALUATION | told | {"results": numbers(2.0, interval)})
+    averaged = {"protocol": f"step 40, G averaged; {PROTOCOL}", "digest": "1" * 16}
+    add_evaluation(second, EVALUATION | averaged | {"results": numbers(3.25)})
+    other = {"protocol": "step 40, G not averaged; 7 generated", "digest": "1" * 16}
+    add_evaluation(second, EVALUATION | other | {"results": numbers(9.0)})
+    page = Page(comparison(two))
+    assert "run step fd_digits first 40 2 (1.5 to 2.5) second 40 3.25" in page.text
+    assert f"{PROTOCOL}. In brackets" in page.text
+    assert "run step fd_digits second 40 9" in page.text
+
+
+def test_settings_of_a_population_are_rows(two):
+    groups = [
+        {"setting": {"learning_rate": rate}, "members": 2, "diverged": 0,
+         "metrics": {"fd_digits": {"mean": 4.0, "deviation": 1.0, "low": None, "high": None}}}
+        for rate in (0.5, 0.25)
+    ]  # fmt: skip
+    told = {"protocol": f"step 40, G not averaged; {PROTOCOL}", "groups": groups}
+    add_evaluation(two[0], EVALUATION | told)
+    assert "first, learning_rate=0.5 40 4 first, learning_rate=0.25 40 4" in comparison_text(two)
+
+
+def comparison_text(runs) -> str:
+    return Page(comparison(runs)).text
+
+
+def test_vectors_are_drawn(here, whole_run):
+    first = copy(whole_run("pattern_1010"), here / "first")
+    second = copy(whole_run("pattern_1010"), here / "second")
+    page = Page(comparison([first, second]))
+    assert_self_contained(page)
+    assert page.all("img")[0]["alt"] == "Samples of first at step 40"
+    assert "Settings in which they differ None." in page.text
+
+
+def test_runs_of_one_name_are_told_apart(here, two):
+    (here / "elsewhere").mkdir()
+    again = copy(two[0], here / "elsewhere" / "first")
+    assert "elsewhere/first" in comparison_text([two[0], again])
+
+
+@pytest.mark.parametrize("count", [1, 13])
+def test_too_few_or_too_many_are_refused(count, two, here):
+    with pytest.raises(UserError, match=f"2 to 12 runs, not {count}"):
+        comparison([here / str(number) for number in range(count)])
+
+
+def test_the_command_writes_the_page(two, here):
+    done = command("compare", "first", "second")
+    assert (done.status, done.out) == (0, "comparison.html\n")
+    assert "77.5" in (here / "comparison.html").read_text()
+    assert_refused(command("compare", "first", "first"), "twice")
+    assert_refused(command("compare", "first", "nothing"), "nothing")
