@@ -7,12 +7,13 @@ from typing import Annotated, Any, Union
 import tyro
 
 from jaxgan.cli.options import (
+    Compare,
     Completion,
     Dataset,
     Directions,
     Evaluate,
     Export,
-    ImportInception,
+    ImportWeights,
     Info,
     Interpolate,
     Population,
@@ -39,8 +40,13 @@ OPTIONS: dict[str, Any] = {
     "evaluate": Evaluate,
     "export": Export,
     "report": Report,
+    "compare": Compare,
     "verify": Verify,
-    "features": ImportInception,
+    "features": {
+        "import-clip": ImportWeights,
+        "import-dinov2": ImportWeights,
+        "import-inception": ImportWeights,
+    },
     "recipes": Recipes,
     "info": Info,
     "completion": Completion,
