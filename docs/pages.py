@@ -160,7 +160,7 @@ def api_page(room: str) -> str:
 
 def automodule(module: str, names: list[str]) -> str:
     """Writes the directive that documents names of a module."""
-    lines = [f".. automodule:: {module}", ":imported-members:", ":no-value:"]
+    lines = [f".. automodule:: {module}", ":imported-members:"]
     if names:
         lines.append(f":members: {', '.join(names)}")
     if module in hidden():

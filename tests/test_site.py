@@ -49,8 +49,11 @@ def test_names_and_recipes_are_there(site):
         missing = [x for x in names if f'id="{package.__name__}.{x}"' not in page]
         assert missing == [], package.__name__
     gallery = (site / "gallery.html").read_text("utf-8")
-    ours = [name for name, kind in recipes().items() if kind.__module__.startswith("jaxgan.")]
-    assert [name for name in ours if f'id="gallery-{name.replace("_", "-")}"' not in gallery] == []
+    for name, kind in recipes().items():
+        if kind.__module__.startswith("jaxgan."):
+            assert f'id="gallery-{name.replace("_", "-")}"' in gallery
+            where = f"api/jaxgan.recipes.html#{kind.__module__}.{kind.__qualname__}"
+            assert f'href="{where}"' in gallery
 
 
 @pytest.mark.slow

@@ -39,6 +39,7 @@ def script() -> str:
         ("jaxgan train mnist_mlp --dtype b", ["bfloat16"]),
         ("jaxgan population mnist_mlp --mem", ["--members"]),
         ("jaxgan sample runs/x --lab", ["--label"]),
+        ("jaxgan features import-c", ["import-clip"]),
     ],
 )
 def test_a_shell_completes(words, completed, script, tmp_path):
