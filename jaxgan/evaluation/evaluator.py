@@ -227,6 +227,7 @@ class Evaluator:
     def _reals(self, batch: Mapping[str, np.ndarray]) -> Reals:
         size = len(batch["image"])
         count = size // 2 if self._reference is None else min(self._reference, size)
+        self._takes_all = count == size  # so that all choices are the same
         reference, others = (
             self._real({name: x[part] for name, x in batch.items()})
             for part in (slice(count), slice(count, size if self._reference else 2 * count))
@@ -306,7 +307,7 @@ class Evaluator:
 
     def _covered(self, metric: str) -> str:
         """Says what an interval of a metric over draws covers."""
-        anew = METRICS[metric].compares and self._choices > 1
+        anew = METRICS[metric].compares and self._choices > 1 and not self._takes_all
         return "samples and reference" if anew else "samples"
 
     def _read_split(self, held_out: str) -> Split:

@@ -94,6 +94,7 @@ def from_state_dict(
         resizing=f"the center square, {side}x{side}, bicubic as in Pillow, of bytes",
         weights_hash=hash_weights(TrainState(weights, {}, ())),
         features=Partial(in_full_precision(partial(_features, size)), nest(weights)),
+        short="clip",
     )
 
 

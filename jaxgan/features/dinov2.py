@@ -89,6 +89,7 @@ def from_state_dict(state_dict: Mapping[str, Any], size: Size = LARGE) -> Extrac
         resizing=f"{SIDE}x{SIDE}, bicubic as in Pillow, of bytes",
         weights_hash=hash_weights(TrainState(weights, {}, ())),
         features=Partial(in_full_precision(partial(_features, size)), arrange(weights, size)),
+        short="dinov2",
     )
 
 

@@ -105,6 +105,7 @@ def test_a_protocol_chooses_all_that_numbers_depend_on(here, whole_run, monkeypa
     assert "block 20, blocks 3" in done.out and "manifold" not in done.out
     assert "precision and recall 2, k of density and coverage 4" in done.out
     assert "real examples are the reference itself" in done.out
+    assert done.out.endswith("intervals cover samples)\n")
     (found,) = read_evaluated(run)
     floors = {each["metric"]: each["floor"] for each in found["results"]}
     assert floors["precision"] == 1
