@@ -121,10 +121,7 @@ def _facts(runs: Sequence[Compared]) -> Table:
         for run in runs
     ]
     heads = list(dict.fromkeys(head for each in facts for head in each))
-    rows = [
-        [run.name] + [own.get(x, "") for x in heads] for run, own in zip(runs, facts, strict=True)
-    ]
-    return ["run", *heads], rows
+    return heads, [[own.get(head, "") for head in heads] for own in facts]
 
 
 def _differences(runs: Sequence[Compared]) -> Table:
@@ -150,7 +147,7 @@ def _curves(
         if key.startswith(beginnings) and key != "step":
             own = {name: plots.curve_of(records, key) for name, records in runs}
             series = {name: found for name, found in own.items() if len(found.steps)}
-            charts.append(chart(plots.Panel(key, series)))
+            charts.append(chart(plots.Panel(key, series, signed=key.startswith("score_"))))
     return charts
 
 

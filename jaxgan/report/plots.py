@@ -58,6 +58,7 @@ class Panel(NamedTuple):
     title: str
     series: dict[str, Series]
     bounds: tuple[float, float] | None = None
+    signed: bool = False  # of either sign by their nature, so that a logarithm would mislead
 
 
 def panels(metrics: Sequence[Mapping[str, Any]]) -> list[Panel]:
@@ -92,7 +93,7 @@ def panels(metrics: Sequence[Mapping[str, Any]]) -> list[Panel]:
     }
     logits = any(np.any((s.values < 0) | (s.values > 1)) for s in scores.values())
     bounds = None if logits else (0.0, 1.0)
-    arranged.append(Panel("Mean output of the discriminator", scores, bounds))
+    arranged.append(Panel("Mean output of the discriminator", scores, bounds, signed=True))
     return [panel for panel in arranged if panel.series]
 
 
@@ -149,7 +150,7 @@ def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
         axes.margins(x=0.02)
         if panel.bounds:
             axes.set_ylim(panel.bounds)
-        elif _spans_magnitudes(panel):
+        elif not panel.signed and _spans_magnitudes(panel):
             axes.set_yscale("log")
         axes.set_title(panel.title, loc="left", fontsize=10.5, color=ink, fontweight="bold", pad=24)
         axes.legend(

@@ -47,7 +47,8 @@ def test_settings_curves_samples_and_facts_are_side_by_side(two):
         "Samples of first",
         "Samples of second",
     ]
-    assert "Run Recipe Steps" in page.text and "first mnist_mlp 40 of 40" in page.text
+    assert "2 runs side by side Run Recipe Steps" in page.text
+    assert "first mnist_mlp 40 of 40" in page.text
 
 
 def test_the_last_evaluations_under_one_protocol_share_a_table(two):

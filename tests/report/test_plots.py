@@ -79,6 +79,8 @@ def test_a_scale_is_logarithmic_where_values_span_magnitudes(low, scale):
     (panel,) = panels([{"step": 1, "loss_d": low}, {"step": 2, "loss_d": 1.0}])
     (axes,) = curves([panel]).axes
     assert axes.get_yscale() == scale
+    (axes,) = curves([panel._replace(signed=True)]).axes
+    assert axes.get_yscale() == "linear"
 
 
 @pytest.mark.parametrize("count", [1, 2, 50, 3000])
