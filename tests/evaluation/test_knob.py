@@ -30,6 +30,7 @@ def reals() -> Reals:
     return Reals(train, usual, None, None, spaces, features)
 
 
+@pytest.mark.slow
 def test_copies_are_told(reals):
     found = measure(reals, reals.train, KEY, sources=reals.train.images)
     for space in reals.spaces:
@@ -40,6 +41,7 @@ def test_copies_are_told(reals):
     assert "accuracy" not in found
 
 
+@pytest.mark.slow
 def test_new_pictures_pass(reals):
     found = measure(reals, Part(noise(2), None), KEY)
     for space in reals.spaces:
@@ -48,6 +50,7 @@ def test_new_pictures_pass(reals):
     assert not [name for name in found if name.endswith("distance")]
 
 
+@pytest.mark.slow
 def test_shifted_copies_pass_in_pixels_alone(reals):
     found = measure(reals, Part(shift(reals.train.images), None), KEY)
     assert found["pixels C_T"] > -3 > found["features C_T"]

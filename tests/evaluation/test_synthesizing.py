@@ -89,6 +89,7 @@ def test_truncation_draws_again_what_is_beyond(striped):
     assert found.std() == pytest.approx(0.281, abs=0.02)  # of N(0, 1) within half a deviation
 
 
+@pytest.mark.slow
 def test_latents_of_pictures_are_found(striped, sources):
     pictures = np.concatenate(
         [part.images for part in synthesize(striped, 2, Knob(1.0), KEY, sources)]

@@ -56,6 +56,7 @@ def test_the_digit_network_sees_a_way_from_one_picture_to_another():
     np.testing.assert_array_equal(lengths(ends[0], ends[0]) < 1e-2, [True, True])
 
 
+@pytest.mark.slow
 def test_of_stylegan2_the_way_leads_through_styles():
     module = Generator((8, 4), colors=1, style_size=6, mapping_depth=1)
     keys = {"params": jax.random.key(0), "noise": jax.random.key(1)}

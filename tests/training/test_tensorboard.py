@@ -46,6 +46,7 @@ def scalars(events: list[Any], tag: str) -> dict[int, float]:
     return {step: value.simple_value for step, value in by_tag(events)[tag].items()}
 
 
+@pytest.mark.slow
 def test_metrics_samples_and_scores_are_written(here):
     words = [*TINY["mnist_mlp"], "--steps", "6", "--log-every", "2", "--sample-every", "3"]
     done = command(
@@ -85,6 +86,7 @@ def test_a_resumed_run_says_what_it_writes_again(here):
     assert max(scalars(events, "loss_g")) == 20
 
 
+@pytest.mark.slow
 def test_each_member_of_a_population_has_its_own(here, monkeypatch):
     monkeypatch.setattr("jaxgan.training.observers.write_report", write_report)
     words = [*TINY["pattern_1010"], "--members", "2", "--steps", "10", "--out", "run"]
