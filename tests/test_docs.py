@@ -67,7 +67,7 @@ gan = jaxgan.GAN(
 gamma = optax.constant_schedule(1.0)
 """,
     "distributed.md": "",
-    "evaluation.md": IMPORTS,
+    "evaluation.md": IMPORTS + "from jaxgan.models import stylegan2\n",
     "index.md": "",
     "own_data.md": "",
     "own_gan.md": IMPORTS
@@ -93,6 +93,18 @@ sys.modules["wandb"] = SimpleNamespace(init=lambda project, name: run)
 }
 # What is shorter here than on the page, and what stands for its "...".
 CHANGES = {
+    "evaluation.md": [
+        ("1000", "4"),
+        (
+            "# That of mnist_stylegan2:",
+            "from jaxgan.recipes.mnist_stylegan2 import MnistStyleGan2\n"
+            "from jaxgan.types import DataSpec\n"
+            "gan = MnistStyleGan2().gan(DataSpec((28, 28, 1)))\n"
+            "state = jaxgan.init(gan, key, {'image': jnp.zeros((4, 28, 28, 1))})\n"
+            "trained = trained._replace(gan=gan, state=state)\n"
+            "a, b = (gan.inputs(jax.random.key(seed), 4, {}) for seed in (0, 1))",
+        ),
+    ],
     "index.md": [("9360", "2"), ("batch_size=128", "batch_size=8")],
     "own_data.md": [("0, 1000", "0, 2")],
     "own_gan.md": [
@@ -127,6 +139,7 @@ CHANGES = {
 }
 # What follows a page's code: calls of what it only defines.
 AFTER = {
+    "evaluation.md": "assert metrics.path_lengths(path, jnp.full(4, 0.5)).shape == (4,)",
     "own_gan.md": "assert isinstance(pretrain(plain), jaxgan.Update)",
     "restoration.md": """
 known, starts = jnp.zeros((1, 14, 14, 1)), jnp.ones((1, 4))
