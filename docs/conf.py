@@ -12,7 +12,7 @@ from sphinx import addnodes
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
-import pages  # noqa: E402
+import pages  # noqa: E402  (found through the line above)
 
 project = "jaxgan"
 author = "the authors of jaxgan"

@@ -7,6 +7,8 @@ import runpy
 import shlex
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -189,6 +191,8 @@ def test_the_python_of_a_page_runs(page, here, whole_run):
         for name in ("conditional", "acgan"):
             names[name] = runpy.run_path(str(ROOT / "experiments" / f"{name}.py"))["system"]()
     exec(compile(printed(page), page, "exec"), names)
+    made = [x for x in jax.tree.leaves(list(names.values())) if isinstance(x, jax.Array)]
+    assert all(bool(jnp.isfinite(x).all()) for x in made if jnp.issubdtype(x.dtype, jnp.floating))
 
 
 # Commands

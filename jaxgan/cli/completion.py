@@ -2,74 +2,41 @@
 
 from collections.abc import Mapping
 from dataclasses import make_dataclass
-from typing import Annotated, Any, Union
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
 
 import tyro
 
-from jaxgan.cli.options import (
-    Compare,
-    Completion,
-    Dataset,
-    Directions,
-    Evaluate,
-    Export,
-    ImportWeights,
-    Info,
-    Interpolate,
-    Population,
-    Recipes,
-    Report,
-    Restore,
-    Sample,
-    Train,
-    Translate,
-    Verify,
-    registry,
-)
+from jaxgan.cli.options import registry
 from jaxgan.recipes import recipes
 
-OPTIONS: dict[str, Any] = {
-    "train": Train,
-    "population": Population,
-    "sample": Sample,
-    "interpolate": Interpolate,
-    "directions": Directions,
-    "restore": Restore,
-    "translate": Translate,
-    "dataset": Dataset,
-    "evaluate": Evaluate,
-    "export": Export,
-    "report": Report,
-    "compare": Compare,
-    "verify": Verify,
-    "features": dict.fromkeys(("import-clip", "import-dinov2", "import-inception"), ImportWeights),
-    "recipes": Recipes,
-    "info": Info,
-    "completion": Completion,
-}
 
-
-def print_script(shell: str) -> None:
+def print_script(shell: str, options: Mapping[str, Any]) -> None:
     """Prints the script.
 
     Args:
         shell: bash, zsh or fish.
+        options: of each command, by its name: a class, one of a recipe (`Generic`), or those of
+            the command's own commands by name.
 
     Raises:
         SystemExit: always, as Tyro does.
     """
-    known = recipes()
-    by_recipe = {
-        name: {recipe: OPTIONS[name][kind] for recipe, kind in known.items()}
-        for name in ("train", "population")
-    }
     tyro.cli(
-        _one_of(OPTIONS | by_recipe),
+        _one_of({name: _by_recipe(kind) for name, kind in options.items()}),
         prog="jaxgan",
         args=["--tyro-write-completion", shell, "-"],
         config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
         registry=registry(),
     )
+
+
+def _by_recipe(kind: Any) -> Any:
+    """Makes the options of a command that takes any recipe those of each, by its name."""
+    if not getattr(kind, "__parameters__", ()):
+        return kind
+    return {name: kind[recipe] for name, recipe in recipes().items()}
 
 
 def _one_of(kinds: Mapping[str, Any]) -> Any:
@@ -80,9 +47,8 @@ def _one_of(kinds: Mapping[str, Any]) -> Any:
         else kind
         for name, kind in kinds.items()
     }
-    return Union[  # noqa: UP007  (of a tuple)
-        tuple(
-            Annotated[kind, tyro.conf.subcommand(name, prefix_name=False)]
-            for name, kind in made.items()
-        )
-    ]
+    choices = (
+        Annotated[kind, tyro.conf.subcommand(name, prefix_name=False)]
+        for name, kind in made.items()
+    )
+    return reduce(or_, choices)

@@ -50,12 +50,14 @@ from jaxgan.util.tables import as_text
 # time, with this 6.4 s.
 GARBAGE = 1_000_000
 LONGEST = 600  # characters in a message
+IMPORTS = ("import-clip", "import-dinov2", "import-inception")  # commands of `jaxgan features`
 
 
 class Command(NamedTuple):
     """A command, and what is said of it."""
 
     run: Callable[[list[str]], None]  # given the words after the command
+    options: Any  # their class, or those of its own commands by name
     usage: str
     summary: str
     less_memory: str = "choose a smaller --num"  # the way out when memory runs out
@@ -387,17 +389,13 @@ def _features(words: list[str]) -> None:
     if words[:1] in (["-h"], ["--help"]):
         parse(ImportWeights, ["--help"], usage)
     command, *rest = words or [""]
-    if command not in ("import-clip", "import-dinov2", "import-inception"):
+    if command not in IMPORTS:
         raise UserError(f"write {usage} FILE")
     options = parse(ImportWeights, rest, f"jaxgan features {command}")
     from jaxgan.features import clip, dinov2, inception
 
-    importers = {
-        "import-clip": clip.import_clip,
-        "import-dinov2": dinov2.import_dinov2,
-        "import-inception": inception.import_inception,
-    }
-    print(importers[command](options.file))
+    importers = (clip.import_clip, dinov2.import_dinov2, inception.import_inception)
+    print(dict(zip(IMPORTS, importers, strict=True))[command](options.file))
 
 
 def _export(words: list[str]) -> None:
@@ -420,6 +418,8 @@ def _report(words: list[str]) -> None:
 
 def _compare(words: list[str]) -> None:
     options = parse(Compare, words, "jaxgan compare")
+    if options.out.suffix != ".html":
+        raise UserError(f"--out must end in .html, not {shown(str(options.out))}")
     from jaxgan.report.comparing import comparison
     from jaxgan.util.files import write_atomically
 
@@ -502,79 +502,97 @@ def _completion(words: list[str]) -> None:
     options = parse(Completion, words, "jaxgan completion")
     from jaxgan.cli.completion import print_script
 
-    print_script(options.shell)
+    print_script(options.shell, {name: command.options for name, command in COMMANDS.items()})
 
 
 COMMANDS = {
     "train": Command(
         _train,
+        Train,
         "train RECIPE",
         "train a GAN; every hyperparameter is an option",
         "choose a smaller --batch-size, or a --microbatch",
     ),
     "population": Command(
         _population,
+        Population,
         "population RECIPE",
         "train many GANs that differ in seed and hyperparameters",
         "choose a smaller --at-once, --members or --batch-size",
     ),
-    "sample": Command(_sample, "sample RUN", "draw samples from a run"),
+    "sample": Command(_sample, Sample, "sample RUN", "draw samples from a run"),
     "interpolate": Command(
         _interpolate,
+        Interpolate,
         "interpolate RUN",
         "walk from one latent to another",
         "choose fewer --rows or --columns",
     ),
     "directions": Command(
         _directions,
+        Directions,
         "directions RUN",
         "move a latent along its most effective directions",
         "choose fewer --rows or --columns",
     ),
     "restore": Command(
         _restore,
+        Restore,
         "restore RUN INPUT",
         "repair pictures: holes, blur, few pixels, no color",
         "choose fewer pictures or --starts",
     ),
     "translate": Command(
         _translate,
+        Translate,
         "translate RUN INPUT",
         "turn pictures into others, such as drawings into emoji",
         "choose smaller pictures, or fewer",
     ),
     "dataset": Command(
         _dataset,
+        Dataset,
         "dataset RUN",
         "make a data set, as similar to the training data as you like",
         "choose a smaller --num, --sources or --knob-num",
     ),
-    "evaluate": Command(_evaluate, "evaluate RUN", "measure how good its samples are"),
+    "evaluate": Command(_evaluate, Evaluate, "evaluate RUN", "measure how good its samples are"),
     "export": Command(
-        _export, "export RUN --out PATH", "write its weights, or a program, to give away"
+        _export, Export, "export RUN --out PATH", "write its weights, or a program, to give away"
     ),
     "report": Command(
-        _report, "report RUN", "draw its figures and write its page again", "close other programs"
+        _report,
+        Report,
+        "report RUN",
+        "draw its figures and write its page again",
+        "close other programs",
     ),
     "compare": Command(
-        _compare, "compare RUN RUN ...", "show runs side by side, on a page", "compare fewer runs"
+        _compare,
+        Compare,
+        "compare RUN RUN ...",
+        "show runs side by side, on a page",
+        "compare fewer runs",
     ),
     "verify": Command(
         _verify,
+        Verify,
         "verify RUN",
         "train it again, and compare every bit",
         "use the machine that it was trained on, or close other programs",
     ),
     "features": Command(
         _features,
+        dict.fromkeys(IMPORTS, ImportWeights),
         "features import-NETWORK FILE",
         "keep weights that metrics need",
         "close other programs",
     ),
-    "recipes": Command(_recipes, "recipes", "list the recipes", "close other programs"),
-    "info": Command(_info, "info", "print versions and devices", "close other programs"),
+    "recipes": Command(_recipes, Recipes, "recipes", "list the recipes", "close other programs"),
+    "info": Command(_info, Info, "info", "print versions and devices", "close other programs"),
     "completion": Command(
         _completion,
+        Completion,
         "completion SHELL",
         "print a script for bash, zsh or fish that completes all of this",
         "close other programs",

@@ -16,7 +16,7 @@ class MnistSngan(Cifar10Sngan):
 
     Command: `jaxgan train mnist_sngan`
     Expect: digits, half of them well formed, after all 2,500 steps (seed 0): a Frechet distance of
-    21.8 of the digit network's features, precision 0.48, recall 0.31 (10,000 samples); 24 minutes
+    21.8 of the digit network's features, precision 0.48, recall 0.31 (10,000 samples); 23 minutes
     of processor time, on one of two CPU cores.
     """
 

@@ -9,6 +9,7 @@ checkpoints/       states (see `jaxgan.rundir.checkpoints`)
 best/              the best of the evaluated states, and that until each checkpoint
 lock               held by the process that trains
 final.png, losses.png, progress.gif, pattern.png or points.png, report.html
+tensorboard/       events, if they were asked for (see `jaxgan.training.tensorboard`)
 nearest.png, nearest.html    samples beside training pictures (`jaxgan evaluate --held-out`)
 """
 

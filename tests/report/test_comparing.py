@@ -108,3 +108,7 @@ def test_the_command_writes_the_page(two, here):
     assert "77.5" in (here / "comparison.html").read_text()
     assert_refused(command("compare", "first", "first"), "twice")
     assert_refused(command("compare", "first", "nothing"), "nothing")
+    config = (here / "first" / "config.json").read_text()
+    done = command("compare", "first", "second", "--out", "first/config.json")
+    assert_refused(done, "--out must end in .html")
+    assert (here / "first" / "config.json").read_text() == config
