@@ -103,6 +103,10 @@ class Evaluator:
         self._classes, self._reference, self._how = classes, reference, how
         self._draw = chooser(recipe, seed, data_dir)
         batch = self._draw(self._needed, 0)
+        if extractor is not None and batch["image"].ndim == 2:
+            raise UserError(
+                f"the examples of {recipe.name} are vectors, which are their own features"
+            )
         self._extractor = extractor or fitting_extractor(recipe, batch["image"].shape[1:])
         self._split = None if held_out is None else self._read_split(held_out)
         self._first = self._reals(batch)

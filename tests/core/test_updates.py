@@ -14,7 +14,7 @@ from jaxgan.core.combinators import chain, on_part, repeat, share_key
 from jaxgan.core.gan import GAN, init
 from jaxgan.core.networks import in_packs, linen
 from jaxgan.core.state import GANState
-from jaxgan.core.updates import update_both, update_discriminator, update_generator
+from jaxgan.core.updates import scores, update_both, update_discriminator, update_generator
 from jaxgan.keys import stream
 
 KEY = jax.random.key(5)
@@ -219,6 +219,17 @@ def test_metrics_are_the_losses_and_scores_before_the_step():
     assert metrics.keys() == {"loss_g"}
     close(metrics["loss_g"], gan.loss.generator(fake, None).mean(), 1e-5)
     assert all(value.shape == () for value in metrics.values())
+
+
+def test_scores_are_those_that_the_metrics_of_a_step_are_means_of():
+    gan = small_gan()
+    state = first(gan)
+    found = scores(gan, state, BATCH, KEY)
+    _, metrics = run(update_discriminator(gan), state)
+    assert {name: x.shape for name, x in found.items()} == dict.fromkeys(
+        ("score_real", "score_fake"), (8,)
+    )
+    close({name: x.mean() for name, x in found.items()}, {name: metrics[name] for name in found})
 
 
 def test_a_step_on_one_kind_learns_from_this_kind_alone():

@@ -71,6 +71,12 @@ def test_modes_of_points_are_found_where_they_are_known():
     assert less["fd_points"] > 100 * found["fd_points"] and less["swd"] > found["swd"]
 
 
+@pytest.mark.parametrize("extractor", [pixels(), digits.load()])
+def test_vectors_take_no_other_features(extractor):
+    with pytest.raises(UserError, match="vectors, which are their own features"):
+        Evaluator(GaussiansRing8(), num=20, names=["fd"], extractor=extractor)
+
+
 def test_several_draws_give_an_interval_of_their_mean():
     recipe = GaussiansRing8()
     evaluate = Evaluator(recipe, num=50, names=["fd"])
