@@ -290,7 +290,7 @@ class Evaluator:
     def _floor_of(self, name: str, reals: Reals, choice: int) -> Numbers:
         """Measures a floor, unless an earlier evaluation has."""
         fresh = METRICS[name].fresh(reals)
-        compared = [reals.reference, fresh, *(reals.split or ())[:1]]
+        compared = [reals.reference, fresh, *(reals.split or ())[:2]]
         keys = [each.key for each in compared]
 
         if None in keys:

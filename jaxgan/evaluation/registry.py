@@ -98,11 +98,10 @@ class Samples:
         """What tells these from other samples and features; None if they are not remembered."""
         if not self.remember or self.extractor.weights_hash is None:
             return None
-        digest = hashlib.sha256(np.ascontiguousarray(self.examples).data).hexdigest()
-        shape = f"{self.examples.dtype} {self.examples.shape}"
         names = f"{self.extractor.name}, {self.extractor.resizing}"
         return {
-            "examples": f"{shape} {digest}",
+            "examples": _digest(self.examples),
+            "labels": "" if self.labels is None else _digest(self.labels),
             "features": f"{names}, {self.extractor.weights_hash}",
         }
 
@@ -132,6 +131,11 @@ class Samples:
         """Of the classifier, if the features are a classifier's."""
         logits = self.extractor.logits
         return None if logits is None else np.asarray(logits(jnp.asarray(self.features)))
+
+
+def _digest(array: np.ndarray) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+    return f"{array.dtype} {array.shape} {digest}"
 
 
 class Split(NamedTuple):

@@ -1,14 +1,18 @@
 """What is kept of real examples: used again, and made again where it is damaged."""
 
+import itertools
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxgan.evaluation import caching, registry
 from jaxgan.evaluation.caching import remembered
 from jaxgan.evaluation.evaluator import Evaluator, real_examples
+from jaxgan.evaluation.registry import Samples
+from jaxgan.features import digits
 from jaxgan.recipes.mnist_mlp import MnistMlp
 
 KEY = {"what": "numbers", "of": "a set"}
@@ -94,3 +98,32 @@ def test_a_second_evaluation_computes_nothing_of_real_examples(cache, mnist_dir,
         path.write_bytes(b"")
     assert evaluate() == first
     assert len(extracted) == 2 + 2 + 4
+
+
+def test_a_floor_is_measured_again_where_what_is_held_out_has_changed(cache, mnist_dir, tmp_path):
+    recipe = MnistMlp(data="mnist@train[:400]", batch_size=8)
+    folder = tmp_path / "held_out"
+    folder.mkdir()
+    floors = []
+    for seed in range(2):
+        noise = np.random.default_rng(seed).integers(0, 256 >> seed, (40, 28, 28), np.uint8)
+        for number, picture in enumerate(noise):
+            Image.fromarray(picture).save(folder / f"{number}.png")
+        measure = Evaluator(
+            recipe,
+            num=40,
+            names=["fd_held_out"],
+            held_out=f"folder:{folder}",
+            data_dir=mnist_dir,
+        )
+        floors.append(measure.floors["fd_held_out_digits"])
+    assert floors[0] != pytest.approx(floors[1], rel=1e-3)
+
+
+def test_other_labels_are_other_examples():
+    images = np.zeros((2, 28, 28, 1), np.uint8)
+    keys = [
+        Samples(images, digits.load(), labels, remember=True).key
+        for labels in (None, np.array([0, 1], np.int32), np.array([1, 0], np.int32))
+    ]
+    assert all(a != b for a, b in itertools.combinations(keys, 2)) and None not in keys
