@@ -277,7 +277,10 @@ def test_copies_are_told_from_new_samples_and_shown(mnist_dir):
     [
         (GaussiansRing8(), "mnist@test", "has no data set of which examples could be held out"),
         (SOME, "mnist@tset", "tset"),
-        (SMALL, "mnist@train[:100]", "memorization of 100 samples: the held-out examples are"),
+        pytest.param(
+            *(SMALL, "mnist@train[:100]", "memorization of 100 samples: the held-out examples are"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_cannot_be_held_out_is_said(recipe, held_out, told, mnist_dir):

@@ -22,6 +22,7 @@ def test_without_weights_one_line_says_which_ones_to_import(name, monkeypatch, t
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_those_of_inception_prepare_images_in_ways_of_their_own(monkeypatch):
     image = np.zeros((1, *SHAPE), np.float32)
     network = linen(Inception())

@@ -23,6 +23,7 @@ from jaxgan.evaluation.synthesizing import (
 from jaxgan.rundir import loading
 from jaxgan.util.errors import UserError
 
+pytestmark = pytest.mark.slow
 KEY = jax.random.key(0)
 SIZE = 4  # numbers of a latent
 LARGEST = 4.0  # that a picture shows
@@ -89,7 +90,6 @@ def test_truncation_draws_again_what_is_beyond(striped):
     assert found.std() == pytest.approx(0.281, abs=0.02)  # of N(0, 1) within half a deviation
 
 
-@pytest.mark.slow
 def test_latents_of_pictures_are_found(striped, sources):
     pictures = np.concatenate(
         [part.images for part in synthesize(striped, 2, Knob(1.0), KEY, sources)]

@@ -45,6 +45,7 @@ def test_interpolated_positions_follow_what_is_smooth():
     assert abs(found[:, 3, 0] - (np.arange(16) + 0.5) * 37 / 16 + 0.5).max() > 0.15
 
 
+@pytest.mark.slow
 def test_gray_is_seen_as_three_equal_channels():
     gray = RANDOM.integers(0, 256, (3, 28, 28, 1), np.uint8)
     for extractor in (

@@ -367,6 +367,7 @@ def test_the_smallest_size_may_be_another_one():
     assert scores.shape == (len(Z),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "whole, kind, inputs, sides",
     [
