@@ -275,7 +275,7 @@ def test_copies_are_told_from_new_samples_and_shown(mnist_dir):
 @pytest.mark.parametrize(
     ("recipe", "held_out", "told"),
     [
-        (GaussiansRing8(), "mnist@test", "has no data set of which examples could be held out"),
+        (GaussiansRing8(), "mnist@test", "are vectors, which are their own features"),
         (SOME, "mnist@tset", "tset"),
         pytest.param(
             *(SMALL, "mnist@train[:100]", "memorization of 100 samples: the held-out examples are"),
