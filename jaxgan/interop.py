@@ -68,6 +68,7 @@ from jax.extend.core import Jaxpr, Literal
 from jaxgan.core.networks import Network
 from jaxgan.core.state import GANState, TrainState
 from jaxgan.nn.attention import SelfAttention
+from jaxgan.nn.labels import Embed
 from jaxgan.nn.layers import Conv, ConvTranspose
 from jaxgan.nn.spectral import SpectralNorm
 from jaxgan.types import PyTree
@@ -94,7 +95,7 @@ _AXES = {
 }
 _NORMALIZED = "parametrizations.weight"  # of a layer with spectral normalization
 _COUNTERPARTS = {"_u": "_v", "_v": "_u"}  # vectors of the power iteration
-_LAYERS = (nn.Dense, nn.Conv, Conv, ConvTranspose, nn.BatchNorm, nn.Embed, SelfAttention)
+_LAYERS = (nn.Dense, nn.Conv, Conv, ConvTranspose, nn.BatchNorm, nn.Embed, Embed, SelfAttention)
 _IGNORED = "num_batches_tracked"  # a count that PyTorch uses for cumulative averages only
 _NAMED = 3  # names that an error message lists
 

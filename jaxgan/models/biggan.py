@@ -11,10 +11,9 @@ from functools import partial
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import Array
-from jaxtyping import Int
 
 from jaxgan.models import resnet
+from jaxgan.nn.labels import Embed, Labels
 from jaxgan.nn.layers import Initializer, batch_norm
 from jaxgan.nn.normalization import ConditionalBatchNorm, linear, one_plus
 from jaxgan.nn.spectral import SpectralNorm, Wrap
@@ -41,7 +40,7 @@ class Generator(nn.Module):
     epsilon: float = 1e-4  # of batch norm
 
     @nn.compact
-    def __call__(self, latents: Latents, labels: Int[Array, "B"], *, train: bool) -> Images:
+    def __call__(self, latents: Latents, labels: Labels, *, train: bool) -> Images:
         """Maps latents `[B, Z]` and labels `[B]` to images in [-1, 1].
 
         Raises:
@@ -62,7 +61,7 @@ class Generator(nn.Module):
         block_norm = partial(
             ConditionalBatchNorm, one_plus(affine), affine, train, self.momentum, self.epsilon
         )
-        codes = nn.Embed(self.classes, self.label_size, embedding_init=self.kernel_init)(labels)
+        codes = Embed(self.classes, self.label_size, embedding_init=self.kernel_init)(labels)
         first, *others = jnp.split(latents, parts, -1)
         synthesis = resnet.Synthesis(
             self.shape,

@@ -9,9 +9,8 @@ with Projection Discriminator" (2018), equation 3 and section 4.
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
-from jaxtyping import Int
 
-from jaxgan.nn.labels import is_conditional
+from jaxgan.nn.labels import Embed, Labels, is_conditional
 from jaxgan.nn.layers import Conv, ConvTranspose, batch_norm, max_pool
 from jaxgan.nn.normalization import ConditionalBatchNorm, table
 from jaxgan.types import Images, Latents, Scores
@@ -30,9 +29,7 @@ class Generator(nn.Module):
     classes: int | None = None  # of labels; None for an unconditional generator
 
     @nn.compact
-    def __call__(
-        self, latents: Latents, labels: Int[Array, "B"] | None = None, *, train: bool
-    ) -> Images:
+    def __call__(self, latents: Latents, labels: Labels | None = None, *, train: bool) -> Images:
         """Maps latents `[B, Z]`, with labels `[B]` if conditional, to images in [-1, 1]."""
         norm = batch_norm(self.momentum, self.epsilon, train)
         condition = () if labels is None else (labels,)
@@ -65,9 +62,7 @@ class Discriminator(nn.Module):
     classes: int | None = None  # of labels; None for an unconditional discriminator
 
     @nn.compact
-    def __call__(
-        self, images: Images, labels: Int[Array, "B"] | None = None, *, train: bool
-    ) -> Scores:
+    def __call__(self, images: Images, labels: Labels | None = None, *, train: bool) -> Scores:
         """Maps images `[B, H, W, C]`, with labels `[B]` if conditional, to logits `[B]`."""
         x = images
         for channels in self.channels:
@@ -77,5 +72,5 @@ class Discriminator(nn.Module):
         x = nn.leaky_relu(nn.Dense(self.width, kernel_init=_glorot)(x), self.slope)
         scores = nn.Dense(1, kernel_init=_glorot)(x)[:, 0]
         if is_conditional(self.classes, labels):
-            scores += (x * nn.Embed(self.classes, self.width)(labels)).sum(-1)
+            scores += (x * Embed(self.classes, self.width)(labels)).sum(-1)
         return scores

@@ -5,11 +5,11 @@ Generative Adversarial Nets" (2016), appendix C.1, the networks for MNIST. Its G
 activation; here in tanh.
 """
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
+from jaxgan.nn.labels import Labels, one_hot
 from jaxgan.nn.layers import Conv, ConvTranspose, batch_norm
 from jaxgan.types import Images, Latents
 
@@ -28,13 +28,13 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, latents: Latents, category: Int[Array, "B"], codes: Float[Array, "B C"], train: bool
+        self, latents: Latents, category: Labels, codes: Float[Array, "B C"], train: bool
     ) -> Images:
         """Maps latents `[B, Z]`, a category `[B]` and codes `[B, C]` to images in [-1, 1]."""
         norm = batch_norm(self.momentum, self.epsilon, train)
         height, width, channels = self.shape
         low, middle = self.channels
-        chosen = jax.nn.one_hot(category, self.categories, dtype=latents.dtype)
+        chosen = one_hot(category, self.categories, dtype=latents.dtype)
         x = jnp.concatenate([latents, chosen, codes], -1)
         x = nn.relu(norm()(nn.Dense(self.width, kernel_init=_normal)(x)))
         x = nn.Dense(height // 4 * (width // 4) * low, kernel_init=_normal)(x)

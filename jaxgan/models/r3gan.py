@@ -13,10 +13,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 from jax.typing import DTypeLike
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from jaxgan.nn.grouped import GroupedConv
-from jaxgan.nn.labels import is_conditional
+from jaxgan.nn.labels import Embed, Labels, is_conditional
 from jaxgan.nn.resampling import downsample, require_sizes, upsample
 from jaxgan.types import Images, Latents, Scores
 
@@ -66,9 +66,7 @@ class Generator(nn.Module):
     in_bfloat16: int = 0  # how many of the largest sizes compute so; 3 in the source
 
     @nn.compact
-    def __call__(
-        self, latents: Latents, labels: Int[Array, "B"] | None = None, *, train: bool
-    ) -> Images:
+    def __call__(self, latents: Latents, labels: Labels | None = None, *, train: bool) -> Images:
         """Maps latents `[B, Z]`, with labels `[B]` if conditional, to images `[B, H, W, C]`."""
         if is_conditional(self.classes, labels):
             codes = _label_codes(self.classes, self.label_size)(labels)
@@ -97,9 +95,7 @@ class Discriminator(nn.Module):
     in_bfloat16: int = 0  # how many of the largest sizes compute so; 3 in the source
 
     @nn.compact
-    def __call__(
-        self, images: Images, labels: Int[Array, "B"] | None = None, *, train: bool
-    ) -> Scores:
+    def __call__(self, images: Images, labels: Labels | None = None, *, train: bool) -> Scores:
         """Maps images `[B, H, W, C]`, with labels `[B]` if conditional, to critic values `[B]`.
 
         Raises:
@@ -141,7 +137,7 @@ def _to_width(x: Array, width: int) -> Array:
     return x if x.shape[-1] == width else _linear(width, x.dtype)(x)
 
 
-def _label_codes(classes: int, size: int, gain: float = 1.0) -> nn.Embed:
+def _label_codes(classes: int, size: int, gain: float = 1.0) -> Embed:
     """A linear map of one-hot labels, with the deviation `gain / sqrt(classes)`."""
     init = nn.initializers.normal(gain / math.sqrt(classes))
-    return nn.Embed(classes, size, embedding_init=init)
+    return Embed(classes, size, embedding_init=init)

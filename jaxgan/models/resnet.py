@@ -23,11 +23,11 @@ from functools import partial
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from jaxgan.nn.attention import SelfAttention
 from jaxgan.nn.heads import Score
-from jaxgan.nn.labels import is_conditional
+from jaxgan.nn.labels import Labels, is_conditional
 from jaxgan.nn.layers import Conv, Initializer, batch_norm
 from jaxgan.nn.normalization import ConditionalBatchNorm, table
 from jaxgan.nn.residual import (
@@ -105,9 +105,7 @@ class Generator(nn.Module):
     epsilon: float = 2e-5  # of batch norm
 
     @nn.compact
-    def __call__(
-        self, latents: Latents, labels: Int[Array, "B"] | None = None, *, train: bool
-    ) -> Images:
+    def __call__(self, latents: Latents, labels: Labels | None = None, *, train: bool) -> Images:
         """Maps latents `[B, Z]`, with labels `[B]` if conditional, to images in [-1, 1].
 
         Raises:
@@ -149,9 +147,7 @@ class Discriminator(nn.Module):
     inner_init: Initializer = inner_glorot  # of the convolutions of blocks
 
     @nn.compact
-    def __call__(
-        self, images: Images, labels: Int[Array, "B"] | None = None, *, train: bool
-    ) -> PyTree:
+    def __call__(self, images: Images, labels: Labels | None = None, *, train: bool) -> PyTree:
         """Maps images `[B, H, W, C]`, with labels `[B]` if the head wants them, to its outputs."""
 
         def wrap(layer: nn.Module) -> nn.Module:

@@ -24,7 +24,7 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax import Array
 from jax.typing import DTypeLike
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from jaxgan.nn.equalized import (
     Convolution,
@@ -33,7 +33,7 @@ from jaxgan.nn.equalized import (
     ModulatedConv,
     convolve_same,
 )
-from jaxgan.nn.labels import is_conditional
+from jaxgan.nn.labels import Labels, is_conditional, one_hot
 from jaxgan.nn.minibatch import minibatch_deviation
 from jaxgan.nn.noise import normal_per_example
 from jaxgan.nn.resampling import (
@@ -256,15 +256,11 @@ class Generator(nn.Module):
             "batch_stats", "average", jnp.zeros, (self.style_size,), jnp.float32
         )
 
-    def __call__(
-        self, latents: Latents, labels: Int[Array, "B"] | None = None, *, train: bool
-    ) -> Images:
+    def __call__(self, latents: Latents, labels: Labels | None = None, *, train: bool) -> Images:
         """Maps latents `[B, Z]`, with labels `[B]` if conditional, to images `[B, H, W, C]`."""
         return self.to_images(self.to_styles(latents, labels, train=train))
 
-    def to_styles(
-        self, latents: Latents, labels: Int[Array, "B"] | None = None, *, train: bool
-    ) -> Styles:
+    def to_styles(self, latents: Latents, labels: Labels | None = None, *, train: bool) -> Styles:
         """Maps latents to styles for all layers.
 
         Args:
@@ -279,7 +275,7 @@ class Generator(nn.Module):
         """
         conditions = None
         if is_conditional(self.classes, labels):
-            conditions = jax.nn.one_hot(labels, self.classes, dtype=latents.dtype)
+            conditions = one_hot(labels, self.classes, dtype=latents.dtype)
         styles = self._for_all_layers(self.mapping(latents, conditions))
         average = self.average.value
         if not train:
@@ -373,9 +369,7 @@ class Discriminator(nn.Module):
     in_bfloat16: int = 0  # how many of the largest sizes compute so; 4 in the source, in float16
 
     @nn.compact
-    def __call__(
-        self, images: Images, labels: Int[Array, "B"] | None = None, *, train: bool
-    ) -> Scores:
+    def __call__(self, images: Images, labels: Labels | None = None, *, train: bool) -> Scores:
         """Maps images `[B, H, W, C]`, with labels `[B]` if conditional, to logits `[B]`.
 
         Raises:
@@ -394,7 +388,7 @@ class Discriminator(nn.Module):
         x = _leaky(EqualizedDense(width)(x.reshape(len(x), -1)))
         if not is_conditional(self.classes, labels):
             return EqualizedDense(1)(x)[:, 0]
-        conditions = jax.nn.one_hot(labels, self.classes, dtype=images.dtype)
+        conditions = one_hot(labels, self.classes, dtype=images.dtype)
         wanted = Mapping(width)(None, conditions)
         return (EqualizedDense(width)(x) * wanted).sum(-1) / math.sqrt(width)
 

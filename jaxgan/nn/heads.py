@@ -10,15 +10,14 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array, lax
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from jaxgan.nn.labels import is_conditional
+from jaxgan.nn.labels import Embed, Labels, is_conditional
 from jaxgan.nn.layers import Initializer
 from jaxgan.types import Scores
 
 Layers = Callable[[nn.Module], nn.Module]  # a discriminator's wrap of its layers
 Features = Float[Array, "B C"]
-Labels = Int[Array, "B"]
 
 _glorot = nn.initializers.glorot_uniform()
 
@@ -140,7 +139,7 @@ def _vectors(
 ) -> Float[Array, "B D"]:
     """Looks up the vectors of labels, of which there must be some."""
     is_conditional(classes, labels)
-    return wrap(nn.Embed(classes, size, embedding_init=init))(labels)
+    return wrap(Embed(classes, size, embedding_init=init))(labels)
 
 
 def _unit(vectors: Float[Array, "B D"]) -> Float[Array, "B D"]:

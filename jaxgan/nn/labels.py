@@ -1,12 +1,59 @@
-"""What conditional networks ask about labels."""
+"""Labels, as conditional networks take them: numbers of classes, or weights of them.
 
-from typing import TypeGuard
+A generator that was trained with numbers makes mixtures when it is called with weights, such as
+half a class and half another.
+"""
 
+from typing import Any, TypeGuard
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
 from jax import Array
-from jaxtyping import Int
+from jax.typing import DTypeLike
+from jaxtyping import Float, Int
+
+from jaxgan.nn.layers import Initializer
+
+# From 0 to K - 1, or a weight for each of K classes. What only takes the labels of a conditional
+# network (see `is_conditional`) does not say so in its type, which could not follow that check.
+Labels = Int[Array, "B"] | Float[Array, "B K"]
 
 
-def is_conditional(classes: int | None, labels: Int[Array, "B"] | None) -> TypeGuard[int]:
+class Embed(nn.Module):
+    """A table of vectors, as Flax's, which also takes weights."""
+
+    num_embeddings: int  # classes
+    features: int  # numbers in a vector
+    embedding_init: Initializer = nn.initializers.variance_scaling(
+        1.0, "fan_in", "normal", out_axis=0
+    )  # as Flax has it
+
+    @nn.compact
+    def __call__(self, labels: Any) -> Float[Array, "B D"]:
+        """Looks up the vectors of labels `[B]`, or sums all vectors by weights `[B, K]`."""
+        shape = (self.num_embeddings, self.features)
+        table = self.param("embedding", self.embedding_init, shape, jnp.float32)
+        return jnp.take(table, labels, axis=0) if labels.ndim == 1 else labels @ table
+
+
+def one_hot(labels: Any, classes: int, dtype: DTypeLike) -> Float[Array, "B K"]:
+    """Makes weights of labels; weights stay as they are.
+
+    Args:
+        labels: `[B]`, or weights `[B, K]`.
+        classes: K.
+        dtype: of the weights.
+
+    Returns:
+        `[B, K]`.
+    """
+    if labels.ndim == 1:
+        return jax.nn.one_hot(labels, classes, dtype=dtype)
+    return labels.astype(dtype)
+
+
+def is_conditional(classes: int | None, labels: Labels | None) -> TypeGuard[int]:
     """Tells whether a network is conditional, and whether its caller knows.
 
     Args:

@@ -19,8 +19,9 @@ from collections.abc import Callable
 
 from flax import linen as nn
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from jaxgan.nn.labels import Embed, Labels
 from jaxgan.nn.layers import Initializer, batch_norm
 
 # condition [B, ...], number of channels -> [B, channels]. Called within a module, so that it may
@@ -38,7 +39,7 @@ def table(classes: int, init: Initializer) -> Affine:
     Returns:
         A function of labels `[B]`.
     """
-    return lambda labels, channels: nn.Embed(classes, channels, embedding_init=init)(labels)
+    return lambda labels, channels: Embed(classes, channels, embedding_init=init)(labels)
 
 
 def linear(wrap: Callable[[nn.Module], nn.Module], init: Initializer) -> Affine:
@@ -81,7 +82,7 @@ class ConditionalBatchNorm(nn.Module):
 
     @nn.compact
     def __call__(
-        self, inputs: Float[Array, "B *S C"], condition: Int[Array, "B"] | Float[Array, "B D"]
+        self, inputs: Float[Array, "B *S C"], condition: Labels | Float[Array, "B D"]
     ) -> Float[Array, "B *S C"]:
         """Maps `[B, ..., C]`, by labels `[B]` or codes `[B, D]`, to the same shape."""
         norm = batch_norm(self.momentum, self.epsilon, self.train)

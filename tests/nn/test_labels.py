@@ -1,7 +1,9 @@
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from jaxgan.nn.labels import is_conditional
+from jaxgan.nn.labels import Embed, is_conditional, one_hot
 
 LABELS = jnp.array([0, 2])
 
@@ -13,3 +15,15 @@ def test_labels_and_classes_come_together():
     assert is_conditional(3, LABELS)
     with pytest.raises(ValueError, match="set classes, or leave labels out"):
         is_conditional(None, LABELS)
+
+
+def test_weights_of_classes_mix_them():
+    table = Embed(3, 4)
+    params = table.init(jax.random.key(0), LABELS)
+    vectors = table.apply(params, jnp.arange(3))
+    np.testing.assert_array_equal(table.apply(params, LABELS), vectors[LABELS])
+    for labels in (LABELS, one_hot(LABELS, 3, jnp.float32)):
+        np.testing.assert_array_equal(one_hot(labels, 3, jnp.float32), np.eye(3)[LABELS])
+        np.testing.assert_allclose(table.apply(params, labels), vectors[LABELS], rtol=1e-6)
+    halves = table.apply(params, jnp.array([[0.5, 0.0, 0.5]]))
+    np.testing.assert_allclose(halves[0], (vectors[0] + vectors[2]) / 2, rtol=1e-6)
