@@ -30,7 +30,8 @@ ROOMS = [
         "interop",
         "features",
     ),
-    *("recipes", "devices", "rundir", "export", "report", "evaluation", "training", "pretrained"),
+    *("recipes", "devices", "rundir", "export", "report", "explorer"),
+    *("evaluation", "training", "pretrained"),
     "cli",
     "__init__",
 ]
@@ -48,6 +49,7 @@ ONLY = {
     "restoration": {"core", "keys", "types"},
     "__init__": {"core", "losses", "pretrained"},
     "export": {"core", "recipes", "rundir", "types", "util"},
+    "explorer": {"core", "export", "latents", "recipes", "report", "rundir", "types", "util"},
     "pretrained": {"rundir", "util"},
 }
 # Libraries that only some rooms may import.

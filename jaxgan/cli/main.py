@@ -21,6 +21,7 @@ from jaxgan.cli.options import (
     Dataset,
     Directions,
     Evaluate,
+    Explore,
     Export,
     ImportWeights,
     Info,
@@ -407,6 +408,15 @@ def _export(words: list[str]) -> None:
     print(export(options))
 
 
+def _explore(words: list[str]) -> None:
+    options = parse(Explore, words, "jaxgan explore")
+    _import(options.import_)
+    from jaxgan.cli.explore import explore
+
+    _speed_up()
+    print(explore(options))
+
+
 def _report(words: list[str]) -> None:
     options = parse(Report, words, "jaxgan report")
     _import(options.import_)
@@ -559,6 +569,13 @@ COMMANDS = {
     "evaluate": Command(_evaluate, Evaluate, "evaluate RUN", "measure how good its samples are"),
     "export": Command(
         _export, Export, "export RUN --out PATH", "write its weights, or a program, to give away"
+    ),
+    "explore": Command(
+        _explore,
+        Explore,
+        "explore RUN",
+        "write a page in which its generator runs",
+        "close other programs",
     ),
     "report": Command(
         _report,

@@ -309,6 +309,23 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Explore:
+    """Writes a page in which the generator runs, to draw samples and to change them in a browser.
+
+    The page is one file that needs nothing else. It is checked against JAX as it is made.
+    """
+
+    run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
+    folder: Flag = False  # write a folder for a web server: page, model and runtime apart
+    member: Member = None  # which GAN of a population, from 0
+    step: Step = None  # of the checkpoint
+    best: Flag = False  # take the best checkpoint that --eval-every found
+    out: Annotated[Path | None, _default("explorer.html in RUN")] = None  # the page, or the folder
+    data_dir: DataDir = None  # where TFDS keeps data sets
+    import_: Imports = ()  # Python module or file that defines recipes
+
+
+@dataclass(frozen=True)
 class Report:
     """Draws the figures and writes the page of a run again."""
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 from jax import Array
+from jax.extend.core import ClosedJaxpr
+from jax.interpreters.partial_eval import dce_jaxpr
 
 from jaxgan.export import operations
 from jaxgan.export.files import Format
@@ -31,10 +33,11 @@ def serialize(sampler: Sampler) -> bytes:
     """
     shapes = symbolic_shapes(sampler)
     program, out = jax.make_jaxpr(sampler.draw, return_shape=True)(shapes)
+    needed, _ = dce_jaxpr(program.jaxpr, [True], instantiate=True)
     names = sorted(shapes)  # the order of the arguments of the program
     graph = Graph(next(name for name in names if shapes[name].ndim))
     nodes = [Node(name, shapes[name].shape) for name in names]
-    (made,) = operations.write(graph, program, nodes)
+    (made,) = operations.write(graph, ClosedJaxpr(needed, program.consts), nodes)
     graph.finish(graph.whole(made, out.shape), OUTPUT)
     model = onnx.helper.make_model(
         onnx.helper.make_graph(

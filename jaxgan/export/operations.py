@@ -62,12 +62,13 @@ def _write(
     if name == "cond" and not isinstance(values[0], Node):
         return write(graph, params["branches"][int(values[0])], values[1:])
     sizes = [size for x in operation.outvars for size in _shape(x)]
+    empty = all(0 in _shape(x) for x in operation.outvars)
     if all(isinstance(size, int) for size in sizes):
-        if 0 in sizes:
+        if empty:
             return [np.zeros(_shape(x), _dtype(x)) for x in operation.outvars]
         if not any(isinstance(x, Node) for x in values):
             return _compute(jaxpr, operation, values)
-    elif 0 in sizes:  # only ever joined with something else
+    elif empty:  # only ever joined with something else
         return [Node("", _shape(x)) for x in operation.outvars]
     if name in CALLS:
         program = params["jaxpr"] if "jaxpr" in params else params["call_jaxpr"]
@@ -186,6 +187,8 @@ def _pad(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence
         raise Unknown
     x, _ = _whole(graph, operation, values)
     shape = _shape(operation.outvars[0])
+    if 0 in x.shape:
+        return [graph.reshape(values[1], (1,) * len(shape))]
     return graph.add("Pad", [x, integers(*before, *after), values[1]], shape)
 
 
@@ -197,9 +200,11 @@ def _concatenate(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> 
 
 def _split(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
     (x,) = _whole(graph, operation, values)
-    shapes = [_shape(out) for out in operation.outvars]
-    sizes = integers(*operation.params["sizes"])
-    return graph.add("Split", [x, sizes], *shapes, axis=operation.params["axis"])
+    sizes, shapes = operation.params["sizes"], [_shape(out) for out in operation.outvars]
+    kept = [shape for shape in shapes if 0 not in shape]
+    lengths = integers(*(size for size in sizes if size))
+    made = iter(graph.add("Split", [x, lengths], *kept, axis=operation.params["axis"]))
+    return [Node("", shape) if 0 in shape else next(made) for shape in shapes]
 
 
 def _stack(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+EXPLORER = "explorer.html"  # in a run directory: the page in which its generator runs
 MAX_GRIDS = 24  # on the page
 MAX_COLUMNS = 64  # members in a heat map
 MAX_CLOUDS = 6  # scatter plots
@@ -53,8 +54,8 @@ class Chart(NamedTuple):
 def write_report(run: Path) -> Path:
     """Writes a run's report.html, losses.png, and progress.gif, pattern.png or points.png.
 
-    For a population, also writes summary.txt and summary.json. Samples that cannot be read are left
-    out, with a warning.
+    The page has a link to the explorer, if there is one. For a population, also writes summary.txt
+    and summary.json. Samples that cannot be read are left out, with a warning.
 
     Args:
         run: a directory with config.json and, if there are any yet, metrics.jsonl, final.png and
@@ -92,6 +93,7 @@ def write_report(run: Path) -> Path:
     page = render(
         "page.html.jinja",
         config=config,
+        explorer=EXPLORER if (run / EXPLORER).exists() else None,
         facts=facts_of(config, metrics, [sample for sample, _ in vectors] or grids),
         summary=None if groups is None else summary.table(groups),
         members=None if groups is None or members is None else _members(config, metrics, members),
@@ -183,18 +185,19 @@ def _vectors(
     return title, adaptive(alt, draw)
 
 
-def render(template: str, **content: Any) -> str:
-    """Fills a template of this room with content, which is never markup.
+def render(template: str, room: str = "report", **content: Any) -> str:
+    """Fills a template with content, which is never markup.
 
     Args:
         template: the name of its file.
+        room: where the file lies; it may extend and include files of that room and of this one.
         content: what it shows, by name.
 
     Returns:
         The page.
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jaxgan", "report"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader("jaxgan", x) for x in (room, "report")]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

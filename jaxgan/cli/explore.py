@@ -1,0 +1,52 @@
+"""`jaxgan explore`: from its options to a page in which a generator runs."""
+
+from pathlib import Path
+
+from jaxgan.cli.options import Explore
+from jaxgan.pretrained import place_beside
+from jaxgan.report.page import EXPLORER, write_report
+from jaxgan.rundir import loading
+from jaxgan.util.errors import UserError
+from jaxgan.util.files import naming
+
+DRAWS = "draw.onnx"  # in every folder of an explorer
+
+
+def explore(options: Explore) -> str:
+    """Writes the page of a run, and a link to it into the report of the run.
+
+    Args:
+        options: of the command.
+
+    Returns:
+        What to tell: where the page is, how large it is, and what it cannot do.
+
+    Raises:
+        UserError: if the run cannot be loaded or explored, or `options.out` is something else.
+    """
+    from jaxgan.explorer.page import write_folder, write_page
+    from jaxgan.explorer.program import program  # which asks for the extra
+
+    name = "explorer" if options.folder else EXPLORER
+    out = options.out or place_beside(options.run) / name
+    with naming(out, missing=True):
+        if options.folder and out.exists() and not _is_ours(out):
+            raise UserError(f"{out} exists and is no explorer: choose another --out")
+        if not options.folder and out.is_dir():
+            raise UserError(f"{out} is a folder, not a file: choose another --out")
+        trained = loading.load(options.run, options.step, options.member, best=options.best)
+        made = program(trained, options.data_dir)
+        (write_folder if options.folder else write_page)(out, made)
+    if out == options.run / EXPLORER and (options.run / "report.html").exists():
+        write_report(options.run)
+    page = out / "index.html" if options.folder else out
+    size = sum(x.stat().st_size for x in (out.iterdir() if options.folder else [out])) / 1e6
+    lines = [f"{page} ({size:.1f} MB)"]
+    if made.about["no_search"]:
+        lines.append(f"without painting: {made.about['no_search']}")
+    return "\n".join(lines)
+
+
+def _is_ours(path: Path) -> bool:
+    """Tells a folder that was written before, or is empty, from anything else."""
+    return path.is_dir() and (not any(path.iterdir()) or (path / DRAWS).exists())
