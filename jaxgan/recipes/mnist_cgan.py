@@ -10,8 +10,10 @@ from jax import Array
 from jaxgan import latents, losses, penalties
 from jaxgan.core.combinators import chain, half_life, update_average
 from jaxgan.core.gan import GAN
+from jaxgan.core.state import GANState
 from jaxgan.core.updates import Update, update_both
 from jaxgan.models import conv
+from jaxgan.recipes.labels import beside_labels, labelled
 from jaxgan.recipes.recipe import (
     Count,
     ImageRecipe,
@@ -21,7 +23,7 @@ from jaxgan.recipes.recipe import (
     require_classes,
     require_size,
 )
-from jaxgan.types import DataSpec
+from jaxgan.types import DataSpec, Images, PRNGKey
 
 RAMP = 0.1  # of the steps so far: the half-life of an average that is young
 
@@ -64,6 +66,10 @@ class MnistCgan(ImageRecipe):
     beta2: Share = 0.99  # of Adam
     half_life: NonNegative = 500.0  # of the average of G, in steps; a tenth of all steps before
 
+    def show(self, images: Images, key: PRNGKey, state: GANState) -> Images:
+        """Returns what D sees of images: here the images themselves."""
+        return images
+
     def gan(self, spec: DataSpec) -> GAN:
         """Makes the GAN (see `Recipe.gan`)."""
         classes = require_classes(spec)
@@ -79,15 +85,14 @@ class MnistCgan(ImageRecipe):
         discriminator = conv.Discriminator(
             self.discriminator_channels, self.discriminator_width, self.slope, classes
         )
-        normal = latents.normal(self.latent_size)
         return GAN(
             generator=self.network(generator),
             discriminator=self.network(discriminator),
             generator_optimizer=adam,
             discriminator_optimizer=adam,
             loss=losses.non_saturating,
-            inputs=lambda key, n, batch: (normal(key, n), batch["label"]),
-            view=lambda example, batch, key, state: (example, batch["label"]),
+            inputs=labelled(latents.normal(self.latent_size)),
+            view=beside_labels(self.show),
             penalty=penalties.r1(self.gamma),
         )
 
