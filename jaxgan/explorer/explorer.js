@@ -173,6 +173,7 @@ function ask(name, job) {
 
 async function work() {
   working = true;
+  document.body.setAttribute("aria-busy", true);
   while (waiting.size) {
     const name = waiting.has("picture") ? "picture" : waiting.keys().next().value;
     const job = waiting.get(name);
@@ -181,6 +182,7 @@ async function work() {
     await new Promise(resolve => setTimeout(resolve));
   }
   working = false;
+  document.body.setAttribute("aria-busy", false);
 }
 
 const tensor = (numbers, ...shape) => new ort.Tensor("float32", numbers, shape);
