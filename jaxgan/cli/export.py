@@ -34,6 +34,8 @@ def export(options: Export) -> str:
         UserError: if the run cannot be loaded or exported, or `options.out` is something else.
     """
     if options.format == "safetensors":
+        if options.to == "a":
+            raise UserError("--to is for programs, weights go both ways: leave it out")
         return str(_write_bundle(options))
     if options.half:
         raise UserError("--half is for weights: leave it out, or choose --format safetensors")
@@ -46,7 +48,7 @@ def export(options: Export) -> str:
         if out.is_dir():
             raise UserError(f"{out} is a folder, not a file: choose another --out")
     trained = loading.load(options.run, options.step, options.member, best=options.best)
-    apart = write(out, sampler(trained, options.data_dir), FORMAT)
+    apart = write(out, sampler(trained, options.data_dir, options.to), FORMAT)
     return f"{out}\nlargest difference from JAX: {apart:.1e}"
 
 

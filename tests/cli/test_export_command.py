@@ -96,6 +96,10 @@ def test_a_program_makes_the_pictures_of_the_run(exported, here):
     words = ("export", "run", "--format", "stablehlo", "--out")
     assert_refused(command(*words, "run"), "run is a folder, not a file: choose another --out")
     assert_refused(command(*words, "new/half", "--half"), "--half is for weights")
+    assert_refused(command(*words, "back/mlp", "--to", "a"), "mnist_mlp does not translate to a: l")
+    weights = command("export", "run", "--out", "back", "--to", "a")
+    assert_refused(weights, "--to is for programs, weights go both ways: leave it out")
+    assert not (here / "back").exists()
     assert_refused(command(*words, "new/mlp.stablehlo/mlp"), "new/mlp.stablehlo: File exists")
 
 
