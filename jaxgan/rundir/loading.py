@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import population
+from jaxgan.core.fingerprint import digest, hexadecimal
 from jaxgan.core.gan import GAN, init, sample
 from jaxgan.core.state import GANState
 from jaxgan.data import unscale
@@ -121,6 +122,11 @@ def _batch_like(recipe: Recipe, spec: DataSpec) -> dict[str, jax.ShapeDtypeStruc
     if spec.source is not None:
         like["source"] = jax.ShapeDtypeStruct((count, *spec.source), np.float32)
     return like
+
+
+def digest_of(trained: Trained) -> str:
+    """Computes the digest of a GAN's state, by which evaluations name it."""
+    return hexadecimal(np.asarray(digest(jax.device_put(trained.state))))
 
 
 def draw(
