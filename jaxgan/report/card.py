@@ -95,7 +95,7 @@ def _head(trained: Trained, license: str, measured: Measured | None) -> list[str
         task = "other"  # no hub has a task of vectors
     lines += ["tags:", "- gan", "- jax", "- flax"]
     if names:
-        lines += ["datasets:", *(f"- {name}" for name in names)]
+        lines += ["datasets:", *(f"- {_quoted(name)}" for name in names)]
     if measured is not None:
         protocol = measured.results[0].result.protocol
         lines += [
