@@ -26,7 +26,8 @@ samples = jaxgan.rundir.draw(trained, 64, jax.random.key(0))
 
 On the command line the folder is a run: `jaxgan sample FOLDER`."""
 UNMEASURED = "How good the samples are has not been measured: `jaxgan evaluate FOLDER` does."
-_MARKDOWN = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)")  # what would not stand for itself
+# What would not stand for itself.
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~$&]|^[#+=-]|(?<!\w)_|_(?!\w)")
 
 
 def card(

@@ -67,6 +67,7 @@ def test_texts_from_files_stand_for_themselves():
     assert result["metrics"] == [{"type": "m0", "value": 1e-5}]
     shown = r"a\|b \`\` " + '"c"' + r" \\ #d: \[e\](f) \<g\> \*h\* \_i\_ ---"
     assert text.count(shown) == 2  # the description, and the protocol
+    assert "\n\n\\# no head\n\n" in written(of, config=config(of, "# no head"))[1]
     assert "- Data: ``` folder:a|b `` " in text and "\n| m0 | 1e-05 ± 2e-07 | 0.5 |\n" in text
 
 
@@ -96,8 +97,9 @@ def test_vectors_have_no_task_and_no_picture():
 
 def test_pictures_from_pictures_name_both_data_sets():
     of = trained("mnist_mlp", (4, 4, 1))
-    of = of._replace(spec=DataSpec((4, 4, 1), None, (4, 4, 1)))
-    assert written(of)[0]["pipeline_tag"] == "image-to-image"
+    recipe = make_recipe("cyclegan", source="faces@test", data="openmoji")
+    head, _ = written(of._replace(recipe=recipe, spec=DataSpec((4, 4, 3), None, (4, 4, 3))))
+    assert (head["pipeline_tag"], head["datasets"]) == ("image-to-image", ["openmoji", "faces"])
 
 
 def test_intervals_say_what_they_cover():
