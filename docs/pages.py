@@ -64,7 +64,8 @@ def gallery(images: Path) -> str:
             *tiles,
             "::::",
             *(entry(kind, pictures[kind.name]) for kind in drawn),
-            "## Without a picture\n\nThese are for a GPU, or wait for a run to their end.",
+            "## Without a picture\n\nMost of these are for a GPU and have not been run to their "
+            "end; each says so.",
             *(entry(kind, None).replace("## ", "### ", 1) for kind in others),
         ]
     )

@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from jaxgan.cli.options import Dataset
 from jaxgan.cli.outputs import check_free, whole_folder
-from jaxgan.core.fingerprint import digest, hexadecimal
 from jaxgan.data import held_out, name_and_split
 from jaxgan.data.sources import license_of
 from jaxgan.data.writing import Outline, Part, Writer, write_arrays, write_folder, write_tfds
@@ -40,6 +39,7 @@ from jaxgan.training.progress import Progress
 from jaxgan.types import PRNGKey
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import naming, write_atomically
+from jaxgan.util.tables import as_markdown
 
 SOURCES = 1000  # of a data set, by default
 FEW_SOURCES = 100  # to measure with, where the data set itself needs none
@@ -120,7 +120,7 @@ def make_dataset(options: Dataset, command: str) -> Path:
             "run": str(options.run),
             "step": int(trained.state.step),
             "member": options.member,
-            "digest of the state": hexadecimal(np.asarray(digest(trained.state))),
+            "digest of the state": loading.digest_of(trained),
             "data": recipe.data,
             "license of the data": credit,
             "pictures": options.num,
@@ -356,12 +356,11 @@ def _card(
     """Writes the data card, in Markdown."""
     facts = "\n".join(f"- {name}: {_said(value)}" for name, value in record.items())
     names = [*dict.fromkeys(name for level in levels for name in level.found)]
-    lines = [["similarity", *map(_head, names)], ["---"] * (len(names) + 1)]
-    lines += [
+    rows = [
         [level.name, *(f"{level.found[x]:.3g}" if x in level.found else "–" for x in names)]
         for level in levels
     ]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    table = as_markdown(["similarity", *map(_head, names)], rows)
     worth = ""
     if useful:
         worth = (
@@ -375,7 +374,7 @@ def _card(
         "None is a photograph or a scan: a generative adversarial network made all of them. "
         "`index.html` shows some, and explains the numbers below.\n\n"
         f"To load: {reading}.{trained_on}\n\n"
-        f"## How they were made\n\n{facts}\n\n## What they are worth\n\n{table}\n{worth}"
+        f"## How they were made\n\n{facts}\n\n## What they are worth\n\n{table}{worth}"
     )
 
 

@@ -1,20 +1,20 @@
 """`jaxgan export`: from its options to weights that others load, or a program that others run."""
 
-import shlex
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from jaxgan import rundir
 from jaxgan.cli.options import Export
-from jaxgan.core.state import steps_done
-from jaxgan.data.sources import license_of
+from jaxgan.core.state import GANState
 from jaxgan.export.files import write
 from jaxgan.export.sampler import sampler
+from jaxgan.interop import to_arrays
 from jaxgan.keys import from_seed, stream
-from jaxgan.recipes import ImageRecipe, Recipe
+from jaxgan.pretrained import place_beside
+from jaxgan.report.card import card
 from jaxgan.report.pictures import save_samples
-from jaxgan.rundir import Config, Trained, loading
+from jaxgan.rundir import loading
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import naming, write_atomically
 
@@ -34,6 +34,8 @@ def export(options: Export) -> str:
         UserError: if the run cannot be loaded or exported, or `options.out` is something else.
     """
     if options.format == "safetensors":
+        if options.to == "a":
+            raise UserError("--to is for programs, weights go both ways: leave it out")
         return str(_write_bundle(options))
     if options.half:
         raise UserError("--half is for weights: leave it out, or choose --format safetensors")
@@ -46,7 +48,7 @@ def export(options: Export) -> str:
         if out.is_dir():
             raise UserError(f"{out} is a folder, not a file: choose another --out")
     trained = loading.load(options.run, options.step, options.member, best=options.best)
-    apart = write(out, sampler(trained, options.data_dir), FORMAT)
+    apart = write(out, sampler(trained, options.data_dir, options.to), FORMAT)
     return f"{out}\nlargest difference from JAX: {apart:.1e}"
 
 
@@ -63,63 +65,25 @@ def _write_bundle(options: Export) -> Path:
     members, seed = config.members, config.seed
     if members is not None:
         seed = members.seeds(seed)[options.member or 0]
+    measured = rundir.newest_of(place_beside(options.run), loading.digest_of(trained))
     digest = rundir.write_bundle(
         out, config, trained.recipe, trained.state, seed=seed, half=options.half
     )
-    write_atomically(
-        out / "README.md", _card(config, trained, seed, digest, options.data_dir).encode()
+    if options.half and not _is_half(trained.state):  # the evaluation is of other weights
+        measured = None
+    told = card(
+        *(config, trained), seed=seed, digest=digest, measured=measured, data_dir=options.data_dir
     )
+    write_atomically(out / "README.md", told.encode())
     with naming(out, missing=True):
         save_samples(samples, out / ("samples.npz" if samples.ndim == 2 else "samples.png"))
     return out
 
 
+def _is_half(state: GANState) -> bool:
+    """Whether float16 holds all weights as they are."""
+    return all(np.array_equal(x, np.asarray(x, np.float16)) for x in to_arrays(state).values())
+
+
 def _is_empty(folder: Path) -> bool:
     return not any(folder.iterdir())
-
-
-def _card(config: Config, trained: Trained, seed: int, digest: str, data_dir: str | None) -> str:
-    """Says in Markdown where weights come from, and how they are used."""
-    recipe, step = trained.recipe, steps_done(trained.state)
-    shape = " x ".join(map(str, trained.spec.shape))
-    classes = trained.spec.classes
-    versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
-    lines = [
-        f"# {recipe.name}, {step:,} steps",
-        "",
-        f"{config.description}",
-        "",
-        f"- Trained by `{_command(recipe, seed)}`",
-        f"- Examples: {shape}" + ("" if classes is None else f", of {classes} classes"),
-    ]
-    if isinstance(recipe, ImageRecipe):
-        license = license_of(recipe.data, data_dir)
-        lines.append(f"- Data: `{recipe.data}`. License of the data: {license}")
-    if versions:
-        lines.append(f"- Made with {versions}")
-    lines += [
-        "",
-        f"`{rundir.WEIGHTS}` holds the weights (SHA-256 {digest}), `config.json` all that makes "
-        "the networks again:",
-        "",
-        "```python",
-        "trained = jaxgan.rundir.load(Path(FOLDER))",
-        "samples = jaxgan.rundir.draw(trained, 64, jax.random.key(0))",
-        "```",
-        "",
-        "On the command line the folder is a run: `jaxgan sample FOLDER`.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _command(recipe: Recipe, seed: int) -> str:
-    """Returns the command that trains a recipe, with what differs from its defaults."""
-    words = ["jaxgan", "train", recipe.name, "--seed", str(seed)]
-    kind: Any = type(recipe)
-    start = kind()
-    for field in fields(recipe):
-        value = getattr(recipe, field.name)
-        if value != getattr(start, field.name):
-            values = value if isinstance(value, tuple) else (value,)
-            words += [f"--{field.name.replace('_', '-')}", *map(str, values)]
-    return shlex.join(words)

@@ -301,6 +301,7 @@ class Export:
     out: Path  # folder of the weights, or file of the program
     format: Literal["safetensors", "stablehlo", "onnx"] = "safetensors"  # weights, or a program
     half: Flag = False  # store numbers as float16, at half the size
+    to: Literal["a", "b"] = "b"  # what to make; a: what b is made of, where a run learned both ways
     member: Member = None  # which GAN of a population, from 0
     step: Step = None  # of the checkpoint
     best: Flag = False  # take the best checkpoint that --eval-every found

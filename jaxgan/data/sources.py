@@ -112,6 +112,28 @@ def held_out(spec: str) -> str:
     return f"{name}@test#{pictures}" if pictures else f"{name}@test"
 
 
+def public_name(spec: str) -> str | None:
+    """Names a data set as others know it, without its version, split and features.
+
+    Args:
+        spec: of `open_sources`.
+
+    Returns:
+        Such as "mnist" or "cifar10"; None for files of the user's.
+    """
+    name = _whole(spec)
+    if name in BUILDERS:
+        return name
+    match = TFDS.fullmatch(name)
+    return None if match is None else re.split("[/:]", match["name"])[0]
+
+
+def _whole(spec: str) -> str:
+    """Takes the split and the features off a spec."""
+    name, _ = name_and_split(spec)
+    return PAIRS.get(name, name).partition("#")[0]
+
+
 def license_of(spec: str, data_dir: str | None = None) -> str:
     """Looks up the license of a data set.
 
@@ -125,8 +147,7 @@ def license_of(spec: str, data_dir: str | None = None) -> str:
     Raises:
         UserError: if the data set does not exist.
     """
-    name, _ = name_and_split(spec)
-    name = PAIRS.get(name, name).partition("#")[0]
+    name = _whole(spec)
     if name in BUILDERS:
         return import_module(f"jaxgan.data.{name}.builder").CREDIT
     if match := PREPARED.fullmatch(name):

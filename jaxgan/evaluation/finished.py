@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from jaxgan import evaluation, rundir
-from jaxgan.core.fingerprint import digest, hexadecimal
 from jaxgan.core.state import steps_done
 from jaxgan.devices import environment
 from jaxgan.devices.mesh import make_mesh
@@ -21,6 +20,7 @@ from jaxgan.features import Extractor
 from jaxgan.keys import from_seed, stream
 from jaxgan.report import summary
 from jaxgan.rundir import loading as sampling
+from jaxgan.rundir.evaluated import COVERED
 from jaxgan.rundir.loading import Trained
 from jaxgan.util import tables
 from jaxgan.util.errors import UserError
@@ -125,7 +125,7 @@ def evaluate(
     step, averaged = steps_done(gans[0].state), "average" in gans[0].state.extra
     protocol = f"step {step}, G {'averaged' if averaged else 'not averaged'}; "
     protocol += measure.protocol(draws)
-    digests = [hexadecimal(np.asarray(digest(jax.device_put(gan.state)))) for gan in gans]
+    digests = [sampling.digest_of(gan) for gan in gans]
     made = {
         "run": str(run),
         "step": step,
@@ -140,7 +140,7 @@ def evaluate(
     if members is None:
         drawn, found = evaluate_one(0, gans[0])
         if draws > 1:
-            protocol += f"; intervals cover {measure.covered()}"
+            protocol += f"{COVERED}{measure.covered()}"
         text = tables.as_text(*evaluation.table(found)) + f"({protocol})\n"
         record = {**made, "protocol": protocol, "results": evaluation.as_json(found)}
         return Evaluation(text, record, measure.nearest(drawn[0]))
@@ -162,7 +162,7 @@ def evaluate(
         for i, (name, floor) in enumerate(measure.floors.items())
     }
     groups = summary.group(values, members)
-    protocol += f"; intervals cover the training seed, and {measure.covered()}"
+    protocol += f"{COVERED}the training seed, and {measure.covered()}"
     record = {
         **made,
         "protocol": protocol,

@@ -1,10 +1,9 @@
 """Translates pictures with a finished run, and measures how well where the truth is known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,13 +19,11 @@ from jaxgan.data.folder import names_below, open_pictures
 from jaxgan.data.sources import DATA
 from jaxgan.keys import stream
 from jaxgan.recipes import ImageRecipe
-from jaxgan.rundir.loading import Trained, as_examples, check_num
+from jaxgan.rundir.loading import GIVEN, Domain, Trained, as_examples, check_num, check_way
 from jaxgan.types import PRNGKey
 from jaxgan.util.errors import UserError
 
 TOGETHER = 8  # pictures that G translates at a time
-Domain = Literal["a", "b"]
-BATCH: Mapping[Domain, str] = {"a": "image", "b": "source"}  # where G finds what it translates
 
 _generate = jax.jit(generate, static_argnums=0)
 
@@ -65,11 +62,7 @@ def read(
     shape, made = trained.spec.source, trained.spec.shape
     if to == "a":
         shape, made = made, shape
-    like = {BATCH[to]: jax.ShapeDtypeStruct((1, *shape), jnp.float32)}
-    try:
-        jax.eval_shape(partial(trained.gan.inputs, jax.random.key(0), 1), like)
-    except KeyError:
-        raise UserError(f"{name} does not translate to {to}: leave out --to") from None
+    check_way(trained, to)
     if not source.startswith(DATA):
         root = Path(source)
         height, width, channels = shape
@@ -116,7 +109,7 @@ def translate(
 
     def part(start: int) -> np.ndarray:
         own = jax.random.fold_in(key, start)
-        batch = {BATCH[to]: images[start : start + TOGETHER]}
+        batch = {GIVEN[to]: images[start : start + TOGETHER]}
         inputs = trained.gan.inputs(stream(own, "latents"), TOGETHER, batch)
         return as_examples(
             trained, _generate(trained.gan, trained.state, inputs, stream(own, "generator"))

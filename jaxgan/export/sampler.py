@@ -15,6 +15,7 @@ from jaxgan.core.gan import GAN, generate
 from jaxgan.core.state import steps_done
 from jaxgan.recipes import ImageRecipe
 from jaxgan.rundir import Trained
+from jaxgan.rundir.loading import GIVEN, Domain, check_way
 from jaxgan.types import Images, PRNGKey
 from jaxgan.util.errors import UserError
 
@@ -38,7 +39,7 @@ class Sampler(NamedTuple):
     about: dict[str, Any]  # for JSON
 
 
-def sampler(trained: Trained, data_dir: str | None = None) -> Sampler:
+def sampler(trained: Trained, data_dir: str | None = None, to: Domain = "b") -> Sampler:
     """Makes the sampling function of a run's GAN.
 
     It computes in float32, and makes each picture as if it were the only one. What G draws while it
@@ -47,6 +48,7 @@ def sampler(trained: Trained, data_dir: str | None = None) -> Sampler:
     Args:
         trained: what `jaxgan.rundir.load` loaded.
         data_dir: TFDS's data directory; None for its default. For a G that sees pictures.
+        to: the domain that pictures are made of, by a G that sees pictures; "a" is the way back.
 
     Returns:
         The sampler. Its arguments are "latents" (and "latents_2" and so on where there are
@@ -54,8 +56,10 @@ def sampler(trained: Trained, data_dir: str | None = None) -> Sampler:
         "truncation" where the recipe has it.
 
     Raises:
-        UserError: if the GAN diverged, or its pictures depend on each other.
+        UserError: if there is no way back, the GAN diverged, or its pictures depend on each other.
     """
+    if to == "a":
+        check_way(trained, to)
     recipe, spec, _, state = trained
     known = {field.name for field in fields(recipe)}
     plain = {name: value for name, value in PLAIN.items() if name in known}
@@ -65,8 +69,12 @@ def sampler(trained: Trained, data_dir: str | None = None) -> Sampler:
         return recipe.with_values(plain | dict(values)).gan(spec)
 
     gan = make({})
-    conditions = dict(recipe.conditions(EXAMPLES, spec, data_dir))
-    inputs = gan.inputs(jax.random.key(0), EXAMPLES, conditions)
+    conditions = batch = dict(recipe.conditions(EXAMPLES, spec, data_dir))
+    inputs = gan.inputs(jax.random.key(0), EXAMPLES, batch)
+    if to == "a":  # the way back is tried with what the way there makes
+        there = recipe.example(generate(gan, state, inputs))
+        conditions, batch = {"source": there}, {GIVEN[to]: there}
+        inputs = gan.inputs(jax.random.key(0), EXAMPLES, batch)
     leaves, structure = jax.tree.flatten(inputs)
     names = _names(leaves, conditions)
     arguments = dict(zip(names, leaves, strict=True))
@@ -92,7 +100,7 @@ def sampler(trained: Trained, data_dir: str | None = None) -> Sampler:
         )
 
     def drawn(key: PRNGKey) -> dict[str, Array]:
-        one = gan.inputs(key, 1, {name: x[:1] for name, x in conditions.items()})
+        one = gan.inputs(key, 1, {name: x[:1] for name, x in batch.items()})
         return dict(zip(names, jax.tree.leaves(one), strict=True))
 
     scale = {"range": list(recipe.value_range)} if isinstance(recipe, ImageRecipe) else {}
@@ -104,6 +112,7 @@ def sampler(trained: Trained, data_dir: str | None = None) -> Sampler:
     about = {
         "recipe": recipe.name,
         "steps": steps_done(state),
+        **({} if spec.source is None else {"to": to}),
         "inputs": {
             **{name: _form(x) | told.get(name, {}) for name, x in arguments.items()},
             **{name: {"shape": [], "dtype": x.dtype.name} for name, x in scalars.items()},

@@ -1,4 +1,4 @@
-"""The report of a run: the page, its plots and pictures, and the summary of a population."""
+"""The report of a run: the page, plots and pictures, a population's summary, a bundle's card."""
 
 from jaxgan.report.page import write_report
 from jaxgan.report.pictures import save_grid

@@ -22,7 +22,13 @@ from jaxgan.rundir.directory import (
     sample_path,
     write_vectors,
 )
-from jaxgan.rundir.evaluated import EVALUATED, add_evaluation, read_evaluated
+from jaxgan.rundir.evaluated import (
+    EVALUATED,
+    Measured,
+    add_evaluation,
+    newest_of,
+    read_evaluated,
+)
 from jaxgan.rundir.loading import Trained, draw, load, load_all
 from jaxgan.rundir.log import EVALUATIONS, METRICS, read_evaluations, read_metrics
 from jaxgan.rundir.resuming import best_at, best_step, resume_step, rewind
@@ -38,6 +44,7 @@ __all__ = [
     "WEIGHTS",
     "Checkpoints",
     "Config",
+    "Measured",
     "Members",
     "Sample",
     "Trained",
@@ -55,6 +62,7 @@ __all__ = [
     "load",
     "load_all",
     "locked",
+    "newest_of",
     "read_config",
     "read_evaluated",
     "read_evaluations",

@@ -8,16 +8,32 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from jaxgan.metrics.result import Result, from_dict
 from jaxgan.rundir.schema import check_evaluated
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import naming, read_bytes, write_atomically
 
 EVALUATED = "evaluation.json"
+COVERED = "; intervals cover "  # begins the end of a protocol
 _SAME = ("digest", "protocol", "metrics")  # by which an evaluation replaces another
 
 logger = logging.getLogger(__name__)
+
+
+class Number(NamedTuple):
+    """A metric of a GAN's samples, and of real examples."""
+
+    result: Result
+    floor: float
+
+
+class Measured(NamedTuple):
+    """An evaluation of one GAN."""
+
+    results: list[Number]  # at least one
+    protocol: str  # in words, but for what intervals cover, which results tell
 
 
 def read_evaluated(run: Path) -> list[dict[str, Any]]:
@@ -41,6 +57,30 @@ def read_evaluated(run: Path) -> list[dict[str, Any]]:
     if found is None:
         raise UserError(f"{path} is damaged, or of an earlier version: move it elsewhere")
     return found
+
+
+def newest_of(run: Path, digest: str) -> Measured | None:
+    """Finds the newest evaluation of a GAN, which may be one of the members that were evaluated.
+
+    Args:
+        run: the run directory, or another folder.
+        digest: of the GAN's state (see `jaxgan.rundir.loading.digest_of`).
+
+    Returns:
+        The evaluation; None if there is none of this very state.
+
+    Raises:
+        UserError: as `read_evaluated`.
+    """
+    for each in reversed(read_evaluated(run)):
+        digests, found = each["digest"], each.get("members", [])
+        if isinstance(digests, str):
+            digests, found = [digests], [each.get("results")]
+        results = dict(zip(digests, found, strict=False)).get(digest)
+        if results:
+            numbers = [Number(from_dict(one), one["floor"]) for one in results]
+            return Measured(numbers, each["protocol"].partition(COVERED)[0])
+    return None
 
 
 def add_evaluation(run: Path, evaluation: Mapping[str, Any]) -> Path:

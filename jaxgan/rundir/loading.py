@@ -1,16 +1,18 @@
 """Images from a finished run: everything that is needed lies in its directory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import population
+from jaxgan.core.fingerprint import digest, hexadecimal
 from jaxgan.core.gan import GAN, init, sample
 from jaxgan.core.state import GANState
 from jaxgan.data import unscale
@@ -24,6 +26,8 @@ from jaxgan.types import DataSpec, PRNGKey, PyTree
 from jaxgan.util.errors import UserError
 
 MOST = 1_000_000  # images drawn at once
+Domain = Literal["a", "b"]  # of pictures that are made from pictures; runs learn to make those of b
+GIVEN: Mapping[Domain, str] = {"a": "image", "b": "source"}  # where G finds what it translates
 
 _sample = jax.jit(sample, static_argnums=(0, 3))
 
@@ -120,6 +124,11 @@ def _batch_like(recipe: Recipe, spec: DataSpec) -> dict[str, jax.ShapeDtypeStruc
     return like
 
 
+def digest_of(trained: Trained) -> str:
+    """Computes the digest of a GAN's state, by which evaluations name it."""
+    return hexadecimal(np.asarray(digest(jax.device_put(trained.state))))
+
+
 def draw(
     trained: Trained,
     num: int,
@@ -192,6 +201,22 @@ def is_conditional(trained: Trained) -> bool:
     program = jax.make_jaxpr(inputs)(batch["label"]).jaxpr
     used = [*(x for equation in program.eqns for x in equation.invars), *program.outvars]
     return any(x is program.invars[0] for x in used)
+
+
+def check_way(trained: Trained, to: Domain) -> None:
+    """Checks that a run's G makes pictures of a domain from pictures of the other.
+
+    Raises:
+        UserError: if it does not.
+    """
+    spec = trained.spec
+    if spec.source is not None:
+        shape = spec.source if to == "b" else spec.shape
+        like = {GIVEN[to]: jax.ShapeDtypeStruct((1, *shape), jnp.float32)}
+        with suppress(KeyError):
+            jax.eval_shape(partial(trained.gan.inputs, jax.random.key(0), 1), like)
+            return
+    raise UserError(f"{trained.recipe.name} does not translate to {to}: leave out --to")
 
 
 def _checked(labels: Sequence[int], num: int, trained: Trained) -> jax.Array:

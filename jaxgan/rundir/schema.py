@@ -5,6 +5,8 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta, Struct
 
+from jaxgan.metrics.intervals import Interval
+from jaxgan.metrics.result import Protocol
 from jaxgan.recipes import Count
 from jaxgan.rundir.sweep import Members
 from jaxgan.types import DataSpec
@@ -70,14 +72,26 @@ class Evaluation(TypedDict):
     protocol: str
 
 
+class _Number(TypedDict):
+    """A metric in evaluation.json."""
+
+    metric: str
+    value: float
+    protocol: Protocol
+    interval: Interval | None
+    floor: float
+
+
 class _Evaluated(TypedDict):
-    """What an entry of evaluation.json holds besides numbers."""
+    """What an entry of evaluation.json holds, but for what comes of its numbers."""
 
     step: Annotated[int, Meta(ge=0)]
     averaged: bool
     digest: str | list[str]
     protocol: str
     metrics: list[str]
+    results: NotRequired[list[_Number]]  # of one GAN
+    members: NotRequired[list[list[_Number] | None]]  # of each GAN of a population
 
 
 class _Evaluations(TypedDict):

@@ -16,3 +16,17 @@ def as_text(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in (heads, *rows)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def as_markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Writes a table in Markdown.
+
+    Args:
+        heads: of the columns.
+        rows: as many cells each, in Markdown.
+
+    Returns:
+        Lines, each with its end.
+    """
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

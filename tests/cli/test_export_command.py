@@ -2,15 +2,18 @@
 
 import json
 import shlex
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from runs import assert_refused, command, copy
 from safetensors.numpy import load_file, save_file
 from tiny_systems import make_recipe
 
 import jaxgan.pretrained
-from jaxgan.cli.export import _command
+from jaxgan import rundir
+from jaxgan.report.card import _command
 
 
 @pytest.fixture
@@ -47,7 +50,15 @@ def test_a_bundle_draws_what_the_run_draws(exported):
 def test_the_card_says_what_trained_it(exported):
     run, bundle = exported
     card = (bundle / "README.md").read_text()
-    assert card.startswith("# mnist_mlp, 40 steps\n")
+    assert "\n\n# mnist_mlp, 40 steps\n" in card and "\n![samples](samples.png)\n" in card
+    assert head(card) == {
+        "library_name": "jaxgan",
+        "license": "cc-by-sa-3.0",
+        "pipeline_tag": "unconditional-image-generation",
+        "tags": ["gan", "jax", "flax"],
+        "datasets": ["mnist"],
+    }
+    assert "has not been measured: `jaxgan evaluate FOLDER` does.\n" in card
     (line,) = (line for line in card.splitlines() if line.startswith("- Trained by `"))
     words = shlex.split(line.split("`")[1])
     assert words[:5] == ["jaxgan", "train", "mnist_mlp", "--seed", "0"]
@@ -58,6 +69,49 @@ def test_the_card_says_what_trained_it(exported):
         for place in (run, bundle.parents[1] / "again")
     )
     assert {**after, "steps": 40} == before
+
+
+def head(card: str) -> dict[str, Any]:
+    """What a hub reads of a card."""
+    before, yaml_text, _ = card.split("---\n", 2)
+    assert before == ""
+    return yaml.safe_load(yaml_text)
+
+
+@pytest.mark.slow
+def test_the_card_shows_the_newest_evaluation_of_its_very_weights(exported, here):
+    run, _ = exported
+
+    def card(*words) -> str:
+        done = command("export", "run", "--out", "new", *words)
+        assert done.status == 0, done.err
+        return (here / "new" / "README.md").read_text()
+
+    found = {}
+    for step, seed in (("40", "0"), ("40", "1"), ("20", "0")):
+        words = f"--num 32 --draws 2 --metrics fd,prdc --step {step} --seed {seed}"
+        assert command("evaluate", "run", *words.split()).status == 0
+        found[step] = rundir.read_evaluated(run)[-1]
+    for step, evaluation in found.items():
+        text = card("--step", step)
+        (index,) = head(text)["model-index"]
+        (result,) = index["results"]
+        assert index["name"] == "mnist_mlp"
+        assert result["task"] == {"type": "unconditional-image-generation"}
+        assert result["dataset"] == {"name": "mnist", "type": "mnist", "split": "train[:64]"}
+        numbers = [(each["metric"], each["value"]) for each in evaluation["results"]]
+        assert [(each["type"], each["value"]) for each in result["metrics"]] == numbers
+        first, ends = evaluation["results"][0], evaluation["results"][0]["interval"]
+        half = f"{first['value']:.4g} ± {(ends['high'] - ends['low']) / 2:.2g}"
+        assert f"\n| fd_digits | {half} | {first['floor']:.4g} |\n" in text
+        about = f"\nProtocol: step {step}, G not averaged; 32 generated, 32 of mnist train"
+        assert about in text and f", seed {int(step == '40')}, draws 2" in text
+        assert text.count("samples and reference") == text.count("± is half of the 95% interval")
+        assert "has not been measured" not in text
+    assert "has not been measured" in card("--step", "20", "--half")  # numbers are rounded
+    (run / "evaluation.json").write_text("{")
+    assert_refused(command("export", "run", "--out", "other"), "evaluation.json is damaged, or of")
+    assert not (here / "other").exists()
 
 
 def test_tuples_are_words_of_the_command():
@@ -96,6 +150,10 @@ def test_a_program_makes_the_pictures_of_the_run(exported, here):
     words = ("export", "run", "--format", "stablehlo", "--out")
     assert_refused(command(*words, "run"), "run is a folder, not a file: choose another --out")
     assert_refused(command(*words, "new/half", "--half"), "--half is for weights")
+    assert_refused(command(*words, "back/mlp", "--to", "a"), "mnist_mlp does not translate to a: l")
+    weights = command("export", "run", "--out", "back", "--to", "a")
+    assert_refused(weights, "--to is for programs, weights go both ways: leave it out")
+    assert not (here / "back").exists()
     assert_refused(command(*words, "new/mlp.stablehlo/mlp"), "new/mlp.stablehlo: File exists")
 
 

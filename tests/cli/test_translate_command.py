@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 from runs import assert_refused, command, contents, copy
 
 import jaxgan.data.faces
+from jaxgan.data import scale, unscale
 
 TINY = (
     "--log-every 1 --sample-every 2 --checkpoint-every 2 --grid 2 2 --batch-size 2 --steps 2 "
@@ -108,6 +110,14 @@ def test_a_run_that_learned_both_ways_goes_either_way(trained, with_faces):
     assert done.status == 0 and "\ntranslated: L1 " in done.out
     done = command("sample", "run", "--num", "3", "--out", "samples.png")
     assert (done.status, done.out) == (0, "samples.png\n")
+    for to in "ab":
+        words = ("--format", "stablehlo", "--to", to, "--out", f"to_{to}")
+        assert command("export", "run", *words).status == 0
+        program = jax.export.deserialize(bytearray((with_faces / f"to_{to}").read_bytes()))
+        source = scale(faces(slice(1))["with"], -1.0, 1.0)
+        made = np.asarray(unscale(program.call(source=source), -1.0, 1.0))[0].astype(int)
+        translated = picture(with_faces / f"run/translated_to_{to}_step2_seed0/a.png")
+        assert np.abs(made - translated).max() <= 1
 
 
 @pytest.mark.parametrize(

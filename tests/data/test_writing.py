@@ -9,7 +9,7 @@ from runs import contents
 from tiny import noise
 
 from jaxgan.data.decoding import decode
-from jaxgan.data.sources import license_of, open_source
+from jaxgan.data.sources import license_of, open_source, public_name
 from jaxgan.data.writing import Outline, Part, write_arrays, write_folder, write_tfds
 from jaxgan.util.errors import UserError
 
@@ -121,3 +121,19 @@ def test_the_data_sets_that_come_along_name_their_licenses(tmp_path):
         assert credit is not None
         assert all(part in credit for part in told.split(".*"))
     assert license_of("folder:anything") == "unknown: ask the owner of the data"
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("mnist@train[:9]", "mnist"),
+        ("faces#glasses", "faces"),
+        ("faces-pairs@test", "faces"),
+        ("tfds:cycle_gan/horse2zebra:1.0.0@trainA#image", "cycle_gan"),
+        ("folder:cifar10", None),
+        ("prepared:cifar10@test", None),
+        ("gaussians_ring8", None),
+    ],
+)
+def test_data_sets_that_others_have_are_named(spec, name):
+    assert public_name(spec) == name

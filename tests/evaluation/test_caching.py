@@ -45,6 +45,34 @@ def test_arrays_are_made_once_for_each_key(cache, monkeypatch):
     assert len(made) == len(list(cache.iterdir())) == 3
 
 
+def test_what_was_used_least_recently_goes_first(cache, monkeypatch):
+    made: list[int] = []
+    for place in range(3):
+        remembered(KEY | {"of": place}, make_once(made))
+        for path in cache.iterdir():  # as if what is there were older
+            os.utime(path, ns=(0, path.stat().st_mtime_ns - 10**12))
+    remembered(KEY | {"of": 0}, make_once(made))  # now the newest
+    sizes = [path.stat().st_size for path in cache.iterdir()]
+    assert len(made) == len(sizes) == 3
+    monkeypatch.setattr(caching, "LARGEST", sum(sizes) + 1)
+    remembered(KEY | {"of": 3}, make_once(made))
+    assert len(list(cache.iterdir())) == 3
+    for place in (0, 2, 3):
+        remembered(KEY | {"of": place}, make_once(made))
+    assert len(made) == 4  # all of these are there
+    remembered(KEY | {"of": 1}, make_once(made))
+    assert len(made) == 5 and len(list(cache.iterdir())) == 3
+
+
+def test_what_alone_is_too_large_is_not_kept(cache, monkeypatch):
+    made: list[int] = []
+    remembered(KEY, make_once(made))
+    monkeypatch.setattr(caching, "LARGEST", next(cache.iterdir()).stat().st_size)
+    remembered({"what": "more"}, lambda: {"array": np.zeros(1000)})
+    remembered(KEY, make_once(made))
+    assert len(made) == len(list(cache.iterdir())) == 1
+
+
 def test_damaged_files_are_made_again(cache):
     made: list[int] = []
     remembered(KEY, make_once(made))

@@ -106,6 +106,13 @@ def test_batches_of_any_size_make_the_pictures_of_jax(name, sampler_of, tmp_path
         np.testing.assert_allclose(made, sampler.pictures[:1], rtol=1e-3, atol=1e-4)
 
 
+def test_the_way_back_is_that_of_translate(way_back):
+    data = serialize(way_back.sampler)
+    (told,) = onnx.load_from_string(data).metadata_props
+    assert json.loads(told.value)["to"] == "a"
+    way_back.assert_same(run(data, {"source": way_back.given}))
+
+
 def test_without_onnx_the_way_to_it_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     monkeypatch.delitem(sys.modules, "jaxgan.export.graph")

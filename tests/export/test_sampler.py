@@ -53,6 +53,12 @@ def test_pictures_that_depend_on_each_other_are_refused():
         sampler(tiny("mnist_conv", family))
 
 
+@pytest.mark.parametrize("name", ["mnist_mlp", "pix2pix"])
+def test_without_a_way_back_it_is_refused(name):
+    with pytest.raises(UserError, match=f"{name} does not translate to a: leave out --to"):
+        sampler(tiny(name), to="a")
+
+
 def test_a_gan_that_diverged_is_refused():
     trained = tiny("mnist_mlp")
     nothing = jax.tree.map(lambda x: x * np.nan, trained.state.generator.params)

@@ -47,6 +47,13 @@ def test_batches_of_any_size_make_the_pictures_of_jax(name, sampler_of, tmp_path
     )
 
 
+def test_the_way_back_is_that_of_translate(way_back, tmp_path):
+    files.write(tmp_path / "made", way_back.sampler, stablehlo.FORMAT)
+    assert json.loads((tmp_path / "made.json").read_text())["to"] == "a"
+    data = (tmp_path / "made").read_bytes()
+    way_back.assert_same(stablehlo.run(data, {"source": way_back.given}))
+
+
 def test_a_process_without_jaxgan_and_flax_runs_it(sampler_of, tmp_path):
     sampler = sampler_of("mnist_dcgan")
     files.write(tmp_path / "made.stablehlo", sampler, stablehlo.FORMAT)

@@ -1,12 +1,22 @@
 import json
+from typing import Any
 
 import pytest
 
-from jaxgan.rundir import add_evaluation, read_evaluated
+from jaxgan.rundir import add_evaluation, newest_of, read_evaluated
 from jaxgan.util.errors import UserError
 
 ONE = {"step": 4, "averaged": False, "digest": "0a", "protocol": "of 9", "metrics": ["fid"]}
 OLD = {"step": 4, "member": None, "results": [{"metric": "fid", "value": 1.0, "floor": 0.5}]}
+
+ABOUT = {
+    **{"generated": 9, "reference": 9, "data": "mnist", "split": "train", "resizing": "none"},
+    **{"features": "pixels", "weights": None, "seed": 0, "settings": {"draws": 1}},
+}
+
+
+def results(value: float) -> list[dict[str, Any]]:
+    return [{"metric": "fd", "value": value, "protocol": ABOUT, "interval": None, "floor": 0.5}]
 
 
 def test_another_evaluation_is_added_and_the_same_one_replaced(tmp_path):
@@ -26,6 +36,26 @@ def test_another_evaluation_is_added_and_the_same_one_replaced(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
 
 
+def test_the_newest_evaluation_is_that_of_the_same_weights(tmp_path):
+    assert newest_of(tmp_path, "0a") is None
+    several = {"digest": ["0c", "0d", "0e"], "members": [results(3.0), results(4.0), None]}
+    for each in (
+        {"results": results(1.0)},
+        {"protocol": "of 10; intervals cover samples", "results": results(2.0)},
+        {"digest": "0b", "results": results(5.0)},
+        several,
+    ):
+        add_evaluation(tmp_path, ONE | each)
+    found = newest_of(tmp_path, "0a")
+    assert found is not None and found.protocol == "of 10"
+    ((result, floor),) = found.results
+    assert (result.metric, result.value, result.protocol.data, floor) == ("fd", 2.0, "mnist", 0.5)
+    member = newest_of(tmp_path, "0d")
+    assert member is not None and member.results[0].result.value == 4.0
+    for other in ("0e", "0f"):  # the member diverged; no such weights
+        assert newest_of(tmp_path, other) is None
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -37,6 +67,8 @@ def test_another_evaluation_is_added_and_the_same_one_replaced(tmp_path):
         '{"evaluations": 3}',
         "[" * 100_000,
         json.dumps({"evaluations": [ONE | {"digest": 3}]}),
+        json.dumps({"evaluations": [ONE | {"results": [{"metric": "fd"}]}]}),
+        json.dumps({"evaluations": [ONE | {"members": [results(1.0)[0]]}]}),
     ],
     ids=lambda text: text[:30],
 )
