@@ -214,9 +214,9 @@ function moved(latents) {
   return made.map(x => x * shrink);
 }
 
-async function draw(rows, feeds = conditions(rows.length)) {
+async function draw(rows, feeds = conditions(rows.length), model = sessions.draw) {
   const latents = size ? {latents: tensor(joined(rows), rows.length, size)} : {};
-  const {samples} = await sessions.draw.run({...latents, ...feeds});
+  const {samples} = await model.run({...latents, ...feeds});
   return rows.map((_, i) => samples.data.subarray(i * height * width * channels, (i + 1) * height * width * channels));
 }
 
@@ -368,7 +368,7 @@ function slider(parent, name, {min, max, step}, value, set) {
   const label = document.createElement("label"), input = document.createElement("input");
   const output = document.createElement("output"), text = document.createElement("span");
   text.textContent = name;
-  Object.assign(input, {type: "range", min, max, step});
+  Object.assign(input, {type: "range", min, max, step, ariaLabel: name});
   const tell = () => { output.textContent = input.value; };
   input.addEventListener("input", () => { tell(); set(Number(input.value)); });
   input.addEventListener("change", () => { keep(); panels.strip?.(); panels.map?.(); });
@@ -558,21 +558,25 @@ function makeSearch() {
 }
 
 // Pictures from pictures: what is drawn, dropped or chosen is turned.
-function makeSource() {
+async function makeSource() {
   const canvas = $("source"), [rows, columns, depth] = about.source;
   const turn = () => ask("picture", async () => {
     const from = performance.now();
     const feeds = {...conditions(1), source: tensor(fromCanvas(canvas, depth), 1, rows, columns, depth)};
-    const [numbers] = await draw([size ? moved(base()) : null], feeds);
+    const [numbers] = await draw([size ? moved(base()) : null], feeds, sessions[$("way")?.value ?? "draw"]);
     $("picture").dataset.milliseconds = (performance.now() - from).toFixed(1);
     show($("picture"), toImage(numbers));
   });
-  function put(image) {
+  function clear() {
     [canvas.width, canvas.height] = [columns, rows];
-    const context = canvas.getContext("2d"), scale = Math.max(columns / image.width, rows / image.height);
-    const [wide, high] = [scale * image.width, scale * image.height];
+    const context = canvas.getContext("2d");
     context.fillStyle = "#fff";
     context.fillRect(0, 0, columns, rows);
+    return context;
+  }
+  function put(image) {
+    const context = clear(), scale = Math.max(columns / image.width, rows / image.height);
+    const [wide, high] = [scale * image.width, scale * image.height];
     context.imageSmoothingQuality = "high";
     context.drawImage(image, (columns - wide) / 2, (rows - high) / 2, wide, high);
     turn();
@@ -587,10 +591,16 @@ function makeSource() {
     event.preventDefault();
     if (event.dataTransfer.files[0]) open(event.dataTransfer.files[0]);
   });
-  $("blank").addEventListener("click", () => { put(Object.assign(document.createElement("canvas"), {width: 0, height: 0})); });
+  $("way")?.addEventListener("change", turn);
+  $("again")?.addEventListener("click", () => ask("again", async () => {  // the result, the other way
+    $("way").value = $("way").value === "draw" ? "back" : "draw";
+    put($("picture"));
+  }));
+  $("blank").addEventListener("click", () => { clear(); turn(); });
   const examples = [...document.querySelectorAll("#examples button")];
   examples.forEach(button => button.addEventListener("click", () => put(button.firstElementChild)));
-  examples[0].firstElementChild.decode().then(() => put(examples[0].firstElementChild));
+  await examples[0].firstElementChild.decode();
+  put(examples[0].firstElementChild);
 }
 
 // --- The page -------------------------------------------------------------------------------------
@@ -632,9 +642,9 @@ function makeStage() {
   addEventListener("hashchange", () => { follow(location.hash); restore(); });
 }
 
-start().then(() => {
+start().then(async () => {
   makeStage();
-  if (translates) makeSource();
+  if (translates) await makeSource();
   else {
     follow(location.hash);
     makeStrip();
@@ -648,4 +658,4 @@ start().then(() => {
     keep();
   }
   ask("ready", async () => { document.body.dataset.ready = "yes"; });
-}, error => say(`This page cannot run: ${error.message ?? error}`, true));
+}).catch(error => say(`This page cannot run: ${error.message ?? error}`, true));

@@ -20,6 +20,7 @@ from jaxgan.export.sampler import ROUNDING, Sampler, sampler
 from jaxgan.latents import sefa
 from jaxgan.recipes import ImageRecipe
 from jaxgan.rundir import Trained
+from jaxgan.rundir.loading import check_way
 from jaxgan.types import Images
 from jaxgan.util.errors import UserError
 
@@ -36,7 +37,7 @@ DRAWABLE = ("N(0, 1)", "U(-1, 1)")  # distributions that the page can draw from
 class Program(NamedTuple):
     """What a page computes, as models of ONNX, and what it needs to know of them."""
 
-    models: Mapping[str, bytes]  # "draw", and "search" where gradients have a counterpart in ONNX
+    models: Mapping[str, bytes]  # "draw", and "back" and "search" where there are such
     about: Mapping[str, Any]  # for JSON
     sampler: Sampler  # the function of "draw", and examples of what it makes
     sources: np.ndarray | None  # uint8 [N, H, W, C]: of a G that sees pictures, some of them
@@ -54,7 +55,8 @@ def program(trained: Trained, data_dir: str | None = None) -> Program:
         `[B, K]`, "source" `[B, H, W, C]`, the scalar "truncation", and for styles "others" `[B, Z]`
         and "taken" `[B, L]`, the share of the other style in each layer. "search" also has "target"
         `[B, H, W, C]` and "weight" `[B, H, W, 1]`, and makes the gradient by the latents of the
-        mean square of what differs.
+        mean square of what differs; it is left out where that has no counterpart in ONNX. "back" is
+        the way back of a G that learned both ways.
 
     Raises:
         UserError: if the samples are no pictures that a page can show, latents have a distribution
@@ -72,6 +74,8 @@ def program(trained: Trained, data_dir: str | None = None) -> Program:
         draw, arguments = _with_styles(draw, arguments, layers)
     page = Sampler(draw, arguments, jax.jit(draw)(arguments), exported.about)
     models, why = {"draw": _model(page)}, None
+    if "source" in told and _goes_back(trained):
+        models["back"] = _model(sampler(trained, data_dir, "a"))
     if parts:
         try:
             models["search"] = _model(_search(page))
@@ -93,6 +97,14 @@ def program(trained: Trained, data_dir: str | None = None) -> Program:
     }
     sources = exported.arguments.get("source")
     return Program(models, about, page, None if sources is None else _as_bytes(recipe, sources))
+
+
+def _goes_back(trained: Trained) -> bool:
+    try:
+        check_way(trained, "a")
+    except UserError:
+        return False
+    return True
 
 
 class _Part(NamedTuple):

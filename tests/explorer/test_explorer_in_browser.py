@@ -21,6 +21,7 @@ pytest.importorskip("onnx", reason="pip install 'jaxgan[onnx]'")
 
 from jaxgan.explorer.page import write_folder, write_page  # noqa: E402
 from jaxgan.explorer.program import program  # noqa: E402
+from jaxgan.export.sampler import sampler  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium"))), None)
 
@@ -221,8 +222,8 @@ def test_a_link_keeps_what_was_found_and_a_damaged_one_is_told(visit):
 
 
 def test_what_is_painted_is_found(visit):
-    page = visit("mnist_dcgan", "#point=1")
-    wanted = shown(visit("mnist_dcgan", "#point=4"))
+    page = visit("mnist_mlp", "#point=1")
+    wanted = shown(visit("mnist_mlp", "#point=4"))
     side = round(np.sqrt(len(wanted)))
     page.evaluate(
         """([values, side]) => {
@@ -265,6 +266,12 @@ def test_pictures_are_turned_and_what_is_drawn_is_too(visit, page_of, tmp_path):
     turned = shown(page)
     expected = made.sampler.pictures[:1]
     assert np.abs(turned - as_bytes(tiny("cyclegan"), expected)).max() <= 2  # sources are bytes
+    page.click("#again")
+    back = sampler(tiny("cyclegan"), str(page_of("cyclegan")[0].parent / "data"), "a")
+    assert (
+        np.abs(shown(page) - as_bytes(tiny("cyclegan"), back.draw({"source": expected}))).max() <= 3
+    )
+    page.select_option("#way", "draw")
     page.click("#examples button >> nth=1")
     assert (shown(page) != turned).any()
     turned = shown(page)
