@@ -1,9 +1,13 @@
-"""What conditional networks ask about labels."""
+"""What conditional networks ask about labels, and make of them."""
 
 from typing import TypeGuard
 
+import jax
+import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
+
+from jaxgan import axes
 
 
 def is_conditional(classes: int | None, labels: Int[Array, "B"] | None) -> TypeGuard[int]:
@@ -24,3 +28,21 @@ def is_conditional(classes: int | None, labels: Int[Array, "B"] | None) -> TypeG
     if classes is None and labels is not None:
         raise ValueError("labels are for conditional networks: set classes, or leave labels out")
     return classes is not None
+
+
+def class_means(
+    vectors: Float[Array, "B D"], labels: Int[Array, "B"], classes: int
+) -> tuple[Float[Array, "K D"], Bool[Array, "K"]]:
+    """Averages the vectors of each class over a batch, however it is spread over devices.
+
+    Args:
+        vectors: `[B, D]`.
+        labels: `[B]`, from 0 to K - 1.
+        classes: K.
+
+    Returns:
+        Means `[K, D]`, 0 where there is nothing to average, and whether there is something, `[K]`.
+    """
+    own = jax.nn.one_hot(labels, classes, dtype=vectors.dtype, axis=0)
+    sums, counts = axes.mean((own @ vectors, own.sum(1)))
+    return sums / jnp.where(counts > 0, counts, 1)[:, None], counts > 0
