@@ -69,7 +69,7 @@ def level_noise(shares: Sequence[float] | None = None) -> Callable[[Levels, PRNG
     noise = np.asarray(noise_shares() if shares is None else shares)
     chain = _chain(noise)
 
-    def hide(levels: Levels, key: PRNGKey) -> Levels:
+    def hide(levels: Float[Array, "#L H W C"], key: PRNGKey) -> Levels:
         drawn = jax.random.normal(key, (len(noise), *levels.shape[1:]), levels.dtype)
         kept = jnp.asarray(1 - noise, levels.dtype).reshape(-1, 1, 1, 1)
         return kept * levels + jnp.tensordot(jnp.asarray(chain, levels.dtype), drawn, 1)

@@ -212,7 +212,7 @@ class Generator(nn.Module):
         places = jnp.asarray(sine_cosine(rows, columns, self.size.width), styles.dtype)
         tokens = jnp.broadcast_to(places[None], (len(styles), *places.shape))
         angles = rotary_angles(rows, columns, self.size.width // self.size.heads)
-        _, patches = self.quarters(tokens, styles, angles)
+        _, patches = self.quarters(tokens, styles, jnp.asarray(angles))
         made = jnp.cumsum(jnp.swapaxes(patches, 0, 1), 1)  # [B, L, T, F]
         made = made.reshape(-1, *made.shape[2:])
         return from_patches(made, height, width, self.patch).reshape(-1, LEVELS, *self.shape)
@@ -259,9 +259,7 @@ class Discriminator(nn.Module):
         token = self.param("token", init, (1, 1, self.size.width), jnp.float32)
         x = jnp.concatenate([jnp.broadcast_to(token, (batch, 1, self.size.width)), x], 1)
         # The first token has no place and is not turned.
-        angles = jnp.pad(
-            rotary_angles(*grid, self.size.width // self.size.heads), [(1, 0), (0, 0)]
-        )
+        angles = jnp.pad(rotary_angles(*grid, self.size.width // self.size.heads), [(1, 0), (0, 0)])
         blocks = stack(recomputed(DiscriminatorBlock), self.size.depth)
         x, _ = blocks(self.size.heads, name="blocks")(x, angles)
         features = rms_norm(gain=True)(x[:, 0])

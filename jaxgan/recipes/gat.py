@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import optax
+from jax import Array
+from jaxtyping import Float
 
 from jaxgan import latents, losses, penalties
 from jaxgan.augment import (
@@ -80,8 +82,8 @@ class GatRecipe(ImageRecipe):
         """Makes what all levels of an example are augmented by: here DiffAugment."""
         return compose(color(), translation(), cutout())
 
-    def show(self, levels: gat.Levels, key: PRNGKey, state: GANState) -> gat.Levels:
-        """Returns what D sees of levels: augmented alike, and hidden by noise."""
+    def show(self, levels: Float[Array, "B #L H W C"], key: PRNGKey, state: GANState) -> gat.Levels:
+        """Returns what D sees of levels, or of a picture that is all of them: augmented, hidden."""
         changed = of_batch(on_levels(self.augment()))(levels, stream(key, "augmentation"))
         return of_batch(level_noise())(changed, stream(key, "noise"))
 
