@@ -1,7 +1,10 @@
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from jaxgan.nn.labels import is_conditional
+from jaxgan import axes
+from jaxgan.nn.labels import class_means, is_conditional
 
 LABELS = jnp.array([0, 2])
 
@@ -13,3 +16,21 @@ def test_labels_and_classes_come_together():
     assert is_conditional(3, LABELS)
     with pytest.raises(ValueError, match="set classes, or leave labels out"):
         is_conditional(None, LABELS)
+
+
+@pytest.mark.parametrize("devices", [1, 2, 4])
+def test_means_are_of_each_class_on_any_number_of_devices(devices):
+    vectors = jnp.arange(12.0).reshape(4, 3)
+    labels = jnp.array([3, 0, 3, 1])
+
+    def shares(vectors, labels):
+        with axes.spread("devices"):
+            return class_means(vectors, labels, 4)
+
+    means, found = jax.vmap(shares, axis_name="devices")(
+        vectors.reshape(devices, -1, 3), labels.reshape(devices, -1)
+    )
+    for device in range(devices):
+        expected = [[3, 4, 5], [9, 10, 11], [0, 0, 0], [3, 4, 5]]
+        np.testing.assert_allclose(means[device], expected)
+        assert found[device].tolist() == [True, True, False, True]
