@@ -264,7 +264,7 @@ class Discriminator(nn.Module):
         x, _ = blocks(self.size.heads, name="blocks")(x, angles)
         features = rms_norm(gain=True)(x[:, 0])
         if not is_conditional(self.classes, labels):
-            return Dense(1, name="score")(features)[:, 0]
+            return Dense(1, use_bias=False, name="score")(features)[:, 0]
         features = Dense(self.code_size, name="features")(features)
         table = nn.Embed(self.classes, self.code_size, embedding_init=init, name="labels")
         return (features * SlowMlp(self.code_size)(table(labels))).sum(-1)

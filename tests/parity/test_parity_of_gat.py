@@ -157,7 +157,7 @@ def discriminator(variables, levels, *labels, size=SIZE):
         x = x + block["mlp_scale"] * mlp(inputs, block["SwiGlu_0"])
     features = normalized(x[:, 0], 1e-6) * params["RMSNorm_0"]["scale"]
     if not labels:
-        return affine(features, params["score"])[:, 0]
+        return (features @ params["score"]["kernel"])[:, 0]
     codes = slow(params["labels"]["embedding"][labels[0].long()], params["SlowMlp_0"])
     return (affine(features, params["features"]) * codes).sum(1)
 
