@@ -193,16 +193,16 @@ class Generator(nn.Module):
         average, inputs = self.average.value, _normalized(latents)
         if is_conditional(self.classes, labels):
             inputs = jnp.concatenate([_normalized(self.codes(labels)), inputs], 1)
-        else:
-            labels = jnp.zeros(len(latents), jnp.int32)  # of the one class that there is
+        # Without labels there is one class.
+        rows = jnp.zeros(len(latents), jnp.int32) if labels is None else labels
         styles = self.mapping(inputs)
         if train:
             now = lax.stop_gradient(styles.astype(average.dtype))
-            means, found = class_means(now, labels, len(average))
+            means, found = class_means(now, rows, len(average))
             moved = self.decay * average + (1 - self.decay) * means
             self.average.value = jnp.where(found[:, None], moved, average)
             return styles
-        typical = average[labels].astype(styles.dtype)
+        typical = average[rows].astype(styles.dtype)
         return typical + self.truncation * (styles - typical)
 
     def to_levels(self, styles: Styles) -> Levels:

@@ -4,6 +4,7 @@ All dense layers have Xavier's uniform first weights and biases that start at 0.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -146,10 +147,11 @@ def stack(block: type[nn.Module], depth: int) -> type[nn.Module]:
         A module with the fields of `block`, that maps as it does. Parameters and outputs have an
         axis of blocks before their own; `others` are the same for all blocks.
     """
+    others: Any = nn.broadcast
     return nn.scan(
         block,
         variable_axes={"params": 0},
         split_rngs={"params": True},
-        in_axes=nn.broadcast,
+        in_axes=others,
         length=depth,
     )

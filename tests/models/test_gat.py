@@ -198,7 +198,7 @@ def test_averages_of_styles_are_those_of_each_class():
     np.testing.assert_allclose(twice["batch_stats"]["average"], 1.995 * found, rtol=1e-4)
 
     halved = GENERATOR.clone(truncation=0.5)
-    made = halved.apply(once, Z, LABELS, train=False, method="to_styles")
+    made: Any = halved.apply(once, Z, LABELS, train=False, method="to_styles")
     np.testing.assert_allclose(made, (styles + found[LABELS]) / 2, rtol=1e-4, atol=1e-6)
 
 
@@ -247,7 +247,8 @@ def test_gradients_of_published_sizes_lower_for_accelerators(name):
         variables = jax.eval_shape(lambda x, m=module: m.init(KEY, x, labels, train=False), inputs)
 
         def loss(variables, x, m=module):
-            return (m.apply(variables, x, labels, train=False) ** 2).sum()
+            outputs: Any = m.apply(variables, x, labels, train=False)
+            return (outputs**2).sum()
 
         program = export.export(jax.jit(jax.grad(loss)), platforms=("cuda", "tpu"))
         lowered = program(variables, inputs)
