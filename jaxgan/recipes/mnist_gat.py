@@ -12,10 +12,12 @@ class MnistGat(GatRecipe):
     """A small GAT on MNIST: a transformer draws a digit in four steps, another judges all four.
 
     Source: Hyun et al., "Scalable GANs with Transformers" (2025). Sizes, batch, average and length
-    are our own.
+    are our own, for half an hour on one CPU core.
 
     Command: `jaxgan train mnist_gat`
-    Expect: TODO
+    Expect: rings and strokes, dotted and not yet digits, after 500 steps of 0.4 s on one CPU core
+    (seed 0). Its 3,000 steps have not been run to their end here. `--patch 4` makes 49 tokens of a
+    digit instead of 16, and takes three times as long.
     """
 
     name: ClassVar[str] = "mnist_gat"
@@ -29,5 +31,5 @@ class MnistGat(GatRecipe):
     depth: Count = 4  # blocks of either player; 4 divides them
     width: Count = 96  # numbers of a token
     heads: Count = 4  # of attention; the channels of each are a multiple of 4
-    patch: Count = 4  # side of the square of pixels that a token stands for
+    patch: Count = 7  # side of the square of pixels that a token stands for
     average_decay: Share = 0.995  # of the moving average of G

@@ -206,6 +206,7 @@ RECIPE = MnistGat(
     depth=SMALL.depth,
     width=SMALL.width,
     heads=SMALL.heads,
+    patch=PATCH,
     learning_rate=2e-5,
     clip=0.3,  # so small that the gradients of both are clipped
     gamma=1.0,

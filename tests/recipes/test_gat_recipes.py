@@ -21,6 +21,7 @@ TINY: dict[str, Any] = {
     "depth": 4,
     "width": 8,
     "heads": 2,
+    "patch": 4,
     "latent_size": 3,
     "code_size": 5,
 }
