@@ -17,6 +17,7 @@ ATTENTION = BLOCKS | {"latent_size": 4, "generator_attention": (1,)}
 STYLES = {"batch_size": 4, "group": 2, "widths": (4, 4), "latent_size": 3, "style_size": 3}
 GROUPS = {"batch_size": 4, "widths": (4, 4), "group_size": 4, "latent_size": 3}
 CODES = {"latent_size": 3, "generator_width": 8, "generator_channels": (4, 3)}
+TOKENS = {"batch_size": 4, "latent_size": 3, "width": 8, "heads": 2, "patch": 4, "code_size": 4}
 FACES = {"generator_width": 2, "discriminator_width": 2, "discriminator_layers": 1}
 
 
@@ -45,6 +46,7 @@ FAMILIES = {
     "cifar10_r3gan": Family((8, 8, 3), GROUPS | {"in_bfloat16": 1}, classes=10),
     "mnist_stylegan2": Family((8, 8, 1), STYLES),
     "cifar10_stylegan2": Family((8, 8, 3), STYLES, classes=10),
+    "mnist_gat": Family((8, 8, 1), TOKENS, classes=10),
     "pix2pix": Family((16, 16, 3), FACES | {"data": "faces-pairs"}, source=(16, 16, 3)),
     "cyclegan": Family((16, 16, 3), FACES | {"blocks": 1}, source=(16, 16, 3)),
 }

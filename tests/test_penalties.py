@@ -20,6 +20,8 @@ from jaxgan.core.steps import make_step
 from jaxgan.core.updates import update_both
 from jaxgan.nn.layers import Conv, ConvTranspose
 from jaxgan.penalties import (
+    approximate_r1,
+    approximate_r2,
     consistency,
     dragan,
     gradient_penalty,
@@ -204,6 +206,66 @@ def test_consistency_is_about_what_an_augmentation_changes():
         assert still.tolist() == [0] * 5
 
 
+def noise(shape: tuple[int, ...], keys=KEYS):
+    """The directions in which approximate penalties look."""
+    draw = partial(jax.random.normal, shape=shape, dtype=float)
+    return jax.vmap(lambda key: draw(jax.random.fold_in(key, 0)))(keys)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_approximate_penalties_of_a_linear_critic(shape):
+    keys = jax.random.split(jax.random.key(1), 4000)
+    with jax.enable_x64(True):
+        real, fake = examples(shape, len(keys))
+        w = jnp.asarray(np.random.default_rng(1).normal(size=shape))
+        along = np.asarray(linear(w)(noise(shape, keys))) - 0.5
+        for penalty in (approximate_r1(3.0), approximate_r2(3.0, 0.1)):
+            found = penalty(linear(w), real, fake, keys)
+            np.testing.assert_allclose(found, 1.5 * along**2, rtol=1e-8, atol=1e-9)
+            exact = r1(3.0)(linear(w), real, fake, keys)
+            np.testing.assert_allclose(found.mean(), exact.mean(), rtol=0.1)
+
+
+def test_approximate_penalties_look_at_reals_or_at_fakes():
+    keys = jax.random.split(jax.random.key(1), 20_000)
+    with jax.enable_x64(True):
+        real, fake = (jnp.repeat(x, len(keys), 0) for x in examples((3,), 1))
+        critic = quadratic(jnp.diag(jnp.arange(1.0, 4.0)))
+        for close, exact in (
+            (approximate_r1(2.0, 1e-4), r1(2.0)),
+            (approximate_r2(2.0, 1e-4), r2(2.0)),
+        ):
+            found, expected = (each(critic, real, fake, keys).mean() for each in (close, exact))
+            np.testing.assert_allclose(found, expected, rtol=0.03)
+
+
+def test_approximate_penalties_do_without_slopes():
+    real, fake = examples((3,))
+
+    def program(penalty) -> str:
+        def run(real, fake):
+            return penalty(lambda x: jnp.sin(x).sum(1), real, fake, KEYS)
+
+        return str(jax.make_jaxpr(run)(real, fake))
+
+    assert " cos " in program(r1(1.0))
+    assert " cos " not in program(total(approximate_r1(1.0), approximate_r2(1.0)))
+
+
+def test_approximate_penalties_leave_labels_alone():
+    real, fake = examples((3,))
+    labels = jnp.arange(5)
+
+    def critic(example):
+        image, label = example
+        assert label.dtype == labels.dtype
+        return linear(jnp.arange(3.0))(image) * label
+
+    found = approximate_r1(2.0)(critic, (real, labels), (fake, labels), KEYS)
+    alone = approximate_r1(2.0)(lambda x: critic((x, labels)), real, fake, KEYS)
+    np.testing.assert_allclose(found, alone, rtol=1e-6)
+
+
 def test_balanced_consistency_looks_at_reals_and_at_fakes():
     real, fake = examples((3,))
     critic = quadratic(jnp.diag(jnp.arange(1.0, 4.0)))
@@ -231,7 +293,7 @@ def test_a_total_is_a_sum():
     "penalty",
     [
         *(gradient_penalty(), r1(1.0), r2(1.0), dragan(), zero_centred(1.0), steepest()),
-        consistency(push),
+        *(consistency(push), approximate_r1(1.0), approximate_r2(1.0)),
     ],
 )
 def test_penalties_are_per_sample_and_keep_the_type_of_numbers(penalty):
@@ -319,6 +381,7 @@ PENALTIES = {
     "r1": r1(1.0),
     "r2": r2(1.0),
     "consistency": consistency(lambda x, key: x + 1),
+    "approximate_r1": approximate_r1(1.0, 0.5),
 }
 
 

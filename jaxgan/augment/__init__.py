@@ -26,6 +26,7 @@ from jaxgan.augment.diffaugment import (
     translation,
 )
 from jaxgan.augment.jitter import jitter
+from jaxgan.augment.levels import level_noise, on_levels
 
 __all__ = [
     "Augmentation",
@@ -37,7 +38,9 @@ __all__ = [
     "contrast",
     "cutout",
     "jitter",
+    "level_noise",
     "of_batch",
+    "on_levels",
     "quarter_turns",
     "saturation",
     "sometimes",

@@ -3,6 +3,7 @@
 The batches of a single GAN are spread over the devices and its state is replicated: the program is
 written for the whole batch, and the compiler splits it by the shardings of its arguments. The
 members of a population are spread instead, and each device trains its own, by `map_members`.
+`fully_sharded` splits a state that is too large for one device.
 """
 
 from collections.abc import Callable, Iterator
@@ -53,6 +54,39 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def by_leading_axis(mesh: Mesh) -> NamedSharding:
     """Returns the sharding of arrays whose examples, or members, are spread over the devices."""
     return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def fully_sharded(mesh: Mesh) -> Callable[[PyTree], PyTree]:
+    """Makes the rule that splits each array of a state over the devices, for large networks.
+
+    So no device holds a whole state: the compiler gathers each array where it is needed, a layer at
+    a time, and scatters its gradient. Batches are spread as ever:
+
+        shardings = fully_sharded(mesh)(state)
+        state = jax.device_put(state, shardings)
+        step = make_step(update, sharding=by_leading_axis(mesh))
+        step = jax.jit(step, donate_argnums=0, out_shardings=(shardings, replicated(mesh)))
+
+    Source: Rajbhandari et al., "ZeRO: Memory Optimizations Toward Training Trillion Parameter
+    Models" (2020), stage 3.
+
+    Args:
+        mesh: the devices.
+
+    Returns:
+        `(arrays) -> shardings`, of any tree of arrays or of their shapes: each is split along the
+        longest of the axes that the devices divide, and is the same on all devices if there is
+        none.
+    """
+
+    def rule(x: Any) -> NamedSharding:
+        axes = [axis for axis, size in enumerate(x.shape) if size and size % mesh.size == 0]
+        if not axes:
+            return replicated(mesh)
+        longest = max(axes, key=lambda axis: x.shape[axis])
+        return NamedSharding(mesh, PartitionSpec(*[None] * longest, AXIS))
+
+    return lambda tree: jax.tree.map(rule, tree)
 
 
 def map_members(function: Callable, mesh: Mesh, rows: PyTree, arguments: int) -> Callable:

@@ -165,7 +165,7 @@ def _layers(draw: Callable[[Arguments], Images], arguments: Arguments) -> int:
 
     def look(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
         made = call(*args, **kwargs)
-        if context.method_name == STYLES:
+        if context.method_name == STYLES and made.ndim == 3:
             found.append(made.shape[1])
         return made
 

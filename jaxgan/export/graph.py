@@ -107,6 +107,24 @@ class Graph:
         starts, ends, steps = (integers(*column) for column in zip(*parts.values(), strict=True))
         return self.add("Slice", [value, starts, ends, integers(*parts), steps], shape)[0]
 
+    def stack(self, values: Sequence[Value], shape: tuple[Any, ...], axis: int) -> Value:
+        """Joins values of one shape along a new axis."""
+        if not any(isinstance(x, Node) for x in values):
+            return np.stack([np.asarray(x) for x in values], axis)
+        single = (*shape[:axis], 1, *shape[axis + 1 :])
+        parts = [self.reshape(x, single) for x in values]
+        return self.add("Concat", parts, shape, axis=axis)[0]
+
+    def unstack(self, value: Value, axis: int) -> list[Value]:
+        """Takes a value apart along an axis of known length."""
+        if not isinstance(value, Node):
+            return list(np.moveaxis(np.asarray(value), axis, 0))
+        count = value.shape[axis]
+        single = (*value.shape[:axis], 1, *value.shape[axis + 1 :])
+        parts = self.add("Split", [value, integers(*[1] * count)], *[single] * count, axis=axis)
+        shape = (*value.shape[:axis], *value.shape[axis + 1 :])
+        return [self.reshape(part, shape) for part in parts]
+
     def finish(self, value: Value, name: str) -> None:
         """Gives a value its name as an output of the graph."""
         self.nodes.append(helper.make_node("Identity", [self._name(value)], [name]))

@@ -209,19 +209,12 @@ def _split(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequen
 
 def _stack(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
     axis, (out,) = operation.params["axis"], operation.outvars
-    shape = (*_shape(out)[:axis], 1, *_shape(out)[axis + 1 :])
-    parts = [graph.reshape(x, shape) for x in _whole(graph, operation, values)]
-    return graph.add("Concat", parts, _shape(out), axis=axis)
+    return [graph.stack(_whole(graph, operation, values), _shape(out), axis)]
 
 
 def _unstack(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
-    axis, (x,) = operation.params["axis"], _whole(graph, operation, values)
-    shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
-    count = len(operation.outvars)
-    parts = graph.add("Split", [x, integers(*[1] * count)], *[shape] * count, axis=axis)
-    return [
-        graph.reshape(part, _shape(out)) for part, out in zip(parts, operation.outvars, strict=True)
-    ]
+    (x,) = _whole(graph, operation, values)
+    return graph.unstack(x, operation.params["axis"])
 
 
 def _tile(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
@@ -307,6 +300,33 @@ def _convolve(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Seq
     return [graph.transpose(made, np.argsort(order_of_outputs).tolist())]
 
 
+def _scan(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    """Writes each round of a loop of known length."""
+    params, count = operation.params, operation.params["num_carry"]
+    before = params["num_consts"]
+    constants, carry = values[:before], values[before : before + count]
+    rows = [
+        graph.unstack(graph.whole(x, _shape(variable)), 0)
+        for x, variable in zip(
+            values[before + count :], operation.invars[before + count :], strict=True
+        )
+    ]
+    rounds = range(params["length"])
+    made: list[Sequence[Value]] = []
+    for k in reversed(rounds) if params["reverse"] else rounds:
+        results = write(graph, params["jaxpr"], [*constants, *carry, *(row[k] for row in rows)])
+        carry = results[:count]
+        made.append(results[count:])
+    if params["reverse"]:
+        made.reverse()
+    variables = operation.outvars[count:]
+    stacked = [
+        graph.stack([graph.whole(x, _shape(out)[1:]) for x in column], _shape(out), 0)
+        for column, out in zip(zip(*made, strict=True), variables, strict=True)
+    ]
+    return [*carry, *stacked]
+
+
 def _whole(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
     """The values of an operation that does not repeat them by itself."""
     return [
@@ -367,6 +387,7 @@ RULES: dict[str, Rule] = {
     "reshape": _reshape,
     "rev": _reverse,
     "rsqrt": _rsqrt,
+    "scan": _scan,
     "select_n": _select,
     "sign": _elementwise("Sign"),
     "sin": _elementwise("Sin"),

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 from jax.typing import DTypeLike
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from jaxgan import axes
 from jaxgan.nn.layers import Initializer
 
 # From 0 to K - 1, or a weight for each of K classes. What only takes the labels of a conditional
@@ -71,3 +72,21 @@ def is_conditional(classes: int | None, labels: Labels | None) -> TypeGuard[int]
     if classes is None and labels is not None:
         raise ValueError("labels are for conditional networks: set classes, or leave labels out")
     return classes is not None
+
+
+def class_means(
+    vectors: Float[Array, "B D"], labels: Int[Array, "B"], classes: int
+) -> tuple[Float[Array, "K D"], Bool[Array, "K"]]:
+    """Averages the vectors of each class over a batch, however it is spread over devices.
+
+    Args:
+        vectors: `[B, D]`.
+        labels: `[B]`, from 0 to K - 1.
+        classes: K.
+
+    Returns:
+        Means `[K, D]`, 0 where there is nothing to average, and whether there is something, `[K]`.
+    """
+    own = jax.nn.one_hot(labels, classes, dtype=vectors.dtype, axis=0)
+    sums, counts = axes.mean((own @ vectors, own.sum(1)))
+    return sums / jnp.where(counts > 0, counts, 1)[:, None], counts > 0

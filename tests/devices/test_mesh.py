@@ -1,9 +1,18 @@
+from dataclasses import replace
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.sharding import PartitionSpec as P
 
+from jaxgan.core.gan import init
+from jaxgan.core.steps import make_step
 from jaxgan.devices import mesh as parallel
+from jaxgan.recipes import find_recipe
+from jaxgan.types import DataSpec
 from jaxgan.util.errors import UserError
 
 # What several processes do is tested in tests/devices/test_distributed.py.
@@ -33,6 +42,66 @@ def test_rows_are_spread_and_the_rest_is_copied():
     key, number = parallel.put((jax.random.key(1), np.float32(2)), parallel.replicated(mesh))
     assert len(key.devices()) == len(number.devices()) == 4
     assert len(parallel.local_copy(number).devices()) == 1
+
+
+def test_arrays_are_split_along_the_longest_axis_that_the_devices_divide():
+    rule = parallel.fully_sharded(parallel.make_mesh(4))
+    shapes = {
+        "dense": ((8, 12), P(None, parallel.AXIS)),
+        "stacked": ((4, 16, 8), P(None, parallel.AXIS)),
+        "odd": ((3, 8), P(None, parallel.AXIS)),
+        "undivided": ((3, 5), P()),
+        "scalar": ((), P()),
+        "empty": ((0, 3), P()),
+    }
+    arrays = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, (shape, _) in shapes.items()}
+    assert {name: x.spec for name, x in rule(arrays).items()} == {
+        name: spec for name, (_, spec) in shapes.items()
+    }
+
+
+@pytest.mark.slow
+def test_a_transformer_trains_alike_whether_its_state_is_split_or_not():
+    kind: Any = find_recipe("mnist_gat")
+    recipe = kind(batch_size=8, depth=4, width=16, heads=2, patch=4, code_size=8)
+    gan = replace(
+        recipe.gan(DataSpec((8, 8, 1), 10)),
+        generator_optimizer=optax.sgd(0.1),
+        discriminator_optimizer=optax.sgd(0.1),
+    )
+    update, key = recipe.update(gan), jax.random.key(0)
+    batch = {
+        "image": jax.random.uniform(key, (8, 8, 8, 1), minval=-1.0),
+        "label": jnp.arange(8, dtype=jnp.int32),
+    }
+    state = init(gan, key, batch, update)
+    first = state
+
+    step = jax.jit(make_step(update))
+    for _ in range(2):
+        state, metrics = step(state, batch, key)
+
+    mesh = parallel.make_mesh(8)
+    shardings = parallel.fully_sharded(mesh)(first)
+    split, spread = jax.device_put((first, batch), (shardings, parallel.by_leading_axis(mesh)))
+    step = jax.jit(
+        make_step(update, sharding=parallel.by_leading_axis(mesh)),
+        out_shardings=(shardings, parallel.replicated(mesh)),
+    )
+    for _ in range(2):
+        split, found = step(split, spread, key)
+
+    kernel = split.discriminator.params["blocks"]["SwiGlu_0"]["inputs"]["kernel"]
+    assert {x.data.size for x in kernel.addressable_shards} == {kernel.size // 8}
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        (split, found),
+        (state, metrics),
+    )
+    moved = [bool((a != b).any()) for a, b in zip(
+        *map(jax.tree.leaves, (first.generator.params, state.generator.params)), strict=True
+    )]  # fmt: skip
+    assert all(moved)
 
 
 def test_members_are_spread_with_their_keys_and_rows():

@@ -54,6 +54,18 @@ OPERATIONS = {
     "repeats": lambda x: jnp.repeat(x, 2, 1) + jnp.tile(x[:, :1], (1, 8, 1, 1)),
     "constants": lambda x: jnp.concatenate([x, KERNEL[None, :, :1, :, 0].repeat(5, 2)], 1),
     "constants of a batch": lambda x: jnp.concatenate([x, jnp.full_like(x, 2.0)], 1),
+    "loop": lambda x: jnp.concatenate(
+        [
+            y.reshape(1, -1)
+            for y in lax.scan(
+                lambda x, row: (jnp.sin(x) * row, x[:, 0]), x, jnp.arange(1.0, 4.0), reverse=True
+            )
+        ],
+        1,
+    ),
+    "loop over a batch": lambda x: lax.scan(
+        lambda carry, row: (carry + row, row * carry), x[:, 0], jnp.swapaxes(x, 0, 1)
+    )[1].sum(0),
     "table": lambda x: jnp.take(TABLE, jnp.clip(x[:, 0, 0].astype(int), 0, 3), axis=0),
 }
 
@@ -81,7 +93,7 @@ def test_operations_compute_what_those_of_jax_do(name):
     [
         (lambda x: jnp.cumsum(x, 1), "cumsum"),
         (lambda x: x.astype(jnp.bfloat16).astype(jnp.float32), "convert_element_type"),
-        (lambda x: lax.fori_loop(0, 3, lambda _, x: x * 2, x), "scan"),
+        (lambda x: lax.while_loop(lambda x: x.max() < 3, lambda x: x + 1, x), "while"),
     ],
 )
 def test_other_operations_are_named(draw, told):

@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan.nn.labels import Embed, is_conditional, one_hot
+from jaxgan import axes
+from jaxgan.nn.labels import Embed, class_means, is_conditional, one_hot
 
 LABELS = jnp.array([0, 2])
 
@@ -27,3 +28,21 @@ def test_weights_of_classes_mix_them():
         np.testing.assert_allclose(table.apply(params, labels), vectors[LABELS], rtol=1e-6)
     halves = table.apply(params, jnp.array([[0.5, 0.0, 0.5]]))
     np.testing.assert_allclose(halves[0], (vectors[0] + vectors[2]) / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("devices", [1, 2, 4])
+def test_means_are_of_each_class_on_any_number_of_devices(devices):
+    vectors = jnp.arange(12.0).reshape(4, 3)
+    labels = jnp.array([3, 0, 3, 1])
+
+    def shares(vectors, labels):
+        with axes.spread("devices"):
+            return class_means(vectors, labels, 4)
+
+    means, found = jax.vmap(shares, axis_name="devices")(
+        vectors.reshape(devices, -1, 3), labels.reshape(devices, -1)
+    )
+    for device in range(devices):
+        expected = [[3, 4, 5], [9, 10, 11], [0, 0, 0], [3, 4, 5]]
+        np.testing.assert_allclose(means[device], expected)
+        assert found[device].tolist() == [True, True, False, True]

@@ -1,0 +1,137 @@
+"""What the recipes of GAT share: transformers, noise on levels, and penalties of small changes."""
+
+from dataclasses import dataclass
+
+import optax
+from jax import Array
+from jaxtyping import Float
+
+from jaxgan import latents, losses, penalties
+from jaxgan.augment import (
+    Augmentation,
+    color,
+    compose,
+    cutout,
+    level_noise,
+    of_batch,
+    on_levels,
+    translation,
+)
+from jaxgan.core.combinators import chain, update_average
+from jaxgan.core.gan import GAN
+from jaxgan.core.state import GANState
+from jaxgan.core.updates import Update, update_discriminator, update_generator
+from jaxgan.keys import stream
+from jaxgan.models import gat
+from jaxgan.recipes.labels import beside_labels, labelled, without_labels
+from jaxgan.recipes.recipe import (
+    Count,
+    ImageRecipe,
+    NonNegative,
+    Positive,
+    Share,
+    require_size,
+)
+from jaxgan.types import Batch, DataSpec, Images, PRNGKey, PyTree
+from jaxgan.util.errors import UserError
+
+REFERENCE = 768  # the width that learning rates are for
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatRecipe(ImageRecipe):
+    """A GAT: D steps, then G on the same reals. Conditional where the data has labels.
+
+    The learning rate falls as the width grows, which is what lets networks of all sizes train with
+    the same settings.
+
+    Source: Hyun et al., "Scalable GANs with Transformers" (2025), and its code. The term that draws
+    D's tokens towards features of DINOv2 is left out, and penalties look at scores of their own,
+    with other augmentations and noise than the loss.
+    """
+
+    log_every: Count = 100  # steps between two lines of metrics
+    sample_every: Count = 1000  # steps between two pictures of samples
+    checkpoint_every: Count = 1000  # steps between two checkpoints
+    grid: tuple[Count, Count] = (10, 10)  # rows and columns of a picture of samples
+    latent_size: Count = 64  # dimensions of a latent, from N(0, 1), and of a label's code in G
+    code_size: Count = gat.Discriminator.code_size  # dimensions of a label's code in D
+    depth: Count  # blocks of either player; 4 divides them
+    width: Count  # numbers of a token
+    heads: Count  # of attention; the channels of each are a multiple of 4
+    patch: Count  # side of the square of pixels that a token stands for
+    truncation: NonNegative = 1.0  # psi of samples: 0 makes those of a class alike
+    learning_rate: Positive = 2e-4  # of Adam, both players, at a width of 768
+    beta1: Share = 0.0  # of Adam
+    beta2: Share = 0.99  # of Adam
+    clip: Positive = 1.0  # norm of a gradient, at most
+    gamma: NonNegative = 0.1  # of the approximate R1 and R2
+    average_decay: Share = 0.999  # of the moving average of G
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.depth % gat.LEVELS:
+            raise UserError(f"depth must be a multiple of {gat.LEVELS}, not {self.depth}")
+        if self.width % (4 * self.heads):
+            raise UserError(
+                f"width must be a multiple of 4 for each of the {self.heads} heads, not "
+                f"{self.width}"
+            )
+
+    def augment(self) -> Augmentation:
+        """Makes what all levels of an example are augmented by: here DiffAugment."""
+        return compose(color(), translation(), cutout())
+
+    def show(self, levels: Float[Array, "B #L H W C"], key: PRNGKey, state: GANState) -> gat.Levels:
+        """Returns what D sees of levels, or of a picture that is all of them: augmented, hidden."""
+        changed = of_batch(on_levels(self.augment()))(levels, stream(key, "augmentation"))
+        return of_batch(level_noise())(changed, stream(key, "noise"))
+
+    def example(self, made: PyTree) -> Images:
+        """Picks the last level (see `Recipe.example`)."""
+        return made[:, -1]
+
+    def gan(self, spec: DataSpec) -> GAN:
+        """Makes the GAN (see `Recipe.gan`)."""
+        shape = require_size(spec.shape, multiple=self.patch, least=self.patch)
+        size = gat.Size(self.depth, self.width, self.heads)
+        generator = gat.Generator(
+            size,
+            shape,
+            self.patch,
+            spec.classes,
+            self.latent_size,
+            truncation=self.truncation,
+        )
+        discriminator = gat.Discriminator(size, self.patch, spec.classes, self.code_size)
+        adam = optax.chain(
+            optax.clip_by_global_norm(self.clip),
+            optax.adam(self.learning_rate * REFERENCE / self.width, self.beta1, self.beta2),
+        )
+        draw = latents.normal(self.latent_size)
+        return GAN(
+            generator=self.network(generator),
+            discriminator=self.network(discriminator),
+            generator_optimizer=adam,
+            discriminator_optimizer=adam,
+            loss=losses.relativistic,
+            inputs=draw if spec.classes is None else labelled(draw),
+            real=_one_level,
+            view=(without_labels if spec.classes is None else beside_labels)(self.show),
+            penalty=penalties.total(
+                penalties.approximate_r1(self.gamma), penalties.approximate_r2(self.gamma)
+            ),
+        )
+
+    def update(self, gan: GAN) -> Update:
+        """Makes D's step, G's step, and moves the average of G (see `Recipe.update`)."""
+        return chain(
+            update_discriminator(gan),
+            update_generator(gan),
+            update_average(self.average_decay),
+        )
+
+
+def _one_level(batch: Batch) -> gat.Levels:
+    """Real images as what they are at all levels, `[B, 1, H, W, C]`."""
+    return batch["image"][:, None]

@@ -1,0 +1,35 @@
+"""A small GAT on MNIST."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxgan.recipes.gat import GatRecipe
+from jaxgan.recipes.recipe import Count, Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class MnistGat(GatRecipe):
+    """A small GAT on MNIST: a transformer draws a digit in four steps, another judges all four.
+
+    Source: Hyun et al., "Scalable GANs with Transformers" (2025). Sizes, batch, average and length
+    are our own, for half an hour on one CPU core.
+
+    Command: `jaxgan train mnist_gat`
+    Expect: rings and strokes, dotted and not yet digits, after 500 steps of 0.4 s on one CPU core
+    (seed 0). Its 3,000 steps have not been run to their end here. `--patch 4` makes 49 tokens of a
+    digit instead of 16, and takes three times as long.
+    """
+
+    name: ClassVar[str] = "mnist_gat"
+    default_length: ClassVar = {"steps": 3000}
+
+    batch_size: Count = 32  # real examples in one update
+    log_every: Count = 50  # steps between two lines of metrics
+    sample_every: Count = 250  # steps between two pictures of samples
+    checkpoint_every: Count = 500  # steps between two checkpoints
+    code_size: Count = 128  # dimensions of a label's code in D
+    depth: Count = 4  # blocks of either player; 4 divides them
+    width: Count = 96  # numbers of a token
+    heads: Count = 4  # of attention; the channels of each are a multiple of 4
+    patch: Count = 7  # side of the square of pixels that a token stands for
+    average_decay: Share = 0.995  # of the moving average of G

@@ -1,0 +1,161 @@
+"""GAT's recipes: settings of the source, what D sees, and what cannot be built."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+from tiny_systems import make_recipe
+
+from jaxgan.core.gan import init, sample
+from jaxgan.core.steps import make_step, run_steps
+from jaxgan.types import DataSpec
+from jaxgan.util.errors import UserError
+
+KEY = jax.random.key(0)
+SPEC = DataSpec((8, 8, 1), 10)
+TINY: dict[str, Any] = {
+    "batch_size": 4,
+    "depth": 4,
+    "width": 8,
+    "heads": 2,
+    "patch": 4,
+    "latent_size": 3,
+    "code_size": 5,
+}
+
+
+def batch_of(n: int, spec: DataSpec = SPEC) -> dict[str, jax.Array]:
+    images = jax.random.uniform(KEY, (n, *spec.shape), minval=-1.0)
+    labels = {} if spec.classes is None else {"label": jnp.arange(n, dtype=jnp.int32) % 10}
+    return {"image": images} | labels
+
+
+def started(spec: DataSpec = SPEC, **fields: Any):
+    recipe: Any = make_recipe("mnist_gat", **TINY | fields)
+    gan = recipe.gan(spec)
+    update, batch = recipe.update(gan), batch_of(recipe.batch_size, spec)
+    return recipe, gan, make_step(update), init(gan, KEY, batch, update), batch
+
+
+def test_d_sees_reals_at_all_levels_and_samples_are_the_last():
+    recipe, gan, _, state, batch = started()
+    seen, labels = gan.view(gan.real(batch), batch, KEY, state)
+    assert seen.shape == (4, 4, 8, 8, 1)
+    np.testing.assert_array_equal(labels, batch["label"])
+    made: Any = jax.jit(lambda state: sample(gan, state, KEY, 4, batch))(state)
+    assert made.shape == (4, 4, 8, 8, 1)
+    np.testing.assert_array_equal(recipe.example(made), made[:, 3])
+
+
+def test_levels_are_augmented_by_one_draw_and_hidden_afterwards(monkeypatch):
+    recipe, gan, _, state, batch = started()
+    alike = jnp.repeat(gan.real(batch), 4, 1)
+    # The same numbers, whether a picture stands for all levels or is there four times.
+    (found, _), (expected, _) = (
+        gan.view(levels, batch, KEY, state) for levels in (gan.real(batch), alike)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    # What is cut out of the picture holds noise alone: so augmentation comes first.
+    monkeypatch.setattr(type(recipe), "augment", lambda self: lambda image, key: 0 * image)
+    hidden, _ = gan.view(alike, batch, KEY, state)
+    bright, _ = gan.view(9 + alike, batch, KEY, state)
+    np.testing.assert_array_equal(hidden, bright)
+    assert np.abs(hidden[:, 3]).max() < 0.1 < np.abs(hidden[:, 0]).max()
+
+
+def test_wide_networks_learn_slowly_and_gradients_are_clipped():
+    params = {"w": jnp.zeros(4)}
+    for width in (8, 32):
+        recipe: Any = make_recipe("mnist_gat", **TINY | {"width": width})
+        optimizer = recipe.gan(SPEC).generator_optimizer
+        state = optimizer.init(params)
+        moved, state = optimizer.update({"w": jnp.full(4, 1000.0)}, state, params)
+        np.testing.assert_allclose(moved["w"], -2e-4 * 768 / width, rtol=1e-5)
+        # The second moments that Adam keeps are of a gradient of length 1.
+        (second,) = [x for x in jax.tree.leaves(state) if x.shape and (x > 0).all() and x[0] < 0.1]
+        np.testing.assert_allclose(second, 0.01 * 0.25, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("classes", [None, 10])
+def test_a_step_moves_both_players_and_keeps_averages(classes):
+    _, _, step, state, batch = started(DataSpec((8, 8, 1), classes))
+    moved, metrics = jax.jit(step)(state, batch, KEY)
+    assert {"loss_d", "loss_g", "penalty"} <= metrics.keys()
+    assert all(np.isfinite(x) for x in metrics.values()) and metrics["penalty"] > 0
+    idle = [
+        jax.tree_util.keystr(path)
+        for player in ("generator", "discriminator")
+        for (path, before), after in zip(
+            jax.tree.leaves_with_path(getattr(state, player).params),
+            jax.tree.leaves(getattr(moved, player).params),
+            strict=True,
+        )
+        if (before == after).all()
+    ]
+    # A real and its fake have the same label, so what a bias gives for it makes no difference.
+    assert idle == (["['features']['bias']"] if classes else [])
+    for kept in (moved.generator, moved.extra["average"]):
+        average = kept.collections["batch_stats"]["average"]
+        present = sorted({*np.asarray(batch["label"])} if classes else {0})
+        assert np.flatnonzero(np.abs(average).max(1)).tolist() == present
+
+
+@pytest.mark.slow
+def test_a_tiny_one_learns_where_its_pictures_are_bright():
+    recipe, gan, step, state, batch = started(
+        **{"batch_size": 16, "width": 16, "learning_rate": 1e-4, "average_decay": 0.9}
+    )
+    images = jnp.full((100, 16, 8, 8, 1), -1.0).at[:, :, :4, :4].set(1.0)
+    labels = jnp.broadcast_to(batch["label"][None], (100, 16))
+    state, metrics = jax.jit(lambda *args: run_steps(step, *args))(
+        state, {"image": images, "label": labels}, KEY
+    )
+    assert all(np.isfinite(x).all() for x in metrics.values())
+    made = recipe.example(jax.jit(lambda state: sample(gan, state, KEY, 16, batch))(state))
+    assert made[:, :4, :4].mean() > made[:, 4:, 4:].mean() + 0.5
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"depth": 6}, "depth must be a multiple of 4, not 6"),
+        ({"width": 12}, "width must be a multiple of 4 for each of the 2 heads, not 12"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(fields, message):
+    with pytest.raises(UserError, match=message):
+        make_recipe("mnist_gat", **TINY | fields)
+
+
+def test_patches_divide_images():
+    recipe: Any = make_recipe("mnist_gat", **TINY)
+    with pytest.raises(UserError, match="multiples of 4 and at least 4, not 30 x 30"):
+        recipe.gan(DataSpec((30, 30, 1)))
+
+
+@pytest.mark.slow
+def test_a_step_lowers_for_cuda_and_tpu():
+    _, _, step, state, batch = started()
+    lowered = export.export(jax.jit(step), platforms=("cuda", "tpu"))
+    assert lowered(state, batch, KEY).platforms == ("cuda", "tpu")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_types_reach_both_networks(dtype):
+    recipe: Any = make_recipe("mnist_gat", **TINY, dtype=dtype)
+    gan, batch = recipe.gan(SPEC), batch_of(4)
+    inputs = gan.inputs(KEY, 4, batch)
+    seen = jnp.zeros((4, 4, 8, 8, 1)), batch["label"]
+    for network, given in ((gan.generator, inputs), (gan.discriminator, seen)):
+
+        def run(network=network, given=given):
+            return network.apply(*network.init(KEY, given), given, KEY, True)[0]
+
+        tokens = 4 if network is gan.generator else 5
+        program = str(jax.make_jaxpr(run)())
+        assert (f"bf16[4,{tokens},8]" in program) == (dtype == "bfloat16")
+        assert jax.eval_shape(run).dtype == jnp.float32
