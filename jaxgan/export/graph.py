@@ -118,7 +118,7 @@ class Graph:
     def unstack(self, value: Value, axis: int) -> list[Value]:
         """Takes a value apart along an axis of known length."""
         if not isinstance(value, Node):
-            return list(np.moveaxis(np.asarray(value), axis, 0))
+            return [np.asarray(x) for x in np.moveaxis(np.asarray(value), axis, 0)]
         count = value.shape[axis]
         single = (*value.shape[:axis], 1, *value.shape[axis + 1 :])
         parts = self.add("Split", [value, integers(*[1] * count)], *[single] * count, axis=axis)

@@ -183,12 +183,20 @@ def _reverse(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequ
 
 def _pad(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
     before, after, within = zip(*operation.params["padding_config"], strict=True)
-    if any(within):
-        raise Unknown
     x, _ = _whole(graph, operation, values)
     shape = _shape(operation.outvars[0])
     if 0 in x.shape:
         return [graph.reshape(values[1], (1,) * len(shape))]
+    for axis, gap in enumerate(map(int, within)):
+        if gap:  # behind each number, but not behind the last
+            head, (size, *tail) = x.shape[:axis], x.shape[axis:]
+            pads = [0] * (len(x.shape) + axis + 2) + [gap] + [0] * len(tail)
+            spread = graph.reshape(x, (*head, size, 1, *tail))
+            wide = (*head, size, 1 + gap, *tail)
+            (spread,) = graph.add("Pad", [spread, integers(*pads), values[1]], wide)
+            joined = graph.reshape(spread, (*head, size * (1 + gap), *tail))
+            length = size * (1 + gap) - gap
+            x = graph.slice(joined, (*head, length, *tail), {axis: (0, length, 1)})
     return graph.add("Pad", [x, integers(*before, *after), values[1]], shape)
 
 
@@ -229,6 +237,12 @@ def _reduce(kind: str) -> Rule:
         return graph.add(kind, [x, axes], shape, keepdims=0)
 
     return rule
+
+
+def _cumulate(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    (x,) = _whole(graph, operation, values)
+    axis, reverse = np.asarray(operation.params["axis"]), int(operation.params["reverse"])
+    return graph.add("CumSum", [x, axis], x.shape, reverse=reverse)
 
 
 def _gather(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
@@ -357,6 +371,7 @@ RULES: dict[str, Rule] = {
     "convert_element_type": _convert,
     "copy": _as_it_is,
     "cos": _elementwise("Cos"),
+    "cumsum": _cumulate,
     "div": _elementwise("Div"),
     "dot_general": _dot,
     "eq": _elementwise("Equal"),

@@ -50,6 +50,8 @@ OPERATIONS = {
     "parts": lambda x: jnp.concatenate([x[:, ::2, 1:], jnp.flip(x, 1)[:, :3, :-1]], 1),
     "stacks": lambda x: jnp.stack([*jnp.unstack(x, axis=2), x[:, :, 0], jnp.ones((1, 4, 4))], 2),
     "padding": lambda x: jnp.pad(x, ((0, 0), (1, 2), (0, 0), (0, 1)), constant_values=3.0),
+    "gaps": lambda x: lax.pad(x, 3.0, ((0, 0, 0), (1, 0, 2), (0, 1, 1), (0, 0, 0))),
+    "running sums": lambda x: jnp.cumsum(x, 1) + lax.cumsum(x, 2, reverse=True),
     "sums": lambda x: x.mean((1, 3)) + x.max((1, 2)).min(-1, keepdims=True),
     "repeats": lambda x: jnp.repeat(x, 2, 1) + jnp.tile(x[:, :1], (1, 8, 1, 1)),
     "constants": lambda x: jnp.concatenate([x, KERNEL[None, :, :1, :, 0].repeat(5, 2)], 1),
@@ -91,7 +93,7 @@ def test_operations_compute_what_those_of_jax_do(name):
 @pytest.mark.parametrize(
     ("draw", "told"),
     [
-        (lambda x: jnp.cumsum(x, 1), "cumsum"),
+        (lambda x: jnp.sort(x, 1), "sort"),
         (lambda x: x.astype(jnp.bfloat16).astype(jnp.float32), "convert_element_type"),
         (lambda x: lax.while_loop(lambda x: x.max() < 3, lambda x: x + 1, x), "while"),
     ],
