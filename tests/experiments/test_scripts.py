@@ -12,6 +12,7 @@ from PIL import Image
 from runs import command, digest
 
 import jaxgan
+from jaxgan.data.sources import open_source
 from jaxgan.rundir import load
 
 SCRIPTS = Path(__file__).parents[2] / "experiments"
@@ -188,3 +189,24 @@ def test_damages_change_digits_and_have_a_line_each(here, whole_mnist_dir, monke
     assert head.split()[:3] == ["damage", "fd_digits", "kd_digits"] and len(lines) == 10
     floor, *damaged, copies = (float(line[24:].split()[0]) for line in lines)
     assert copies == 0 < floor and max(damaged) > 2 * floor
+
+
+def test_filled_holes_are_measured(mnist_dir):
+    source = open_source("mnist@test[:300]", image_size=None, default_size=28, data_dir=mnist_dir)
+    truth, labels = source.read(range(len(source)))
+    measure = script("holes").measure
+    with np.errstate(divide="ignore"):
+        perfect = measure(truth, truth, labels)
+    assert perfect.psnr == np.inf
+    assert perfect.ssim == pytest.approx(1) and perfect.distance == pytest.approx(0, abs=1e-3)
+    assert perfect.read > 0.97
+    other = truth.copy()
+    other[:, 7:21, 7:21] = np.where(truth[:, 7:21, 7:21] > 127, truth[:, 7:21, 7:21] - 51, 51)
+    worse = measure(other, truth, labels)
+    near = np.abs(other[:, 7:21, 7:21] / 255.0 - truth[:, 7:21, 7:21] / 255.0)
+    assert worse.psnr == pytest.approx(-20 * np.log10(np.sqrt((near**2).mean())))
+    assert worse.psnr == pytest.approx(14, abs=1) and worse.distance > 1
+    beside = truth.copy()
+    beside[:, :7] = 255 - beside[:, :7]
+    with np.errstate(divide="ignore"):
+        assert measure(beside, truth, labels).psnr == np.inf
