@@ -49,7 +49,9 @@ ONLY = {
     "restoration": {"core", "keys", "types"},
     "__init__": {"core", "losses", "pretrained"},
     "export": {"core", "recipes", "rundir", "types", "util"},
-    "explorer": {"core", "export", "latents", "recipes", "report", "rundir", "types", "util"},
+    "explorer": {
+        *("core", "data", "export", "latents", "recipes", "report", "rundir", "types", "util"),
+    },
     "pretrained": {"rundir", "util"},
 }
 # Libraries that only some rooms may import.

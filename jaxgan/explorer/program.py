@@ -15,6 +15,7 @@ from flax import linen as nn
 from jax import Array
 
 from jaxgan.core.first_layer import first_layer
+from jaxgan.data import unscale
 from jaxgan.export.onnx import run, serialize
 from jaxgan.export.sampler import ROUNDING, Sampler, sampler
 from jaxgan.latents import sefa
@@ -27,6 +28,7 @@ from jaxgan.util.errors import UserError
 Arguments = Mapping[str, Array]
 
 STYLES = "to_styles"  # the method of a G that makes styles `[B, L, S]` of its latents
+SOURCES = 12  # pictures to begin with, of a G that sees pictures
 DIRECTIONS = 8  # along which the page moves latents, at most
 PICTURES = 512  # of which principal components are found
 CODES = 10  # numbers in an array of uniform latents of which each is a direction of its own
@@ -95,8 +97,11 @@ def program(trained: Trained, data_dir: str | None = None) -> Program:
         "layers": layers,
         "no_search": why,
     }
-    sources = exported.arguments.get("source")
-    return Program(models, about, page, None if sources is None else _as_bytes(recipe, sources))
+    sources = None
+    if "source" in told:
+        given = recipe.conditions(SOURCES, spec, data_dir)["source"]
+        sources = np.asarray(unscale(given, *recipe.value_range))
+    return Program(models, about, page, sources)
 
 
 def _goes_back(trained: Trained) -> bool:
@@ -265,9 +270,3 @@ def _principal(page: Sampler, size: int) -> np.ndarray:
     left, _, _ = np.linalg.svd(made - made.mean(0), full_matrices=False)
     found = left[:, : min(DIRECTIONS, size)].T @ np.asarray(latents)[:, :size]
     return found / np.linalg.norm(found, axis=1, keepdims=True)
-
-
-def _as_bytes(recipe: ImageRecipe, pictures: Array) -> np.ndarray:
-    low, high = recipe.value_range
-    scaled = (np.asarray(pictures) - low) / (high - low) * 255
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)

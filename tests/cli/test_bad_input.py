@@ -41,6 +41,7 @@ COMMANDS = {
     "restore": options.Restore,
     "translate": options.Translate,
     "dataset": options.Dataset,
+    "explore": options.Explore,
     "export": options.Export,
     "evaluate": options.Evaluate,
     "features import-clip": options.ImportWeights,
@@ -54,6 +55,7 @@ COMMANDS = {
 OPERANDS = {
     **dict.fromkeys(("sample", "interpolate", "directions", "dataset", "evaluate"), "run"),
     **dict.fromkeys(("verify", "report"), "run"),
+    "explore": "run",
     "export": "run --out exported",
     **dict.fromkeys(("features import-clip", "features import-dinov2"), "file"),
     "features import-inception": "file",
