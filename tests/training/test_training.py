@@ -28,7 +28,7 @@ from jaxgan.training.observers import Observer, ProgressBar
 ALL = sorted(TINY)
 # In tests/recipes.
 TESTED_BY_THEMSELVES = {
-    *("stacked_mnist", "mnist_cgan", "mnist_sngan", "reacgan", "wgan_gp_resnet"),
+    *("stacked_mnist", "mnist_cgan", "openmoji_cgan", "mnist_sngan", "reacgan", "wgan_gp_resnet"),
     *("cifar10_biggan", "cifar10_projection", "cifar10_sagan", "cifar10_sngan"),
     *("mnist_r3gan", "cifar10_r3gan", "stacked_mnist_r3gan"),
     *("mnist_stylegan2", "cifar10_stylegan2", "openmoji_r3gan", "mnist_infogan", "mnist_gat"),
