@@ -220,7 +220,6 @@ def approximate_r1(gamma: Scalar, deviation: Scalar = 0.01) -> Penalty:
     Returns:
         The penalty.
     """
-
     return consistency(partial(_disturb, deviation=deviation), gamma / (2 * deviation**2))
 
 

@@ -48,7 +48,12 @@ def noise_shares(levels: int = 4, least: float = 0.125) -> Float[np.ndarray, "L"
 
     Returns:
         `[L]`, falling, down to 0.01.
+
+    Raises:
+        ValueError: if there is only one level.
     """
+    if levels < 2:
+        raise ValueError(f"noise falls from level to level: there must be 2 at least, not {levels}")
     return 1.01 - least ** (1 - np.arange(levels) / (levels - 1))
 
 
@@ -65,8 +70,13 @@ def level_noise(shares: Sequence[float] | None = None) -> Callable[[Levels, PRNG
 
     Returns:
         `(levels [L, H, W, C], key) -> [L, H, W, C]`, which also takes `[1, H, W, C]`.
+
+    Raises:
+        ValueError: if shares do not fall, or one is not in (0, 1).
     """
     noise = np.asarray(noise_shares() if shares is None else shares)
+    if not ((noise > 0) & (noise < 1)).all() or (np.diff(noise) >= 0).any():
+        raise ValueError(f"shares of noise must fall, and be above 0 and below 1, not {noise}")
     chain = _chain(noise)
 
     def hide(levels: Float[Array, "#L H W C"], key: PRNGKey) -> Levels:

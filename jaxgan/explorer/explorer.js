@@ -5,6 +5,7 @@ const $ = id => document.getElementById(id);
 const about = JSON.parse($("about").textContent);
 const [height, width, channels] = about.shape;
 const size = about.latents.reduce((sum, part) => sum + part.size, 0);
+const normal = about.latents.flatMap(part => Array(part.size).fill(part.distribution === "N(0, 1)"));
 const translates = about.source !== null;
 
 const TILES = 7;        // of the map, along each side
@@ -13,6 +14,7 @@ const STARTS = 4;       // of a search
 const ITERATIONS = 150; // of a search
 const RATE = 0.1;       // of Adam
 const PRIOR = 0.02;     // weight of the mean square of normal latents, in a search
+const WIDEST = 1.3;     // truncation at most
 
 // --- Loading ------------------------------------------------------------------------------------
 
@@ -25,6 +27,8 @@ function say(text, wrong = false) {
 async function load(name) {
   const held = $(`asset:${name}`);
   if (!held) {
+    if (location.protocol === "file:")
+      throw new Error("this folder needs a web server, such as python -m http.server; without --folder, jaxgan explore writes one file");
     const answer = await fetch(name);
     if (!answer.ok) throw new Error(`${name} is not beside the page (${answer.status})`);
     return new Uint8Array(await answer.arrayBuffer());
@@ -144,20 +148,24 @@ function link() {
 
 function follow(hash) {
   const words = new URLSearchParams(hash.slice(1)), found = fresh();
-  const numbers = (name, count) => {
+  const numbers = (name, count, low, high) => {
     const given = words.get(name)?.split(",").map(Number);
-    return given?.length === count && given.every(Number.isFinite) ? given : null;
+    const valid = given?.length === count && given.every(Number.isFinite);
+    return valid ? given.map(x => Math.min(high, Math.max(low, x))) : null;
   };
+  say("");
   try {
     if (words.has("point")) found.point = decoded(words.get("point"));
     const corners = words.get("corners")?.split(",").map(decoded);
     if (corners?.length === 4) found.corners = corners;
-  } catch { say("The link is of another generator, or damaged.", true); }
-  found.place = numbers("place", 2);
-  found.moves = numbers("moves", found.moves.length) ?? found.moves;
-  const classes = numbers("classes", 3);
-  if (classes?.slice(0, 2).every(x => x in Array(about.classes).fill(0))) found.classes = classes;
-  for (const name of ["truncation", "other", "layer"]) found[name] = numbers(name, 1)?.[0] ?? found[name];
+  } catch { say("This link is damaged, or belongs to another generator.", true); }
+  found.place = numbers("place", 2, 0, 1);
+  found.moves = numbers("moves", found.moves.length, -4, 4) ?? found.moves;
+  const [a, b, share] = numbers("classes", 3, 0, about.classes - 1) ?? found.classes;
+  found.classes = [Math.trunc(a), Math.trunc(b), Math.min(1, share)];
+  found.truncation = numbers("truncation", 1, 0, WIDEST)?.[0] ?? found.truncation;
+  found.layer = Math.trunc(numbers("layer", 1, 0, about.layers)?.[0] ?? found.layer);
+  if (words.has("other")) found.other = seedOf(words.get("other"));
   state = found;
 }
 
@@ -178,7 +186,7 @@ async function work() {
     const name = waiting.has("picture") ? "picture" : waiting.keys().next().value;
     const job = waiting.get(name);
     waiting.delete(name);
-    try { await job(); } catch (error) { say(`This went wrong: ${error.message ?? error}`, true); }
+    try { await job(); } catch (error) { say(`Error: ${error.message ?? error}`, true); }
     await new Promise(resolve => setTimeout(resolve));
   }
   working = false;
@@ -211,7 +219,7 @@ function moved(latents) {
   state.moves.forEach((amount, k) => {
     if (amount) about.directions[k].vector.forEach((x, i) => { made[i] += amount * x; });
   });
-  return made.map(x => x * shrink);
+  return made.map((x, i) => normal[i] ? x * shrink : Math.min(1, Math.max(-1, x * shrink)));
 }
 
 async function draw(rows, feeds = conditions(rows.length), model = sessions.draw) {
@@ -250,18 +258,16 @@ function show(canvas, image) {
 
 // --- What can be done -----------------------------------------------------------------------------
 
-let latents = null;  // of the picture that is shown, without moves
-
 const base = () => state.place ? onMap(...state.place) : latentsOf(state.point);
 
 function refresh() {
+  endSearch();
   ask("picture", async () => {
-    latents = base();
     const from = performance.now();
-    const [numbers] = await draw([moved(latents)]);
+    const [numbers] = await draw([moved(base())]);
     $("picture").dataset.milliseconds = (performance.now() - from).toFixed(1);
     show($("picture"), toImage(numbers));
-    const seed = typeof state.point === "number" ? `Sample of seed ${state.point}` : "A sample that was found";
+    const seed = typeof state.point === "number" ? `Sample of seed ${state.point}` : "Found by search";
     $("caption").textContent = state.place ? "A point of the map" : seed;
   });
 }
@@ -324,13 +330,13 @@ function makeMap() {
     mark();
     refresh();
   }
-  function follow(event) {
+  function drag(event) {
     const box = map.getBoundingClientRect();
     go((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
   }
-  map.addEventListener("pointerdown", event => { map.setPointerCapture(event.pointerId); follow(event); });
-  map.addEventListener("pointermove", event => { if (event.buttons) follow(event); });
-  map.addEventListener("pointerup", keep);
+  map.addEventListener("pointerdown", event => { map.setPointerCapture(event.pointerId); drag(event); });
+  map.addEventListener("pointermove", event => { if (event.buttons) drag(event); });
+  map.addEventListener("lostpointercapture", keep);
   map.addEventListener("keydown", event => {
     const step = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key];
     if (!step) return;
@@ -341,19 +347,22 @@ function makeMap() {
   });
   document.querySelectorAll(".corner").forEach((button, i) => {
     button.addEventListener("click", () => {
-      state.corners[i] = state.place ? moved(base()) : state.point;
+      const point = state.place ? base() : state.point;
+      state.corners[i] = point;
+      choose(point);
       panels.map();
-      keep();
     });
   });
+  let newest = 0;
   panels.map = () => {
     mark();
+    const own = ++newest;
     [canvas.width, canvas.height] = [TILES * width, TILES * height];
     const row = y => ask("map", async () => {  // a row at a time, so that nothing else waits long
-      const points = Array.from({length: TILES}, (_, x) => moved(onMap(x / (TILES - 1), y / (TILES - 1))));
+      const points = Array.from({length: TILES}, (_, x) => moved(onMap((x + 0.5) / TILES, (y + 0.5) / TILES)));
       (await draw(points)).forEach((numbers, x) =>
         canvas.getContext("2d").putImageData(toImage(numbers), x * width, y * height));
-      if (y + 1 < TILES) row(y + 1);
+      if (own === newest && y + 1 < TILES) row(y + 1);
     });
     row(0);
     ask("corners", async () => {
@@ -383,7 +392,7 @@ const sliders = [];  // of functions that show what the state says
 
 function makeDirections() {
   about.directions.forEach((direction, k) => {
-    const put = slider($("directions"), direction.name, {min: -4, max: 4, step: 0.05}, 0, amount => {
+    const put = slider($("directions"), direction.name, {min: -direction.reach, max: direction.reach, step: 0.05}, 0, amount => {
       state.moves[k] = amount;
       refresh();
     });
@@ -415,7 +424,7 @@ function makeClasses() {
 }
 
 function makeTruncation() {
-  const put = slider($("truncation"), "Variety", {min: 0, max: 1.3, step: 0.01}, 1, value => {
+  const put = slider($("truncation"), "Truncation", {min: 0, max: WIDEST, step: 0.01}, 1, value => {
     state.truncation = value;
     refresh();
   });
@@ -462,7 +471,7 @@ function paintable(canvas, dab, done) {
     stroke(...at(event));
   });
   canvas.addEventListener("pointermove", event => { if (event.buttons) stroke(...at(event)); });
-  canvas.addEventListener("pointerup", () => { last = null; done(); });
+  canvas.addEventListener("lostpointercapture", () => { last = null; done(); });
   let cursor = null;
   canvas.addEventListener("keydown", event => {
     const step = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key];
@@ -483,10 +492,18 @@ function pixel(canvas, i, j, color) {
   context.fillRect(i, j, 1, 1);
 }
 
+let search = null;  // the one that runs, if any
+
+function endSearch() {
+  if (!search) return;
+  search = null;
+  $("find").textContent = "Find latents";
+  say("");
+}
+
 // Latents whose picture agrees with what is painted: Adam from several starts.
 function makeSearch() {
   const canvas = $("painting"), hidden = new Set(), painted = new Set();
-  let stopped = true;
   function copy() {
     hidden.clear();
     painted.clear();
@@ -502,28 +519,29 @@ function makeSearch() {
     pixel(canvas, i, j, hides ? "#c2518b" : {light: "#fff", dark: "#000"}[$("tool").value] ?? $("color").value);
   }, () => {});
   $("find").addEventListener("click", () => {
-    stopped = !stopped;
-    if (stopped) return;
-    $("find").textContent = "Stop";
-    ask("search", search);
+    if (search) endSearch();
+    else begin();
   });
-  async function search() {
-    const target = fromCanvas(canvas, channels);
+
+  function begin() {
+    const target = fromCanvas(canvas, channels), own = conditions(STARTS, 1);
     const weight = Float32Array.from({length: width * height}, (_, i) => hidden.has(i) ? 0 : painted.has(i) ? 1 : 0.2);
     const all = row => joined(Array(STARTS).fill(row));
-    const feeds = {...conditions(STARTS, 1),
+    const feeds = {...own,
       target: tensor(all(target), STARTS, height, width, channels),
       weight: tensor(all(weight), STARTS, height, width, 1)};
     const starts = Array.from({length: STARTS}, (_, k) => k ? latentsOf(seedOf(2 ** 31 * Math.random())) : moved(base()));
     const points = joined(starts), drift = new Float32Array(points.length), spread = new Float32Array(points.length);
-    const normal = about.latents.flatMap(part => Array(part.size).fill(part.distribution === "N(0, 1)"));
-    const rows = () => Array.from({length: STARTS}, (_, k) => points.slice(k * size, (k + 1) * size));
     const far = numbers => numbers.reduce((sum, x, i) => sum + weight[Math.floor(i / channels)] * (x - target[i]) ** 2, 0);
-    async function best() {
-      const made = await draw(rows(), conditions(STARTS, 1)), order = made.map((x, k) => [far(x), k]).sort((a, b) => a[0] - b[0]);
-      return order.map(([, k]) => [rows()[k], made[k]]);
+
+    async function best() {  // latents and pictures, the nearest first
+      const rows = Array.from({length: STARTS}, (_, k) => points.slice(k * size, (k + 1) * size));
+      const made = await draw(rows, own);
+      const order = made.map((x, k) => [far(x), k]).sort((a, b) => a[0] - b[0]);
+      return order.map(([, k]) => [rows[k], made[k]]);
     }
-    for (let step = 1; step <= ITERATIONS && !stopped; step++) {
+
+    async function improve(step) {
       const {samples: gradient} = await sessions.search.run({...feeds, latents: tensor(points, STARTS, size)});
       points.forEach((x, i) => {
         const slope = gradient.data[i] + (normal[i % size] ? 2 * PRIOR * x / size : 0);
@@ -532,27 +550,40 @@ function makeSearch() {
         const change = drift[i] / (1 - 0.9 ** step) / (Math.sqrt(spread[i] / (1 - 0.999 ** step)) + 1e-8);
         points[i] = normal[i % size] ? x - RATE * change : Math.min(1, Math.max(-1, x - RATE * change));
       });
-      if (step % 5 === 0) {
-        show($("picture"), toImage((await best())[0][1]));
-        say(`Finding latents: ${Math.round(100 * step / ITERATIONS)}%`);
-        await new Promise(resolve => setTimeout(resolve));
-      }
     }
-    const found = await best();
-    stopped = true;
-    $("find").textContent = "Find latents";
-    say("");
-    Object.assign(state, {truncation: 1, moves: fresh().moves});
+
+    const run = search = {};
+    $("find").textContent = "Stop";
+    const go = step => ask("search", async () => {  // a few steps at a time, so that nothing else waits long
+      if (search !== run) return;
+      for (let k = 0; k < 5; k++) await improve(step + k);
+      const found = await best();
+      if (search !== run) return;
+      show($("picture"), toImage(found[0][1]));
+      say(`Searching: ${Math.round(100 * (step + 4) / ITERATIONS)}%`);
+      list(found);
+      if (step + 5 <= ITERATIONS) return go(step + 5);
+      endSearch();
+      Object.assign(state, {truncation: 1, moves: fresh().moves});
+      choose(found[0][0]);
+      restore();
+    });
+    go(1);
+  }
+
+  function list(found) {
     $("found").replaceChildren(...found.map(([point, numbers], k) => {
       const button = document.createElement("button"), small = document.createElement("canvas");
       show(small, toImage(numbers));
-      button.setAttribute("aria-label", `Picture ${k + 1} that was found`);
+      button.setAttribute("aria-label", `Found picture ${k + 1}`);
       button.append(small);
-      button.addEventListener("click", () => choose(point));
+      button.addEventListener("click", () => {
+        Object.assign(state, {truncation: 1, moves: fresh().moves});
+        choose(point);
+        restore();
+      });
       return button;
     }));
-    restore();
-    choose(found[0][0]);
   }
   ask("copy", async () => copy());
 }
@@ -582,7 +613,7 @@ async function makeSource() {
     turn();
   }
   async function open(file) {
-    try { put(await createImageBitmap(file)); } catch { say(`${file.name} is no picture that this browser can read.`, true); }
+    try { put(await createImageBitmap(file)); } catch { say(`This browser cannot read ${file.name} as a picture.`, true); }
   }
   paintable(canvas, (i, j) => pixel(canvas, i, j, {light: "#fff", dark: "#000"}[$("tool").value] ?? $("color").value), turn);
   $("file").addEventListener("change", event => { if (event.target.files[0]) open(event.target.files[0]); });
@@ -639,7 +670,7 @@ function makeStage() {
     const writes = event.target.matches("input, select, canvas, [tabindex]");
     if (event.key === "n" && !writes && !event.ctrlKey && !event.metaKey && !event.altKey) draws();
   });
-  addEventListener("hashchange", () => { follow(location.hash); restore(); });
+  addEventListener("hashchange", () => { follow(location.hash); restore(); keep(); });
 }
 
 start().then(async () => {

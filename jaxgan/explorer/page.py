@@ -15,6 +15,7 @@ from jaxgan.report.pictures import picture
 from jaxgan.util.files import make_folder, read_bytes, write_atomically
 
 RUNTIME = Path(__file__).parent / "runtime"
+SCRIPT = Path(__file__).parent / "explorer.js"
 CODE, COMPUTER = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 
 
@@ -57,13 +58,17 @@ def write_folder(folder: Path, program: Program) -> None:
         UserError: if a file cannot be written.
     """
     make_folder(folder)
-    for name, data in _assets(program).items():
+    assets = _assets(program)
+    for name, data in assets.items():
         write_atomically(folder / name, data)
     write_atomically(folder / "index.html", _html(program, {}).encode())
+    for left in folder.glob("*.onnx"):
+        if left.name not in assets:
+            left.unlink()
 
 
 def _assets(program: Program) -> dict[str, bytes]:
-    return runtime() | {f"{name}.onnx": data for name, data in program.models.items()}
+    return {f"{name}.onnx": data for name, data in program.models.items()} | runtime()
 
 
 def _html(program: Program, assets: Mapping[str, str]) -> str:
@@ -74,6 +79,7 @@ def _html(program: Program, assets: Mapping[str, str]) -> str:
         "explorer.html.jinja",
         "explorer",
         about=about,
+        script=SCRIPT.read_text("utf-8"),
         assets=assets,
         color=shape[-1] == 3,
         examples=[as_uri(_png(image)) for image in sources],

@@ -30,6 +30,7 @@ Arguments = Mapping[str, Array]
 STYLES = "to_styles"  # the method of a G that makes styles `[B, L, S]` of its latents
 SOURCES = 12  # pictures to begin with, of a G that sees pictures
 DIRECTIONS = 8  # along which the page moves latents, at most
+LEAST = 1e-6  # sum of weights: of a picture that is all unknown, it is 0
 PICTURES = 512  # of which principal components are found
 CODES = 10  # numbers in an array of uniform latents of which each is a direction of its own
 MOST_CLASSES = 1000  # looked for in what samples are conditioned on
@@ -66,7 +67,9 @@ def program(trained: Trained, data_dir: str | None = None) -> Program:
     """
     recipe, spec = trained.recipe, trained.spec
     if not isinstance(recipe, ImageRecipe) or spec.shape[-1] not in (1, 3):
-        raise UserError(f"the samples of {recipe.name} are no pictures in gray or in color")
+        raise UserError(f"{recipe.name} does not make grayscale or RGB images")
+    if spec.source is not None and spec.source[-1] not in (1, 3):
+        raise UserError(f"{recipe.name} does not take grayscale or RGB images")
     exported = sampler(trained, data_dir)
     told = exported.about["inputs"]
     parts = _parts(told)
@@ -75,10 +78,12 @@ def program(trained: Trained, data_dir: str | None = None) -> Program:
     if layers:
         draw, arguments = _with_styles(draw, arguments, layers)
     page = Sampler(draw, arguments, jax.jit(draw)(arguments), exported.about)
-    models, why = {"draw": _model(page)}, None
-    if "source" in told and _goes_back(trained):
-        models["back"] = _model(sampler(trained, data_dir, "a"))
-    if parts:
+    models, why, directions = {"draw": _model(page)}, None, []
+    if "source" in told:
+        if _goes_back(trained):
+            models["back"] = _model(sampler(trained, data_dir, "a"))
+    else:
+        directions = _directions(trained, page, parts)
         try:
             models["search"] = _model(_search(page))
         except UserError as error:
@@ -90,7 +95,7 @@ def program(trained: Trained, data_dir: str | None = None) -> Program:
         "shape": list(page.pictures.shape[1:]),
         "range": list(recipe.value_range),
         "latents": [part._asdict() for part in parts],
-        "directions": _directions(trained, page, parts),
+        "directions": directions,
         "classes": arguments["classes"].shape[1] if "classes" in arguments else 0,
         "source": list(told["source"]["shape"][1:]) if "source" in told else None,
         "truncation": "truncation" in told,
@@ -216,7 +221,8 @@ def _search(page: Sampler) -> Sampler:
         def loss(latents: Array) -> Array:
             made = page.draw({**arguments, "latents": latents})
             differences = (weight * (made - wanted) ** 2).sum((1, 2, 3))
-            return (differences / (weight.sum((1, 2, 3)) * made.shape[-1])).sum()
+            total = jnp.maximum(weight.sum((1, 2, 3)), LEAST)
+            return (differences / (total * made.shape[-1])).sum()
 
         return jax.grad(loss)(arguments["latents"])
 
@@ -230,7 +236,8 @@ def _model(sampler: Sampler) -> bytes:
     model = serialize(sampler)
     made, expected = run(model, sampler.arguments), np.asarray(sampler.pictures)
     if not np.abs(made - expected).max() <= ROUNDING * np.abs(expected).max():
-        raise UserError("ONNX computes something else than JAX")
+        apart = np.abs(made - expected).max()
+        raise UserError(f"the ONNX model does not match JAX: they differ by {apart:.1e}")
     return model
 
 
@@ -248,25 +255,36 @@ def _directions(trained: Trained, page: Sampler, parts: list[_Part]) -> list[dic
             try:
                 rows = sefa(first_layer(trained.gan, trained.state, inputs))[:DIRECTIONS]
             except ValueError:  # G has no such layer
-                rows = _principal(page, part.size)
+                rows = _principal(page, parts)
         for number, row in enumerate(np.asarray(rows), 1):
             vector = np.pad(row, (before, size - before - part.size))
-            found.append({"name": f"{name} {number}", "vector": vector.round(5).tolist()})
+            reach = 2 if name == "Code" else 4  # as far as from one end to the other, or likely
+            told = {"name": f"{name} {number}", "reach": reach, "vector": vector.round(5).tolist()}
+            found.append(told)
         before += part.size
     return sorted(found, key=lambda x: x["name"].startswith("Direction"))  # codes first
 
 
-def _principal(page: Sampler, size: int) -> np.ndarray:
+def _principal(page: Sampler, parts: list[_Part]) -> np.ndarray:
     """Finds the first latents' directions along which pictures vary most.
 
     Source: Haerkoenen et al., "GANSpace: Discovering Interpretable GAN Controls" (2020), section
     2.1, for networks whose latents are not styles: the principal components, here of the pictures
     themselves, and their regression on latents.
     """
-    latents = jax.random.normal(jax.random.key(0), (PICTURES, page.arguments["latents"].shape[1]))
+    normal = jax.random.normal(jax.random.key(0), (PICTURES, sum(part.size for part in parts)))
+    is_normal = np.repeat(
+        [part.distribution == "N(0, 1)" for part in parts], [part.size for part in parts]
+    )
+    # By its distribution function, a normal number is as likely from U(-1, 1).
+    latents = jnp.where(is_normal[None], normal, 2 * jax.scipy.stats.norm.cdf(normal) - 1)
     others = {name: x for name, x in page.arguments.items() if name != "latents"}
     same = {name: jnp.repeat(x[:1], PICTURES, 0) if x.ndim else x for name, x in others.items()}
+    if "classes" in same:
+        count = same["classes"].shape[1]
+        same["classes"] = jax.nn.one_hot(jnp.arange(PICTURES) % count, count)
     made = np.asarray(jax.jit(page.draw)(same | {"latents": latents})).reshape(PICTURES, -1)
     left, _, _ = np.linalg.svd(made - made.mean(0), full_matrices=False)
+    size = parts[0].size
     found = left[:, : min(DIRECTIONS, size)].T @ np.asarray(latents)[:, :size]
     return found / np.linalg.norm(found, axis=1, keepdims=True)

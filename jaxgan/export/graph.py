@@ -1,5 +1,6 @@
 """The parts that ONNX graphs are made of: values, nodes, and constants."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from jaxgan.util.errors import UserError
 try:
     import onnx
 except ModuleNotFoundError:
-    raise UserError("--format onnx needs onnx: pip install 'jaxgan[onnx]'") from None
+    raise UserError("this needs the package onnx: pip install 'jaxgan[onnx]'") from None
 from onnx import helper, numpy_helper
 
 
@@ -43,6 +44,7 @@ class Graph:
         self.batched = Node(batched, ())
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
+        self._names: dict[Any, str] = {}
 
     def add(
         self, kind: str, values: Sequence[Value], *shapes: tuple[Any, ...], **settings: Any
@@ -131,10 +133,15 @@ class Graph:
 
     def _name(self, value: Value) -> str:
         if isinstance(value, Node):
+            if not value.name:  # of no numbers
+                raise Unknown
             return value.name
-        name = f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
+        array = np.ascontiguousarray(value)
+        digest = (array.shape, array.dtype.str, hashlib.sha256(array.data).digest())
+        if digest not in self._names:  # what is used twice is kept once
+            self._names[digest] = f"constant_{len(self.constants)}"
+            self.constants.append(numpy_helper.from_array(array, self._names[digest]))
+        return self._names[digest]
 
 
 def integers(*numbers: int | np.integer) -> np.ndarray:

@@ -13,6 +13,7 @@ from jaxgan.export import operations
 from jaxgan.export.files import Format
 from jaxgan.export.graph import Graph, Node, onnx
 from jaxgan.export.sampler import BATCH, Sampler, symbolic_shapes
+from jaxgan.util.errors import UserError
 
 OPSET, IR_VERSION = 18, 8  # of 2022, so that older runtimes read it too
 OUTPUT = "samples"
@@ -51,9 +52,19 @@ def serialize(sampler: Sampler) -> bytes:
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
+    _check_size(graph)
     onnx.helper.set_model_props(model, {ABOUT: json.dumps(sampler.about)})
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
+
+
+def _check_size(graph: Graph) -> None:
+    size = sum(len(x.raw_data) for x in graph.constants)
+    if size >= onnx.checker.MAXIMUM_PROTOBUF:
+        raise UserError(
+            f"weights of {size / 1e9:.1f} GB are too large for a file of ONNX, which holds 2 GB: "
+            "export with --format stablehlo"
+        )
 
 
 def _described(name: str, x: jax.ShapeDtypeStruct) -> onnx.ValueInfoProto:

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
 from onnx import helper
 
@@ -46,7 +47,7 @@ def write(graph: Graph, program: ClosedJaxpr, arguments: Sequence[Value]) -> lis
             made = _write(graph, jaxpr, operation, [read(x) for x in operation.invars])
         except Unknown:
             raise UserError(
-                f"ONNX has no counterpart of {operation.primitive.name} as this network uses it: "
+                f"{operation.primitive.name}, as this network uses it, cannot be exported to ONNX: "
                 "export with --format stablehlo, or try jax2onnx"
             ) from None
         values |= zip(operation.outvars, made, strict=True)
@@ -125,6 +126,42 @@ def _integer_pow(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> 
 
 def _rsqrt(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
     return [graph.add_elementwise("Reciprocal", graph.add_elementwise("Sqrt", *values))]
+
+
+def _log1p(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    one = np.ones((), _dtype(operation.outvars[0]))
+    return [graph.add_elementwise("Log", graph.add_elementwise("Add", values[0], one))]
+
+
+def _expm1(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    one = np.ones((), _dtype(operation.outvars[0]))
+    return [graph.add_elementwise("Sub", graph.add_elementwise("Exp", values[0]), one)]
+
+
+def _round(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    if operation.params["rounding_method"] != lax.RoundingMethod.TO_NEAREST_EVEN:
+        raise Unknown
+    return [graph.add_elementwise("Round", *values)]
+
+
+def _remainder(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    return [graph.add_elementwise("Mod", *values, fmod=1)]
+
+
+def _is_finite(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    (x,) = values
+    either = [graph.add_elementwise(kind, x) for kind in ("IsNaN", "IsInf")]
+    return [graph.add_elementwise("Not", graph.add_elementwise("Or", *either))]
+
+
+def _position(kind: str) -> Rule:
+    def rule(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+        (x,), (axis,) = _whole(graph, operation, values), operation.params["axes"]
+        shape, dtype = _shape(operation.outvars[0]), operation.params["index_dtype"]
+        (made,) = graph.add(kind, [x], shape, axis=int(axis), keepdims=0)
+        return [graph.add_elementwise("Cast", made, to=helper.np_dtype_to_tensor_dtype(dtype))]
+
+    return rule
 
 
 def _clamp(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
@@ -233,6 +270,8 @@ def _tile(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequenc
 def _reduce(kind: str) -> Rule:
     def rule(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
         (x,) = _whole(graph, operation, values)
+        if not operation.params["axes"]:  # which in ONNX would mean all of them
+            return [x]
         axes, shape = integers(*operation.params["axes"]), _shape(operation.outvars[0])
         return graph.add(kind, [x, axes], shape, keepdims=0)
 
@@ -258,7 +297,12 @@ def _gather(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Seque
         or params["slice_sizes"] != (1, *table.shape[1:])
     ):
         raise Unknown
-    return graph.add("Gather", [table, graph.reshape(rows, places)], _shape(out), axis=0)
+    indices = graph.reshape(rows, places)
+    if params["mode"] == lax.GatherScatterMode.CLIP:
+        last = np.asarray(table.shape[0] - 1, _dtype(operation.invars[1]))
+        low = graph.add_elementwise("Max", indices, np.zeros_like(last))
+        indices = graph.add_elementwise("Min", low, last)
+    return graph.add("Gather", [table, indices], _shape(out), axis=0)
 
 
 def _dot(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
@@ -307,6 +351,8 @@ def _convolve(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Seq
         after = [tap - 1 - pad for tap, pad in zip(taps, after, strict=True)]
         settings["output_padding"] = [max(0, -pad) for pad in after]
         after = [max(0, pad) for pad in after]
+        if any(more >= step for more, step in zip(settings["output_padding"], spread, strict=True)):
+            raise Unknown
     if params["batch_group_count"] > 1 or min(*before, *after) < 0:
         raise Unknown
     shape = tuple(_shape(out)[axis] for axis in order_of_outputs)
@@ -362,7 +408,12 @@ RULES: dict[str, Rule] = {
     "abs": _elementwise("Abs"),
     "add": _elementwise("Add"),
     "add_any": _elementwise("Add"),
+    "acos": _elementwise("Acos"),
     "and": _logical("And"),
+    "argmax": _position("ArgMax"),
+    "argmin": _position("ArgMin"),
+    "asin": _elementwise("Asin"),
+    "atan": _elementwise("Atan"),
     "broadcast_in_dim": _broadcast,
     "ceil": _elementwise("Ceil"),
     "clamp": _clamp,
@@ -371,6 +422,7 @@ RULES: dict[str, Rule] = {
     "convert_element_type": _convert,
     "copy": _as_it_is,
     "cos": _elementwise("Cos"),
+    "cosh": _elementwise("Cosh"),
     "cumsum": _cumulate,
     "div": _elementwise("Div"),
     "dot_general": _dot,
@@ -378,13 +430,16 @@ RULES: dict[str, Rule] = {
     "erf": _elementwise("Erf"),
     "exp": _elementwise("Exp"),
     "expand_dims": _reshape,
+    "expm1": _expm1,
     "floor": _elementwise("Floor"),
     "gather": _gather,
     "ge": _elementwise("GreaterOrEqual"),
     "gt": _elementwise("Greater"),
     "integer_pow": _integer_pow,
+    "is_finite": _is_finite,
     "le": _elementwise("LessOrEqual"),
     "log": _elementwise("Log"),
+    "log1p": _log1p,
     "logistic": _elementwise("Sigmoid"),
     "lt": _elementwise("Less"),
     "max": _elementwise("Max"),
@@ -399,13 +454,16 @@ RULES: dict[str, Rule] = {
     "reduce_max": _reduce("ReduceMax"),
     "reduce_min": _reduce("ReduceMin"),
     "reduce_sum": _reduce("ReduceSum"),
+    "rem": _remainder,
     "reshape": _reshape,
     "rev": _reverse,
+    "round": _round,
     "rsqrt": _rsqrt,
     "scan": _scan,
     "select_n": _select,
     "sign": _elementwise("Sign"),
     "sin": _elementwise("Sin"),
+    "sinh": _elementwise("Sinh"),
     "slice": _slice,
     "split": _split,
     "sqrt": _elementwise("Sqrt"),
@@ -414,6 +472,7 @@ RULES: dict[str, Rule] = {
     "stack": _stack,
     "stop_gradient": _as_it_is,
     "sub": _elementwise("Sub"),
+    "tan": _elementwise("Tan"),
     "tanh": _elementwise("Tanh"),
     "tile": _tile,
     "transpose": _transpose,

@@ -65,7 +65,8 @@ SIZES: Mapping[str, Size] = {
 class SlowDense(nn.Module):
     """A dense layer that learns at a hundredth of the speed of others.
 
-    Its parameters are a hundred times what they stand for, and Adam's steps have one size.
+    Parameters are kept a hundred times as large as they act. Adam's steps do not grow with them, so
+    that they change less in proportion.
     """
 
     features: int  # outputs

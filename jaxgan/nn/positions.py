@@ -1,4 +1,4 @@
-"""Places on a grid: what is added to the tokens of a transformer, and what turns them.
+"""Positions on a grid: additive (sines and cosines) and rotary encodings of a transformer's tokens.
 
 Both are fixed, and of row-major grids: token `width * row + column` is at (row, column).
 """

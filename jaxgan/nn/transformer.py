@@ -123,10 +123,10 @@ def hidden_units(width: int) -> int:
 
 
 def recomputed(block: type[nn.Module]) -> type[nn.Module]:
-    """Makes a module whose inner values gradients compute once more, instead of remembering them.
+    """Makes a module that recomputes its activations in the backward pass, to save memory.
 
     Args:
-        block: for a `stack`, which remembers what is between its blocks.
+        block: for a `stack`, which keeps the activations between its blocks.
 
     Returns:
         A module with the fields of `block`, that maps as it does.
@@ -137,7 +137,7 @@ def recomputed(block: type[nn.Module]) -> type[nn.Module]:
 def stack(block: type[nn.Module], depth: int) -> type[nn.Module]:
     """Makes a module of several blocks in a row, each with its own parameters.
 
-    They are one program, done in a loop, so that many of them compile as fast as one.
+    They run in a loop (`nn.scan`), so that many blocks compile as fast as one.
 
     Args:
         block: a module that maps `(tokens, *others)` to `(tokens, outputs)`.

@@ -18,8 +18,8 @@ class OpenmojiR3gan(Cifar10R3gan):
     schedules and the probability of augmentations, for 4,150 images, are our own.
 
     Command: `jaxgan train openmoji_r3gan`; `--image-size 64` on a GPU
-    Expect: its 4,000 steps have not been run here: one takes 4.6 s of a CPU core. `openmoji_cgan` is
-    for a CPU.
+    Expect: its 4,000 steps have not been run here: one takes 4.6 s of a CPU core. A CPU is enough
+    for `openmoji_cgan`.
     """
 
     name: ClassVar[str] = "openmoji_r3gan"

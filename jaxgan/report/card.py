@@ -146,7 +146,8 @@ def _command(recipe: Recipe, seed: int) -> str:
         value = getattr(recipe, field.name)
         if value != getattr(start, field.name):
             values = value if isinstance(value, tuple) else (value,)
-            words += [f"--{field.name.replace('_', '-')}", *map(str, values)]
+            flag = isinstance(value, bool)
+            words += [f"--{field.name.replace('_', '-')}", *(() if flag else map(str, values))]
     return shlex.join(words)
 
 

@@ -71,3 +71,14 @@ def test_levels_share_one_draw_of_an_augmentation():
 
 def test_the_type_of_levels_is_kept():
     assert level_noise()(jnp.zeros((1, 2, 2, 1), jnp.bfloat16), KEY).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("shares", [(0.1, 0.5), (0.5, 0.5), (1.0, 0.5), (0.5, 0.0)])
+def test_shares_of_noise_must_fall_between_one_and_zero(shares):
+    with pytest.raises(ValueError, match="shares of noise must fall"):
+        level_noise(shares)
+
+
+def test_one_level_has_no_shares():
+    with pytest.raises(ValueError, match="2 at least, not 1"):
+        noise_shares(1)

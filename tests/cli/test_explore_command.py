@@ -64,7 +64,7 @@ def test_a_folder_holds_page_model_and_runtime(whole_run, here):
         ("mnist_mlp", "--out taken", "taken is a folder, not a file: choose another --out"),
         ("mnist_mlp", "--folder --out taken", "taken exists and is no explorer: choose another"),
         ("mnist_mlp", "--folder --out taken/file", "taken/file exists and is no explorer"),
-        ("pattern_1010", "", "samples of pattern_1010 are no pictures"),
+        ("pattern_1010", "", "pattern_1010 does not make grayscale or RGB images"),
     ],
 )
 def test_what_has_no_page_gets_one_line(recipe, words, told, whole_run, here):

@@ -114,6 +114,11 @@ def test_the_card_shows_the_newest_evaluation_of_its_very_weights(exported, here
     assert not (here / "other").exists()
 
 
+def test_flags_are_words_of_the_command():
+    recipe = make_recipe("cyclegan", generator_norm=True)
+    assert _command(recipe, 0) == "jaxgan train cyclegan --seed 0 --generator-norm"
+
+
 def test_tuples_are_words_of_the_command():
     recipe = make_recipe("mnist_mlp", grid=(2, 3), batch_size=7)
     assert _command(recipe, 5) == "jaxgan train mnist_mlp --seed 5 --batch-size 7 --grid 2 3"

@@ -151,7 +151,7 @@ def test_styles_and_truncation_are_those_of_jax(visit, page_of):
     page.fill("#other", "4")
     page.press("#other", "Enter")
     assert (shown(page) != before).any()
-    slide(page, "Variety", 0)
+    slide(page, "Truncation", 0)
     flat = shown(page)
     page.click("text=New sample")
     np.testing.assert_array_equal(shown(page), flat)  # the mean of styles alone
@@ -182,7 +182,7 @@ def test_each_control_changes_the_picture_and_back_undoes_it(visit):
     changed()
     slide(page, "Direction 1", 2.5)
     changed()
-    slide(page, "Variety", 0.5)
+    slide(page, "Truncation", 0.5)
     changed()
     drag(page, "#map", (0.2, 0.2), (0.7, 0.4))
     changed()
@@ -203,9 +203,46 @@ def test_the_ends_of_the_map_are_its_corners_and_a_corner_takes_the_picture(visi
     np.testing.assert_array_equal(shown(page), third)
     page.click("[aria-label='Sample of seed 9']")
     ninth = shown(page)
-    page.click("[aria-label='Put the picture at the top right']")
+    page.click("[aria-label='Put the current picture at the top right']")
     drag(page, "#map", (0.5, 0.5), (0.999, 0.001))
     assert np.abs(shown(page) - ninth).max() <= 3
+
+
+@pytest.mark.parametrize("changes", ["", "&moves=2,0,0", "&truncation=0.5"])
+def test_a_corner_takes_a_point_of_the_map_and_the_picture_stays(changes, visit):
+    page = visit("mnist_mlp", f"#point=1&place=0.3,0.6{changes}")
+    before = shown(page)
+    page.click("[aria-label='Put the current picture at the top left']")
+    np.testing.assert_array_equal(shown(page), before)
+    again = visit("mnist_mlp", page.evaluate("() => location.hash"))
+    np.testing.assert_array_equal(shown(again), before)
+    page.focus("#map")
+    drag(page, "#map", (0.5, 0.5), (0.001, 0.001))
+    assert np.abs(shown(page) - before).max() <= 3
+
+
+def test_links_are_followed_in_the_open_page_and_can_be_taken_back(visit):
+    page = visit("mnist_mlp", "#point=1")
+    page.click("text=New sample")
+    new = shown(page)
+    page.evaluate("() => { location.hash = '#point=zAAAA' }")
+    page.wait_for_function("() => document.getElementById('status').textContent")
+    assert "This link is damaged" in page.inner_text("#status")
+    page.evaluate("() => { location.hash = '#point=7' }")
+    page.wait_for_function("() => document.getElementById('seed').value === '7'")
+    assert page.inner_text("#status") == ""
+    for _ in range(2):
+        page.click("#back")
+    np.testing.assert_array_equal(shown(page), new)
+
+
+def test_numbers_of_links_are_kept_in_their_ranges(visit):
+    link = "#point=1&place=90,-4&truncation=1e30&moves=99,-99,0&other=-3&layer=2.5"
+    page = visit("mnist_stylegan2", link)
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    kept = page.evaluate("() => { document.getElementById('link').click(); return location.hash; }")
+    assert "place=1.000%2C0.000" in kept and "truncation=1.3" in kept and "layer=2" in kept
+    assert "moves=4%2C-4%2C0" in kept and "other=0" in kept
 
 
 def test_a_link_keeps_what_was_found_and_a_damaged_one_is_told(visit):
@@ -236,7 +273,7 @@ def test_what_is_painted_is_found(visit):
     )
     before = np.abs(shown(page) - wanted).mean()
     page.click("#find")
-    page.wait_for_function("() => document.querySelectorAll('#found button').length")
+    page.wait_for_function("() => document.getElementById('find').textContent !== 'Stop'")
     assert np.abs(shown(page) - wanted).mean() < before / 3
     assert page.inner_text("#find") == "Find latents"
     best = shown(page)
@@ -244,6 +281,32 @@ def test_what_is_painted_is_found(visit):
     shown(page)
     page.click("#found button:first-child")
     np.testing.assert_array_equal(shown(page), best)
+
+
+def test_a_search_yields_to_whoever_uses_the_page(visit):
+    page = visit("mnist_mlp")
+    page.click("#find")
+    page.wait_for_function("() => document.querySelectorAll('#found button').length")
+    page.click("[aria-label='Sample of seed 5']")
+    chosen = shown(page)
+    assert page.inner_text("#find") == "Find latents"
+    np.testing.assert_array_equal(chosen, shown(visit("mnist_mlp", "#point=5")))
+    page.dblclick("#find")  # begins, and stops
+    assert page.inner_text("#find") == "Find latents"
+    assert "point=5" in page.evaluate("() => location.hash")
+
+
+def test_nothing_known_finds_something_finite(visit):
+    page = visit("mnist_mlp")
+    page.select_option("#tool", "hide")
+    for row in range(4):
+        drag(page, "#painting", (0.01, (row + 0.5) / 4), (0.99, (row + 0.5) / 4))
+    assert (shown(page, "painting") == (0xC2, 0x51, 0x8B)).all()
+    page.click("#find")
+    page.wait_for_function("() => location.hash.startsWith('#point=z')", timeout=60_000)
+    again = visit("mnist_mlp", page.evaluate("() => location.hash"))
+    assert again.inner_text("#status") == ""
+    np.testing.assert_array_equal(shown(again), shown(page))
 
 
 def test_one_can_paint_with_the_pointer_and_with_keys(visit):
@@ -288,7 +351,7 @@ def test_pictures_are_turned_and_what_is_drawn_is_too(visit, page_of, tmp_path):
     (tmp_path / "none.png").write_bytes(b"no picture")
     page.set_input_files("#file", tmp_path / "none.png")
     page.wait_for_function("() => document.getElementById('status').textContent")
-    assert "none.png is no picture" in page.inner_text("#status")
+    assert "cannot read none.png" in page.inner_text("#status")
 
 
 def test_a_picture_is_saved(visit):
@@ -329,6 +392,15 @@ def test_a_folder_is_served(visit, page_of, tmp_path):
         expected = shown(visit("mnist_mlp", "#point=3"))
         np.testing.assert_array_equal(shown(page), expected)
         server.shutdown()
+
+
+def test_a_folder_that_is_opened_as_a_file_says_what_it_needs(chromium, page_of, tmp_path):
+    write_folder(tmp_path, page_of("mnist_mlp")[1])
+    with chromium[1].new_context() as context:
+        page = context.new_page()
+        page.goto((tmp_path / "index.html").as_uri())
+        page.wait_for_function("() => document.getElementById('status').matches('.warn')")
+        assert "this folder needs a web server" in page.inner_text("#status")
 
 
 def test_a_browser_that_cannot_run_it_is_told_why(chromium, page_of):

@@ -51,6 +51,16 @@ OPERATIONS = {
     "stacks": lambda x: jnp.stack([*jnp.unstack(x, axis=2), x[:, :, 0], jnp.ones((1, 4, 4))], 2),
     "padding": lambda x: jnp.pad(x, ((0, 0), (1, 2), (0, 0), (0, 1)), constant_values=3.0),
     "gaps": lambda x: lax.pad(x, 3.0, ((0, 0, 0), (1, 0, 2), (0, 1, 1), (0, 0, 0))),
+    "softplus and others": lambda x: (
+        jax.nn.softplus(x) + jax.nn.elu(x) + jnp.round(x) + lax.rem(x, jnp.full_like(x, 0.3))
+    ),
+    "angles": lambda x: jnp.arctan(x) + jnp.sinh(x) + jnp.cosh(x) + jnp.arcsin(jnp.tanh(x)),
+    "positions": lambda x: jnp.argmax(x, 1).sum(2) + jnp.argmin(x, 3).sum(1)[:, :1] + x[:, 0, :, 0],
+    "sums in logarithms": lambda x: jax.nn.logsumexp(x, 3),
+    "sums over nothing": lambda x: jnp.sum(x, axis=()),
+    "rows beyond a table": lambda x: jnp.take(
+        TABLE, (9 * x[:, 0, 0]).astype(int), axis=0, mode="clip"
+    ),
     "running sums": lambda x: jnp.cumsum(x, 1) + lax.cumsum(x, 2, reverse=True),
     "sums": lambda x: x.mean((1, 3)) + x.max((1, 2)).min(-1, keepdims=True),
     "repeats": lambda x: jnp.repeat(x, 2, 1) + jnp.tile(x[:, :1], (1, 8, 1, 1)),
@@ -95,11 +105,14 @@ def test_operations_compute_what_those_of_jax_do(name):
     [
         (lambda x: jnp.sort(x, 1), "sort"),
         (lambda x: x.astype(jnp.bfloat16).astype(jnp.float32), "convert_element_type"),
+        (lambda x: x[:, :0].sum(1) + 1, "reduce_sum"),
         (lambda x: lax.while_loop(lambda x: x.max() < 3, lambda x: x + 1, x), "while"),
     ],
 )
 def test_other_operations_are_named(draw, told):
-    with pytest.raises(UserError, match=f"no counterpart of {told} .*--format stablehlo"):
+    with pytest.raises(
+        UserError, match=f"{told}, as this network uses it, cannot .*--format stablehlo"
+    ):
         serialize(of_pictures(draw))
 
 
@@ -132,3 +145,15 @@ def test_without_onnx_the_way_to_it_is_told(monkeypatch):
     monkeypatch.delitem(sys.modules, "jaxgan.export.graph")
     with pytest.raises(UserError, match=r"pip install 'jaxgan\[onnx\]'"):
         import jaxgan.export.graph  # noqa: F401
+
+
+def test_weights_used_twice_are_kept_once():
+    twice = of_pictures(lambda x: convolve(x) + convolve(2 * x))
+    kept = onnx.load_from_string(serialize(twice)).graph.initializer
+    assert sum(len(x.raw_data) for x in kept) < 1.5 * KERNEL.nbytes
+
+
+def test_weights_beyond_what_a_file_holds_are_refused(monkeypatch):
+    monkeypatch.setattr(onnx.checker, "MAXIMUM_PROTOBUF", 100)
+    with pytest.raises(UserError, match="too large for a file of ONNX.*--format stablehlo"):
+        serialize(of_pictures(OPERATIONS["stride"]))
