@@ -12,7 +12,7 @@ from jaxgan.types import Images, PRNGKey
 
 @dataclass(frozen=True, kw_only=True)
 class OpenmojiCgan(MnistCgan):
-    """A conditional GAN on emoji in color: `mnist_cgan`, whose D sees DiffAugment's changes.
+    """A conditional GAN on emoji in color: the networks of mnist_cgan, with DiffAugment.
 
     Source: as `mnist_cgan`, and Zhao et al., "Differentiable Augmentation for Data-Efficient GAN
     Training" (2020). Sizes and length are our own.
