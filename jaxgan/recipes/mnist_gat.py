@@ -9,7 +9,7 @@ from jaxgan.recipes.recipe import Count, Share
 
 @dataclass(frozen=True, kw_only=True)
 class MnistGat(GatRecipe):
-    """A small GAT on MNIST: a transformer draws a digit in four steps, another judges all four.
+    """A small GAT on MNIST: a transformer draws digits in four steps, another judges them.
 
     Source: Hyun et al., "Scalable GANs with Transformers" (2025). Sizes, batch, average and length
     are our own, for half an hour on one CPU core.

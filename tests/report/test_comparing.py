@@ -6,6 +6,8 @@ import pytest
 from html_pages import Page, assert_self_contained
 from runs import assert_refused, command, copy
 
+from jaxgan.metrics.intervals import Interval
+from jaxgan.metrics.result import Protocol, Result
 from jaxgan.report.comparing import comparison
 from jaxgan.rundir.evaluated import add_evaluation
 from jaxgan.util.errors import UserError
@@ -28,8 +30,9 @@ def two(here, whole_run):
     return first, second
 
 
-def numbers(value: float, interval: dict | None = None) -> list[dict]:
-    return [{"metric": "fd_digits", "value": value, "interval": interval}]
+def numbers(value: float, interval: Interval | None = None) -> list[dict]:
+    protocol = Protocol(100, 100, "mnist", "train", "none", "digits", None, 0)
+    return [Result("fd_digits", value, protocol, interval).to_dict() | {"floor": 0.5}]
 
 
 def test_settings_curves_samples_and_facts_are_side_by_side(two):
@@ -53,7 +56,7 @@ def test_settings_curves_samples_and_facts_are_side_by_side(two):
 
 def test_the_last_evaluations_under_one_protocol_share_a_table(two):
     first, second = two
-    interval = {"low": 1.5, "high": 2.5, "level": 0.95, "how": "t of 5 draws"}
+    interval = Interval(1.5, 2.5, 0.95, "t of 5 draws")
     told = {"protocol": f"step 40, G not averaged; {PROTOCOL}"}
     add_evaluation(first, EVALUATION | told | {"results": numbers(2.0, interval)})
     averaged = {"protocol": f"step 40, G averaged; {PROTOCOL}", "digest": "1" * 16}
