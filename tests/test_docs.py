@@ -5,7 +5,9 @@ import importlib
 import re
 import runpy
 import shlex
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import jax
 import jax.numpy as jnp
@@ -179,19 +181,22 @@ def test_every_page_with_python_is_run():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", BEFORE)
-def test_the_python_of_a_page_runs(page, here, whole_run):
+def test_the_python_of_a_page_runs(page, here, whole_run, monkeypatch):
     for name in ("digits", "mnist_mlp-seed0"):
         copy(whole_run("mnist_mlp"), here / "runs" / name)
     noise = np.random.default_rng(0).integers(0, 256, (33, 40, 32, 3), np.uint8)
     (here / "photos").mkdir()
     for number, picture in enumerate(noise):
         Image.fromarray(picture).save(here / "photos" / f"{number}.png")
-    names = {}
+    module = ModuleType("page")  # of classes, which would be of `builtins` otherwise
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    names = vars(module)
     if page == "own_gan.md":  # some of its parts are those of the scripts
         for name in ("conditional", "acgan"):
             names[name] = runpy.run_path(str(ROOT / "experiments" / f"{name}.py"))["system"]()
     exec(compile(printed(page), page, "exec"), names)
-    made = [x for x in jax.tree.leaves(list(names.values())) if isinstance(x, jax.Array)]
+    own = [x for name, x in names.items() if not name.startswith("__")]
+    made = [x for x in jax.tree.leaves(own) if isinstance(x, jax.Array)]
     assert all(bool(jnp.isfinite(x).all()) for x in made if jnp.issubdtype(x.dtype, jnp.floating))
 
 

@@ -136,7 +136,7 @@ class Graph:
             if not value.name:  # of no numbers
                 raise Unknown
             return value.name
-        array = np.ascontiguousarray(value)
+        array = np.asarray(value, order="C")  # which keeps numbers without an axis
         digest = (array.shape, array.dtype.str, hashlib.sha256(array.data).digest())
         if digest not in self._names:  # what is used twice is kept once
             self._names[digest] = f"constant_{len(self.constants)}"

@@ -134,7 +134,9 @@ def test_principal_directions_move_pictures_more_than_others(made):
 
     def change(direction):
         ends = [
-            page.sampler.draw({"latents": latents + s * direction, "classes": classes})
+            page.sampler.draw(
+                {"latents": latents + s * jnp.asarray(direction)[None], "classes": classes}
+            )
             for s in (-1, 1)
         ]
         return float(jnp.abs(ends[1] - ends[0]).mean())
