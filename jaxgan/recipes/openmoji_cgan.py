@@ -19,7 +19,7 @@ class OpenmojiCgan(MnistCgan):
 
     Command: `jaxgan train openmoji_cgan`, then `jaxgan sample RUN --label each`
     Expect: faces, people, flags and things that one takes for emoji at first sight, from 2,000
-    steps on; all 12,000 take 73 minutes on one CPU core (seed 0). In pixels, they have a Frechet
+    steps on; all 12,000 take 76 minutes on one CPU core (seed 0). In pixels, they have a Frechet
     distance of 60 (4,000 samples; 12 between real emoji), a precision of 0.65 and a recall of 0.10,
     and are no copies: their authenticity is 0.91, that of held-out emoji 0.74.
     """
