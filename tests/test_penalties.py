@@ -252,17 +252,18 @@ def test_approximate_penalties_do_without_slopes():
     assert " cos " not in program(total(approximate_r1(1.0), approximate_r2(1.0)))
 
 
+def by_label(example):
+    image, label = example
+    assert jnp.issubdtype(label.dtype, jnp.integer)
+    return linear(jnp.arange(3.0))(image) * label
+
+
 def test_approximate_penalties_leave_labels_alone():
     real, fake = examples((3,))
     labels = jnp.arange(5)
 
-    def critic(example):
-        image, label = example
-        assert label.dtype == labels.dtype
-        return linear(jnp.arange(3.0))(image) * label
-
-    found = approximate_r1(2.0)(critic, (real, labels), (fake, labels), KEYS)
-    alone = approximate_r1(2.0)(lambda x: critic((x, labels)), real, fake, KEYS)
+    found = approximate_r1(2.0)(by_label, (real, labels), (fake, labels), KEYS)
+    alone = approximate_r1(2.0)(lambda x: by_label((x, labels)), real, fake, KEYS)
     np.testing.assert_allclose(found, alone, rtol=1e-6)
 
 
@@ -309,18 +310,13 @@ def test_slopes_are_by_floating_inputs_and_labels_are_handed_on(penalty):
     real, fake = examples((3,))
     labels = jnp.arange(5)
 
-    def critic(example):
-        image, label = example
-        assert label.dtype == labels.dtype
-        return linear(jnp.arange(3.0))(image) * label
-
     def mean(weight):
-        scaled = lambda example: weight * critic(example)  # noqa: E731
+        scaled = lambda example: weight * by_label(example)  # noqa: E731
         found = penalty(scaled, (real, labels), (fake, labels), KEYS)
         return found.mean(), found
 
     gradient, found = jax.grad(mean, has_aux=True)(1.0)
-    alone = penalty(lambda x: critic((x, labels)), real, fake, KEYS)
+    alone = penalty(lambda x: by_label((x, labels)), real, fake, KEYS)
     np.testing.assert_allclose(found, alone, rtol=1e-6)
     assert gradient > 0
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from compare import assert_parity, draw_like, to_torch
+from steps import assert_same_weights, disturbed
 from torch import Tensor
 
 from jaxgan.core.gan import init
@@ -310,18 +311,7 @@ def test_four_steps_of_the_recipe_agree_in_float64(monkeypatch):
 
     with jax.enable_x64(True):
         state = jax.jit(lambda key: init(gan, key, draw_batch(), update))(KEY)
-        state = jax.tree.map(
-            lambda x: x.astype(float) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
-        )
-        g, d = (
-            net.replace(
-                params=jax.tree.map(lambda x: x + 0.3 * random.normal(size=x.shape), net.params)
-            )
-            for net in (state.generator, state.discriminator)
-        )
-        state = state.replace(generator=g, discriminator=d).with_extra(
-            average=state.extra["average"].replace(params=g.params)
-        )
+        state = disturbed(state, random, 0.3)
         theirs = Theirs(jax.device_get(state))
         step = jax.jit(make_step(update))
         for index in range(4):
@@ -329,15 +319,5 @@ def test_four_steps_of_the_recipe_agree_in_float64(monkeypatch):
             state, metrics = step(state, batch, KEY)
             for name, value in theirs.iterate(jax.random.fold_in(KEY, index), batch).items():
                 np.testing.assert_allclose(metrics[name], value, rtol=1e-8, err_msg=name)
-            for net, wanted in (
-                (state.discriminator, theirs.d),
-                (state.generator, theirs.g),
-                (state.extra["average"], theirs.average),
-            ):
-                trees = jax.tree.leaves(net.params), jax.tree.leaves(wanted)
-                for found, expected in zip(*trees, strict=True):
-                    assert found.dtype == jnp.float64
-                    expected = expected.detach().numpy()
-                    atol = 1e-8 * np.abs(expected).max()
-                    np.testing.assert_allclose(found, expected, rtol=0, atol=atol)
+            assert_same_weights(state, theirs, 1e-8, averaged=1e-8)
         assert all(theirs.clipped)

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from compare import assert_parity, draw_like, to_torch, torch_with_slopes, with_slopes
 from filters import downsample, nchw, nhwc, oihw, upsample
+from steps import assert_same_weights, disturbed
 from torch import Tensor
 
 from jaxgan.core.gan import init
@@ -184,22 +184,7 @@ def test_five_steps_of_the_recipe_agree_in_float64():
 
     with jax.enable_x64(True):
         state = jax.jit(lambda key: init(gan, key, draw(), update))(KEY)
-
-        def disturbed(
-            x,
-        ):  # float64, and no layer is silent, as the last ones of blocks are at first
-            return x + 0.1 * random.normal(size=x.shape)
-
-        state = jax.tree.map(
-            lambda x: x.astype(float) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
-        )
-        g, d = (
-            net.replace(params=jax.tree.map(disturbed, net.params))
-            for net in (state.generator, state.discriminator)
-        )
-        state = state.replace(generator=g, discriminator=d).with_extra(
-            average=state.extra["average"].replace(params=g.params)
-        )
+        state = disturbed(state, random, 0.1)
         theirs = Theirs(jax.device_get(state))
         step = jax.jit(make_step(update))
         for index in range(5):
@@ -207,14 +192,5 @@ def test_five_steps_of_the_recipe_agree_in_float64():
             state, metrics = step(state, batch, KEY)
             for name, value in theirs.iterate(index, batch).items():
                 np.testing.assert_allclose(metrics[name], value, rtol=1e-9, err_msg=name)
-            for net, wanted, precision in (
-                (state.discriminator, theirs.d, 1e-9),
-                (state.generator, theirs.g, 1e-9),
-                (state.extra["average"], theirs.average, 1e-6),  # its decay is a float32
-            ):
-                trees = jax.tree.leaves(net.params), jax.tree.leaves(wanted)
-                for found, expected in zip(*trees, strict=True):
-                    assert found.dtype == jnp.float64
-                    expected = expected.detach().numpy()
-                    atol = precision * np.abs(expected).max()
-                    np.testing.assert_allclose(found, expected, rtol=0, atol=atol)
+            # The decay of the average is a float32.
+            assert_same_weights(state, theirs, 1e-9, averaged=1e-6)
