@@ -29,7 +29,8 @@ And from a PyTorch network into a state:
 The inputs of a conditional network are a tuple, `(np.zeros((1, 128)), np.zeros(1, int))`. Layers
 may be connected in any way, such as in residual blocks.
 
-`save_safetensors` and `load_safetensors` write and read such state dicts.
+`save_safetensors` and `load_safetensors` write and read such state dicts. `load_sd_vae` reads the
+weights of a published autoencoder.
 
 Conversion is exact, and back again bit for bit. What differs:
 
@@ -51,6 +52,7 @@ The running variance is copied. If training continues, PyTorch's tracks the unbi
 batch, n / (n - 1) times the one that Flax's tracks.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -67,6 +69,7 @@ from jax.extend.core import Jaxpr, Literal
 
 from jaxgan.core.networks import Network
 from jaxgan.core.state import GANState, TrainState
+from jaxgan.models.sd_vae import Decoder, Encoder
 from jaxgan.nn.attention import SelfAttention
 from jaxgan.nn.labels import Embed
 from jaxgan.nn.layers import Conv, ConvTranspose
@@ -98,6 +101,9 @@ _COUNTERPARTS = {"_u": "_v", "_v": "_u"}  # vectors of the power iteration
 _LAYERS = (nn.Dense, nn.Conv, Conv, ConvTranspose, nn.BatchNorm, nn.Embed, Embed, SelfAttention)
 _IGNORED = "num_batches_tracked"  # a count that PyTorch uses for cumulative averages only
 _NAMED = 3  # names that an error message lists
+# Layers of attention, as older versions of diffusers name them.
+_NEWER = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+_OLDER = re.compile(rf"(?<=\.)({'|'.join(_NEWER)})(?=\.)")
 
 
 def to_arrays(state: GANState) -> StateDict:
@@ -327,6 +333,60 @@ def load_safetensors(path: Path) -> StateDict:
     except KeyError as error:
         raise UserError(f"cannot read {path}: NumPy has no numbers of type {error}") from error
     return {name: view.copy() for name, view in views.items()}  # the views are read-only
+
+
+def load_sd_vae(
+    path: Path, encoder: Encoder | None = None, decoder: Decoder | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Reads the weights of the autoencoder of Stable Diffusion. Nothing in the file is executed.
+
+    Args:
+        path: of a safetensors file with the names of diffusers' `AutoencoderKL`, of any version.
+        encoder: the module that some of the weights are for; None for that of the published size.
+        decoder: the other one.
+
+    Returns:
+        The variables of the encoder and those of the decoder, float32.
+
+    Raises:
+        UserError: if the file cannot be read, or a weight is missing, unexpected or of the wrong
+            shape.
+    """
+    encoder, decoder = encoder or Encoder(), decoder or Decoder()
+
+    def draw(images: jax.Array) -> PyTree:
+        key = jax.random.key(0)
+        latents, encoding = encoder.init_with_output(key, images, train=False)
+        return {"encoder": encoding, "decoder": decoder.init(key, latents, train=False)}
+
+    side = 2 ** len(encoder.widths)
+    drawn = jax.eval_shape(draw, jnp.zeros((1, side, side, 3)))
+    leaves: dict[tuple[str, ...], Any] = flatten_dict(drawn)
+    axes = {p: _AXES.get((p[-1], leaf.ndim), (0,)) for p, leaf in leaves.items()}
+    names = {p: _name_in_diffusers(*p) for p in leaves}
+    shapes = {names[p]: tuple(leaf.shape[axis] for axis in axes[p]) for p, leaf in leaves.items()}
+    try:
+        arrays = load_safetensors(path)
+        given = {_OLDER.sub(lambda old: _NEWER[old[0]], name): x for name, x in arrays.items()}
+        for name in given:
+            if given[name].shape[2:] == (1, 1):  # dense layers of channels may be convolutions
+                given[name] = given[name][:, :, 0, 0]
+        weights = fit_shapes(given, shapes)
+    except UserError as error:
+        raise UserError(
+            f"cannot load the autoencoder of Stable Diffusion from {path}: {error}; give "
+            "diffusion_pytorch_model.safetensors of stabilityai/sd-vae-ft-mse, or one like it"
+        ) from error
+    variables = unflatten_dict(
+        {p: jnp.asarray(weights[names[p]].transpose(np.argsort(axes[p]))) for p in leaves}
+    )
+    return variables["encoder"], variables["decoder"]
+
+
+def _name_in_diffusers(player: str, collection: str, *layers: str) -> str:
+    *outer, own = layers
+    owner = [] if outer[0].endswith("quant_conv") else [player]
+    return ".".join([*owner, *outer, _NAMES[collection, own]])
 
 
 def _variables(net: TrainState) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Generators and discriminators, one family per file.
+"""Generators and discriminators, one family per file, and an autoencoder.
 
 Every module is called as `module(inputs, train=train)`, or `module(inputs, labels, train=train)` if
 it is conditional; `train` chooses batch statistics and dropout. Discriminators return one unbounded

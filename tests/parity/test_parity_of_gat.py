@@ -27,22 +27,12 @@ ROWS, COLUMNS, PATCH = 2, 3, 4
 SHAPE = (ROWS * PATCH, COLUMNS * PATCH, 3)
 LABELS = np.array([2, 0], np.int32)
 cases = pytest.mark.parametrize("labels", [(), (LABELS,)], ids=["unconditional", "conditional"])
-
-
-def attend(queries: jax.Array, keys: jax.Array, values: jax.Array) -> jax.Array:
-    """What `jax.nn.dot_product_attention` computes, but for its softmax in float32."""
-    products = jnp.einsum("bqnh,bknh->bnqk", queries, keys) / np.sqrt(queries.shape[-1])
-    return jnp.einsum("bnqk,bknh->bqnh", jax.nn.softmax(products), values)
-
-
-@pytest.fixture(autouse=True)
-def in_float64(monkeypatch):
-    monkeypatch.setattr(jax.nn, "dot_product_attention", attend)
+pytestmark = pytest.mark.usefixtures("attention_in_float64")
 
 
 def test_attention_is_what_stands_in_for_it(monkeypatch):
     arrays = RANDOM.normal(size=(3, 2, 5, 3, 4)).astype(np.float32)
-    expected = attend(*arrays)
+    expected = jax.nn.dot_product_attention(*arrays)
     monkeypatch.undo()
     np.testing.assert_allclose(jax.nn.dot_product_attention(*arrays), expected, atol=1e-5)
 
