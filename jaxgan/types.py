@@ -22,8 +22,8 @@ Scalar = (
     int | float | Array
 )  # one number, which may be traced, as those of a schedule or a sweep are
 
-# "image": Images; where the data has them, "label": Int[Array, "B"] and "source": Images, what a
-# picture is to be made from
+# "image": Images, or "latent": Images, what an autoencoder made of them; where the data has them,
+# "label": Int[Array, "B"] and "source": Images, what a picture is to be made from
 Batch = Mapping[str, Array]
 Metrics = dict[str, Array]  # scalars
 
@@ -37,3 +37,4 @@ class DataSpec(NamedTuple):
     shape: tuple[int, ...]  # of one example: (H, W, C) of an image, (D,) of a vector
     classes: int | None = None  # of its labels; None where it has none
     source: tuple[int, ...] | None = None  # shape of what a picture is made from; None where none
+    latent: tuple[int, ...] | None = None  # shape of what G makes in its place, to be decoded

@@ -20,6 +20,7 @@ from jaxgan.cli.options import (
     Completion,
     Dataset,
     Directions,
+    Encode,
     Evaluate,
     Explore,
     Export,
@@ -417,6 +418,15 @@ def _explore(words: list[str]) -> None:
     print(explore(options))
 
 
+def _encode(words: list[str]) -> None:
+    options = parse(Encode, words, "jaxgan encode")
+    _import(options.import_)
+    from jaxgan.cli.encode import make_latents
+
+    _speed_up()
+    print(make_latents(options))
+
+
 def _report(words: list[str]) -> None:
     options = parse(Report, words, "jaxgan report")
     _import(options.import_)
@@ -576,6 +586,13 @@ COMMANDS = {
         "explore RUN",
         "write a page in which its generator runs",
         "close other programs",
+    ),
+    "encode": Command(
+        _encode,
+        Encode,
+        "encode RUN --out FOLDER",
+        "make a data set of an autoencoder's latents",
+        "choose a smaller --image-size",
     ),
     "report": Command(
         _report,

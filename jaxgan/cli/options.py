@@ -327,6 +327,21 @@ class Explore:
 
 
 @dataclass(frozen=True)
+class Encode:
+    """Encodes a data set by an autoencoder, once, for GANs to learn from its latents."""
+
+    run: RunDirectory  # run of the recipe autoencoder; or Stable Diffusion's VAE, a .safetensors
+    out: Path  # folder, new or empty
+    data: Annotated[str | None, _default("that of RUN")] = None  # data set of pictures
+    image_size: Annotated[int | None, _default("that of RUN")] = None  # of the pictures
+    member: Member = None  # which autoencoder of a population, from 0
+    step: Step = None  # of the checkpoint
+    best: Flag = False  # take the best checkpoint that --eval-every found
+    data_dir: DataDir = None  # where TFDS keeps data sets
+    import_: Imports = ()  # Python module or file that defines recipes
+
+
+@dataclass(frozen=True)
 class Report:
     """Draws the figures and writes the page of a run again."""
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Int32, UInt8
+from jaxtyping import Float16, Int32, UInt8
 
 from jaxgan.data import order
 from jaxgan.data.scaling import scale
@@ -84,8 +84,9 @@ class Feed(Protocol):
             key: a key used for nothing else.
 
         Returns:
-            "image", float32 [b, ...] in the recipe's range; "label", int32 [b], if the data set has
-            labels; "source", float32 [b, ...], if it says what a picture is to be made from.
+            "image", float32 [b, ...] in the recipe's range, or "latent", float32 [b, ...]; "label",
+            int32 [b], if the data set has labels; "source", float32 [b, ...], if it says what a
+            picture is to be made from.
         """
         ...
 
@@ -103,8 +104,9 @@ def batch_like(feed: Feed) -> dict[str, jax.ShapeDtypeStruct]:
 
 def spec_of(feed: Feed) -> DataSpec:
     """Returns what a feed's examples look like: what a recipe's networks depend on."""
-    source = batch_like(feed).get("source")
-    return DataSpec(feed.shape, feed.classes, None if source is None else source.shape[1:])
+    like = batch_like(feed)
+    others = (like[name].shape[1:] if name in like else None for name in ("source", "latent"))
+    return DataSpec(feed.shape, feed.classes, *others)
 
 
 def batches(feed: Feed, key: PRNGKey, start: int, stop: int) -> Iterator[Batch]:
@@ -171,7 +173,7 @@ class Resident:
 
     def __init__(
         self,
-        images: UInt8[np.ndarray, "N H W C"],
+        images: UInt8[np.ndarray, "N H W C"] | Float16[np.ndarray, "N H W C"],
         labels: Int32[np.ndarray, "N"] | None,
         batch_size: int,
         seed: int | None,
@@ -201,11 +203,15 @@ class Resident:
         batches = [order.rows(self.seed, t, self.batch_size, self.size) for t in steps]
         return np.stack([batch[share] for batch in batches])
 
+    def stored(self, arrays: PyTree, row: PyTree) -> Batch:
+        """Gathers the examples of one step as they are stored; pure."""
+        return {name: array[row] for name, array in arrays.items()}
+
     def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
         """Gathers and scales the examples; see `Feed`."""
         del key
-        batch = {name: array[row] for name, array in arrays.items()}
-        return batch | {"image": scale(batch["image"], *self.value_range)}
+        batch = self.stored(arrays, row)
+        return {**batch, "image": scale(batch["image"], *self.value_range)}
 
 
 class Drawn:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from jaxgan.nn.layers import Conv
 from jaxgan.nn.residual import double
 
+FACTOR = 8  # by which the published widths divide sides
 SCALING = 0.18215  # brings latents to a variance of about 1
 
 Maps = Float[Array, "B H W C"]

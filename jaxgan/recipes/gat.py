@@ -32,7 +32,7 @@ from jaxgan.recipes.recipe import (
     Share,
     require_size,
 )
-from jaxgan.types import Batch, DataSpec, Images, PRNGKey, PyTree
+from jaxgan.types import DataSpec, Images, PRNGKey, PyTree
 from jaxgan.util.errors import UserError
 
 REFERENCE = 768  # the width that learning rates are for
@@ -89,11 +89,27 @@ class GatRecipe(ImageRecipe):
 
     def example(self, made: PyTree) -> Images:
         """Picks the last level (see `Recipe.example`)."""
-        return made[:, -1]
+        return last_level(made)
 
     def gan(self, spec: DataSpec) -> GAN:
         """Makes the GAN (see `Recipe.gan`)."""
-        shape = require_size(spec.shape, multiple=self.patch, least=self.patch)
+        return self.game("image", spec.shape, spec)
+
+    def game(self, name: str, shape: tuple[int, ...], spec: DataSpec) -> GAN:
+        """Makes the GAN of the examples that batches have by a name.
+
+        Args:
+            name: "image" or "latent".
+            shape: of such an example.
+            spec: of the data set.
+
+        Returns:
+            The GAN.
+
+        Raises:
+            UserError: if the networks cannot take such examples.
+        """
+        shape = require_size(shape, multiple=self.patch, least=self.patch)
         size = gat.Size(self.depth, self.width, self.heads)
         generator = gat.Generator(
             size,
@@ -116,7 +132,7 @@ class GatRecipe(ImageRecipe):
             discriminator_optimizer=adam,
             loss=losses.relativistic,
             inputs=draw if spec.classes is None else labelled(draw),
-            real=_one_level,
+            real=lambda batch: batch[name][:, None],  # a picture is the same at all levels
             view=(without_labels if spec.classes is None else beside_labels)(self.show),
             penalty=penalties.total(
                 penalties.approximate_r1(self.gamma), penalties.approximate_r2(self.gamma)
@@ -132,6 +148,6 @@ class GatRecipe(ImageRecipe):
         )
 
 
-def _one_level(batch: Batch) -> gat.Levels:
-    """Real images as what they are at all levels, `[B, 1, H, W, C]`."""
-    return batch["image"][:, None]
+def last_level(made: gat.Levels) -> Images:
+    """Returns the picture that G ends with, `[B, H, W, C]` of `[B, L, H, W, C]`."""
+    return made[:, -1]

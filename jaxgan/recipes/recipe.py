@@ -21,6 +21,7 @@ from msgspec import Meta
 import __main__
 from jaxgan.core.gan import GAN
 from jaxgan.core.networks import Network, in_dtype, in_microbatches, linen
+from jaxgan.core.state import GANState
 from jaxgan.core.updates import Update
 from jaxgan.data import Feed, load
 from jaxgan.metrics.modes import Coverage
@@ -222,6 +223,20 @@ class Recipe(ABC):
         Raises:
             UserError: if the networks cannot take such examples.
         """
+
+    def begin(self, state: GANState) -> GANState:
+        """Puts into the first state of a run what is trained already: here nothing.
+
+        Args:
+            state: what `jaxgan.init` drew, possibly traced.
+
+        Returns:
+            The state that training begins with.
+
+        Raises:
+            UserError: if there is no such thing, or it does not fit.
+        """
+        return state
 
     def coverage(self, samples: np.ndarray) -> Coverage | None:
         """Measures which modes of the data the samples cover.

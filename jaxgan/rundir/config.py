@@ -54,6 +54,7 @@ def describe(
         shape=spec.shape,
         classes=spec.classes,
         source_shape=spec.source,
+        latent_shape=spec.latent,
         versions=environment.versions(),
         device=Device(**environment.devices(mesh)),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -179,6 +180,8 @@ def check_data(run: Path, spec: DataSpec) -> None:
 
 def _in_words(spec: DataSpec) -> str:
     words = f"examples of shape {spec.shape} in {spec.classes or 'no'} classes"
+    if spec.latent is not None:
+        return f"{words}, as latents of shape {spec.latent}"
     return words if spec.source is None else f"{words}, made from others of shape {spec.source}"
 
 

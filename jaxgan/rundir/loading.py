@@ -116,7 +116,8 @@ def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[
 def _batch_like(recipe: Recipe, spec: DataSpec) -> dict[str, jax.ShapeDtypeStruct]:
     """Returns the shapes of a batch."""
     count = recipe.examples_per_step
-    like = {"image": jax.ShapeDtypeStruct((count, *spec.shape), np.float32)}
+    name, shape = ("image", spec.shape) if spec.latent is None else ("latent", spec.latent)
+    like = {name: jax.ShapeDtypeStruct((count, *shape), np.float32)}
     if spec.classes is not None:
         like["label"] = jax.ShapeDtypeStruct((count,), np.int32)
     if spec.source is not None:

@@ -49,6 +49,7 @@ class Config(Struct, frozen=True, kw_only=True):
     shape: Shape  # of one example
     classes: Count | None = None  # None if the data has no labels
     source_shape: Shape | None = None  # of what an example is made from; None if from latents alone
+    latent_shape: Shape | None = None  # of what G makes in its place, to be decoded
     versions: dict[str, str] = {}
     device: Device = Device()
     created: str | None = None
@@ -60,7 +61,7 @@ class Config(Struct, frozen=True, kw_only=True):
     @property
     def spec(self) -> DataSpec:
         """What the examples look like."""
-        return DataSpec(self.shape, self.classes, self.source_shape)
+        return DataSpec(self.shape, self.classes, self.source_shape, self.latent_shape)
 
 
 class Evaluation(TypedDict):

@@ -143,7 +143,7 @@ def _functions(
 
     @jax.jit  # so that it is traced once, for its shapes and its values
     def first(key: PRNGKey) -> GANState:
-        return init(gan, stream(key, "init"), batch_like(feed), update)
+        return recipe.begin(init(gan, stream(key, "init"), batch_like(feed), update))
 
     def read(state: GANState, key: PRNGKey, row: PyTree, arrays: PyTree) -> Batch:
         return feed.batch(arrays, row, stream(jax.random.fold_in(key, state.step), "data"))

@@ -41,6 +41,7 @@ COMMANDS = {
     "restore": options.Restore,
     "translate": options.Translate,
     "dataset": options.Dataset,
+    "encode": options.Encode,
     "explore": options.Explore,
     "export": options.Export,
     "evaluate": options.Evaluate,
@@ -55,6 +56,7 @@ COMMANDS = {
 OPERANDS = {
     **dict.fromkeys(("sample", "interpolate", "directions", "dataset", "evaluate"), "run"),
     **dict.fromkeys(("verify", "report"), "run"),
+    "encode": "run --out encoded",
     "explore": "run",
     "export": "run --out exported",
     **dict.fromkeys(("features import-clip", "features import-dinov2"), "file"),

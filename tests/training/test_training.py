@@ -32,7 +32,7 @@ TESTED_BY_THEMSELVES = {
     *("cifar10_biggan", "cifar10_projection", "cifar10_sagan", "cifar10_sngan"),
     *("mnist_r3gan", "cifar10_r3gan", "stacked_mnist_r3gan"),
     *("mnist_stylegan2", "cifar10_stylegan2", "openmoji_r3gan", "mnist_infogan", "mnist_gat"),
-    *("pix2pix", "openmoji_color", "mnist_restore", "cyclegan"),
+    *("pix2pix", "openmoji_color", "mnist_restore", "cyclegan", "autoencoder", "openmoji_gat"),
 }
 KEYS = {
     "gaussians_grid25": {"loss_d"},

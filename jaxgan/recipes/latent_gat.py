@@ -1,0 +1,83 @@
+"""What the recipes of GAT share that make latents of an autoencoder in the place of pictures."""
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flax import linen as nn
+from flax.traverse_util import unflatten_dict
+
+from jaxgan.core.decoding import decoded, with_decoder
+from jaxgan.core.gan import GAN
+from jaxgan.core.state import GANState
+from jaxgan.data import Feed
+from jaxgan.data.encoded import DECODER, load_latents, read_origin
+from jaxgan.interop import load_safetensors
+from jaxgan.recipes.gat import GatRecipe, last_level
+from jaxgan.types import DataSpec, Images, PyTree
+from jaxgan.util.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentGat(GatRecipe):
+    """A GAT of latents that `jaxgan encode` made of a data set, which its samples are decoded from.
+
+    `data` and `image_size` name the pictures themselves: real examples are theirs.
+    """
+
+    latents: str | None = None  # folder that `jaxgan encode` made
+
+    @abstractmethod
+    def decoder(self, spec: DataSpec) -> nn.Module:
+        """Makes the decoder: a Linen module from latents to pictures.
+
+        Args:
+            spec: what the examples look like.
+        """
+
+    def feed(self, seed: int, data_dir: str | None = None) -> Feed:
+        """Opens the latents (see `Recipe.feed`)."""
+        folder = self._folder()
+        origin = read_origin(folder)
+        if (self.data, self.image_size) != (origin.data, origin.image_size):
+            raise UserError(
+                f"{folder} holds latents of {_in_words(origin.data, origin.image_size)}, not of "
+                f"{_in_words(self.data, self.image_size)}: choose --data and --image-size alike"
+            )
+        return load_latents(folder, batch_size=self.examples_per_step, seed=seed)
+
+    def examples(self, seed: int, data_dir: str | None = None) -> Feed:
+        """Opens the pictures that the latents were made of (see `Recipe.examples`)."""
+        return self.open(self.data, seed, data_dir)
+
+    def begin(self, state: GANState) -> GANState:
+        """Gives the decoder its weights (see `Recipe.begin`)."""
+        path = self._folder() / DECODER
+        try:
+            return with_decoder(state, unflatten_dict(load_safetensors(path), sep="/"))
+        except ValueError as error:
+            raise UserError(f"{path} is not of the decoder of {self.name}: {error}") from None
+
+    def example(self, made: PyTree) -> Images:
+        """Returns samples as they are, for they are decoded already (see `Recipe.example`)."""
+        return made
+
+    def gan(self, spec: DataSpec) -> GAN:
+        """Makes the GAN (see `Recipe.gan`)."""
+        if spec.latent is None:
+            raise UserError(f"{self.name} makes latents, which this data set does not have")
+        gan = self.game("latent", spec.latent, spec)
+        decoder = self.network(self.decoder(spec))
+        return replace(gan, generator=decoded(gan.generator, decoder, last_level))
+
+    def _folder(self) -> Path:
+        if self.latents is None:
+            raise UserError(
+                f"{self.name} learns from latents: make some by `jaxgan encode RUN --out FOLDER`, "
+                "where RUN is of the recipe autoencoder, and choose --latents FOLDER"
+            )
+        return Path(self.latents)
+
+
+def _in_words(data: str, size: int | None) -> str:
+    return data if size is None else f"{data} at {size} x {size}"
