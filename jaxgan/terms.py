@@ -206,6 +206,26 @@ def feature_matching(real: Float[Array, "B D"], fake: Float[Array, "B D"]) -> Pe
     return jnp.broadcast_to(jnp.abs(apart).mean(), len(fake))
 
 
+def misalignment(found: Float[Array, "B *T D"], wanted: Float[Array, "B *T D"]) -> PerSample:
+    """Computes how far vectors point from where others do: 1 - cos, and the mean over an example.
+
+    D pays it where its features are to resemble those of a trained network, which see more in a
+    picture than whether it is real.
+
+    Source: Yu et al., "Representation Alignment for Generation" (2025), equation 8; Hyun et al.,
+    "Scalable GANs with Transformers" (2025), for D.
+
+    Args:
+        found: vectors of each example, such as projections of D's tokens, `[B, ..., D]`.
+        wanted: what they should point to, `[B, ..., D]`.
+
+    Returns:
+        `[B]`, from 0 to 2.
+    """
+    apart = 1 - (_unit(found) * _unit(wanted)).sum(-1)
+    return apart.reshape(len(apart), -1).mean(1)
+
+
 def lecam(real: Scores, fake: Scores, mean_real: Scalar, mean_fake: Scalar) -> PerSample:
     """Computes LeCam regularization: how far scores are from averages of those of the other kind.
 
@@ -266,7 +286,7 @@ def _log_sum(logits: Float[Array, "B M"], chosen: Bool[Array, "B N"]) -> PerSamp
     return jax.nn.logsumexp(logits, axis=1, where=chosen)
 
 
-def _unit(vectors: Vectors) -> Vectors:
+def _unit(vectors: Float[Array, "*N D"]) -> Float[Array, "*N D"]:
     """Scales vectors to length 1; the gradient at 0 is finite."""
-    squares = (vectors**2).sum(1, keepdims=True)
+    squares = (vectors**2).sum(-1, keepdims=True)
     return vectors * lax.rsqrt(jnp.maximum(squares, 1e-24))

@@ -73,6 +73,20 @@ gamma = optax.constant_schedule(1.0)
     "distributed.md": "",
     "evaluation.md": IMPORTS + "from jaxgan.models import stylegan2\n",
     "index.md": "",
+    "latents.md": IMPORTS
+    + """
+from jaxgan.models.autoencoder import Decoder
+
+gan = jaxgan.GAN(
+    jaxgan.linen(mlp.Generator(shape=(4, 4, 8))),
+    jaxgan.linen(mlp.Discriminator()),
+    *[optax.sgd(0.1)] * 2,
+    loss=losses.hinge,
+    inputs=latents.normal(3),
+)
+batch = {"image": jnp.zeros((2, 4, 4, 8))}
+decoder_params = Decoder((64, 128), 3).init(key, batch["image"], train=False)["params"]
+""",
     "own_data.md": "",
     "own_gan.md": IMPORTS
     + """
@@ -145,6 +159,7 @@ CHANGES = {
 AFTER = {
     "evaluation.md": "assert metrics.path_lengths(path, jnp.full(4, 0.5)).shape == (4,)",
     "own_gan.md": "assert isinstance(pretrain(plain), jaxgan.Update)",
+    "latents.md": "assert pictures.shape == (16, 16, 16, 3) and jnp.isfinite(pictures).all()",
     "restoration.md": """
 known, starts = jnp.zeros((1, 14, 14, 1)), jnp.ones((1, 4))
 restored, loss = restore(trained.state, known, starts)

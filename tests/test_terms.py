@@ -178,6 +178,20 @@ def test_feature_matching_compares_means_of_the_batch():
     assert slopes.tolist() == [[-0.25, 0.25]] * 2  # of features below and above those of reals
 
 
+def test_misalignment_is_of_directions():
+    found, wanted = jnp.asarray(draw(size=(2, 3, 5, 4)))
+    cosines = [
+        [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(*each, strict=True)]
+        for each in zip(np.asarray(found), np.asarray(wanted), strict=True)
+    ]
+    expected = 1 - np.mean(cosines, 1)
+    np.testing.assert_allclose(terms.misalignment(found, 7 * wanted), expected, rtol=1e-5)
+    np.testing.assert_allclose(terms.misalignment(found, found), 0, atol=1e-6)
+    np.testing.assert_allclose(terms.misalignment(found, -found), 2, rtol=1e-6)
+    slope = jax.grad(lambda x: terms.misalignment(x, wanted).sum())(jnp.zeros_like(found))
+    assert np.isfinite(slope).all()
+
+
 def test_lecam_keeps_scores_near_the_average_of_the_other_kind():
     real, fake, means = jnp.array([1.0, 2.0, -1.0]), jnp.array([0.0, -2.0, 3.0]), (0.5, -0.5)
     np.testing.assert_allclose(terms.lecam(real, fake, *means).mean(), 7.1666667, rtol=1e-6)

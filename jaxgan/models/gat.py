@@ -234,16 +234,39 @@ class DiscriminatorBlock(nn.Module):
         return x, None
 
 
+class Alike(nn.Module):
+    """Three dense layers, from a token to the features of another network."""
+
+    hidden: int  # units
+    features: int  # outputs
+
+    @nn.compact
+    def __call__(self, inputs: Tokens) -> Float[Array, "B T F"]:
+        """Maps `[B, T, D]` to `[B, T, features]`."""
+        x = inputs
+        for _ in range(2):
+            x = nn.silu(Dense(self.hidden)(x))
+        return Dense(self.features)(x)
+
+
 class Discriminator(nn.Module):
-    """Blocks on the patches of all levels, and on one more token, whose features give the score."""
+    """Blocks on the patches of all levels, and on one more token, whose features give the score.
+
+    With `represented`, outputs are a dictionary: "score", and "features" of that many numbers,
+    `[B, 1 + T, F]`, of the first token and of the patches, to be drawn towards those of a trained
+    network (see `jaxgan.terms.misalignment`).
+    """
 
     size: Size
     patch: int  # side of the square that a token stands for
     classes: int | None = None  # of labels; None for an unconditional discriminator
     code_size: int = 2048  # numbers of a label's code, whose product with the features is the score
+    represented: int | None = None  # numbers of a feature of another network
 
     @nn.compact
-    def __call__(self, levels: Levels, labels: Labels | None = None, *, train: bool) -> Scores:
+    def __call__(
+        self, levels: Levels, labels: Labels | None = None, *, train: bool
+    ) -> Scores | dict[str, Array]:
         """Maps levels `[B, L, H, W, C]`, with labels `[B]` if conditional, to logits `[B]`."""
         batch, _, height, width, _ = levels.shape
         pictures = jnp.moveaxis(levels, 1, 3).reshape(batch, height, width, -1)
@@ -258,11 +281,16 @@ class Discriminator(nn.Module):
         blocks = stack(recomputed(DiscriminatorBlock), self.size.depth)
         x, _ = blocks(self.size.heads, name="blocks")(x, angles)
         features = rms_norm(gain=True)(x[:, 0])
-        if not is_conditional(self.classes, labels):
-            return Dense(1, use_bias=False, name="score")(features)[:, 0]
-        features = Dense(self.code_size, name="features")(features)
-        table = Embed(self.classes, self.code_size, embedding_init=init, name="labels")
-        return (features * SlowMlp(self.code_size)(table(labels))).sum(-1)
+        if is_conditional(self.classes, labels):
+            features = Dense(self.code_size, name="features")(features)
+            table = Embed(self.classes, self.code_size, embedding_init=init, name="labels")
+            score = (features * SlowMlp(self.code_size)(table(labels))).sum(-1)
+        else:
+            score = Dense(1, use_bias=False, name="score")(features)[:, 0]
+        if self.represented is None:
+            return score
+        alike = Alike(self.code_size, self.represented, name="alike")(x)
+        return {"score": score, "features": alike}
 
 
 def _normalized(x: Float[Array, "B C"]) -> Float[Array, "B C"]:

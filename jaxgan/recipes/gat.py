@@ -1,12 +1,15 @@
 """What the recipes of GAT share: transformers, noise on levels, and penalties of small changes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import optax
 from jax import Array
 from jaxtyping import Float
 
-from jaxgan import latents, losses, penalties
+from jaxgan import latents, losses, penalties, terms
 from jaxgan.augment import (
     Augmentation,
     color,
@@ -18,11 +21,12 @@ from jaxgan.augment import (
     translation,
 )
 from jaxgan.core.combinators import chain, update_average
-from jaxgan.core.gan import GAN
+from jaxgan.core.gan import GAN, Play
 from jaxgan.core.state import GANState
 from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.keys import stream
 from jaxgan.models import gat
+from jaxgan.penalties import Penalty
 from jaxgan.recipes.labels import beside_labels, labelled, without_labels
 from jaxgan.recipes.recipe import (
     Count,
@@ -32,10 +36,17 @@ from jaxgan.recipes.recipe import (
     Share,
     require_size,
 )
-from jaxgan.types import DataSpec, Images, PRNGKey, PyTree
+from jaxgan.types import Batch, DataSpec, Images, PerSample, PRNGKey, PyTree, Scalar, Scores
 from jaxgan.util.errors import UserError
 
 REFERENCE = 768  # the width that learning rates are for
+
+
+class Representation(NamedTuple):
+    """What another network sees in real examples."""
+
+    size: int  # F
+    features: Callable[[Batch], Float[Array, "B T F"]]  # of the whole, and of patches if T is not 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +56,8 @@ class GatRecipe(ImageRecipe):
     The learning rate falls as the width grows, which is what lets networks of all sizes train with
     the same settings.
 
-    Source: Hyun et al., "Scalable GANs with Transformers" (2025), and its code. The term that draws
-    D's tokens towards features of DINOv2 is left out, and penalties look at scores of their own,
-    with other augmentations and noise than the loss.
+    Source: Hyun et al., "Scalable GANs with Transformers" (2025), and its code. Penalties look at
+    scores of their own, with other augmentations and noise than the loss.
     """
 
     log_every: Count = 100  # steps between two lines of metrics
@@ -62,10 +72,12 @@ class GatRecipe(ImageRecipe):
     patch: Count  # side of the square of pixels that a token stands for
     truncation: NonNegative = 1.0  # psi of samples: 0 makes those of a class alike
     learning_rate: Positive = 2e-4  # of Adam, both players, at a width of 768
+    generator_rate: Positive = 1.0  # learning rate of G, by that of D
     beta1: Share = 0.0  # of Adam
     beta2: Share = 0.99  # of Adam
     clip: Positive = 1.0  # norm of a gradient, at most
     gamma: NonNegative = 0.1  # of the approximate R1 and R2
+    representation_weight: NonNegative = 0.0  # of what D's features of reals are drawn towards
     average_decay: Share = 0.999  # of the moving average of G
 
     def __post_init__(self):
@@ -119,24 +131,49 @@ class GatRecipe(ImageRecipe):
             self.latent_size,
             truncation=self.truncation,
         )
-        discriminator = gat.Discriminator(size, self.patch, spec.classes, self.code_size)
-        adam = optax.chain(
-            optax.clip_by_global_norm(self.clip),
-            optax.adam(self.learning_rate * REFERENCE / self.width, self.beta1, self.beta2),
+        wanted = self.representation(spec) if self.representation_weight else None
+        discriminator = gat.Discriminator(
+            size, self.patch, spec.classes, self.code_size, wanted.size if wanted else None
         )
+
+        def adam(speed: Scalar) -> optax.GradientTransformation:
+            rate = speed * self.learning_rate * REFERENCE / self.width
+            clip = optax.clip_by_global_norm(self.clip)
+            return optax.chain(clip, optax.adam(rate, self.beta1, self.beta2))
+
         draw = latents.normal(self.latent_size)
+        penalty = penalties.total(
+            penalties.approximate_r1(self.gamma), penalties.approximate_r2(self.gamma)
+        )
+        loss, represent = losses.relativistic, None
+        if wanted is not None:
+            loss = losses.map_outputs(_score, loss)
+            penalty = _on_scores(penalty)
+            represent = partial(_represent, wanted, self.representation_weight)
         return GAN(
             generator=self.network(generator),
             discriminator=self.network(discriminator),
-            generator_optimizer=adam,
-            discriminator_optimizer=adam,
-            loss=losses.relativistic,
+            generator_optimizer=adam(self.generator_rate),
+            discriminator_optimizer=adam(1.0),
+            loss=loss,
             inputs=draw if spec.classes is None else labelled(draw),
             real=lambda batch: batch[name][:, None],  # a picture is the same at all levels
             view=(without_labels if spec.classes is None else beside_labels)(self.show),
-            penalty=penalties.total(
-                penalties.approximate_r1(self.gamma), penalties.approximate_r2(self.gamma)
-            ),
+            penalty=penalty,
+            discriminator_terms=represent,
+        )
+
+    def representation(self, spec: DataSpec) -> Representation:
+        """Returns what D's features of reals are to resemble, if `representation_weight` is not 0.
+
+        Args:
+            spec: what the examples look like.
+
+        Raises:
+            UserError: if the recipe has no such features for these examples, as here.
+        """
+        raise UserError(
+            f"{self.name} has no features of real examples: leave representation_weight"
         )
 
     def update(self, gan: GAN) -> Update:
@@ -146,6 +183,24 @@ class GatRecipe(ImageRecipe):
             update_generator(gan),
             update_average(self.average_decay),
         )
+
+
+def _score(outputs: PyTree) -> Scores:
+    return outputs["score"]
+
+
+def _on_scores(penalty: Penalty) -> Penalty:
+    return lambda critic, *others: penalty(lambda example: _score(critic(example)), *others)
+
+
+def _represent(wanted: Representation, weight: float, play: Play) -> PerSample:
+    """How far D's features of reals are from those of another network, of whole and of patches."""
+    target = wanted.features(play.batch)
+    found = play.real_outputs["features"]
+    apart = terms.misalignment(found[:, :1], target[:, :1])
+    if target.shape[1] > 1:
+        apart += terms.misalignment(found[:, 1:], target[:, 1:])
+    return weight * apart
 
 
 def last_level(made: gat.Levels) -> Images:

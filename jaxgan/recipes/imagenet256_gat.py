@@ -28,8 +28,8 @@ class Imagenet256Gat(LatentGat):
     that draws D's tokens towards features of DINOv2, which is left out. Latents are means, where
     the source draws them from the encoder's distributions.
 
-    Command: `jaxgan encode diffusion_pytorch_model.safetensors --data tfds:imagenet2012
-    --image-size 256 --out latents`, then `jaxgan train imagenet256_gat --latents latents`
+    Command: `jaxgan train imagenet256_gat --latents latents`, after `jaxgan encode
+    diffusion_pytorch_model.safetensors --data tfds:imagenet2012 --image-size 256 --out latents`
     Expect: the source reports an FID of 2.18 for XL/2 after 60 epochs, with that term. It is for
     GPUs or TPUs, and has not been trained here. Of XL/2, a state takes 14.5 GiB, and a step is 34
     passes of 0.24 TFLOP for each of its 512 pictures.

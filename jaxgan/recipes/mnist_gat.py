@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxgan.recipes.gat import GatRecipe
+from jaxgan.features import digits
+from jaxgan.recipes.gat import GatRecipe, Representation
 from jaxgan.recipes.recipe import Count, Share
+from jaxgan.types import DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,3 +36,12 @@ class MnistGat(GatRecipe):
     heads: Count = 4  # of attention; the channels of each are a multiple of 4
     patch: Count = 7  # side of the square of pixels that a token stands for
     average_decay: Share = 0.995  # of the moving average of G
+
+    def representation(self, spec: DataSpec) -> Representation:
+        """Returns the digit network's features (see `GatRecipe.representation`)."""
+        if spec.shape != digits.SHAPE:
+            return super().representation(spec)
+        features = digits.load().features
+        return Representation(
+            digits.FEATURES, lambda batch: features((batch["image"] + 1) / 2)[:, None]
+        )

@@ -8,7 +8,7 @@ from flax import linen as nn
 from jaxgan.models.autoencoder import Decoder
 from jaxgan.recipes.autoencoder import COLORS, Widths
 from jaxgan.recipes.latent_gat import LatentGat
-from jaxgan.recipes.recipe import Count, Share
+from jaxgan.recipes.recipe import Count, Positive
 from jaxgan.types import DataSpec
 
 
@@ -19,23 +19,25 @@ class OpenmojiGat(LatentGat):
     Source: Hyun et al., "Scalable GANs with Transformers" (2025). Sizes, batch, average and length
     are our own, for a CPU; so is the autoencoder, whose latents are an eighth of the picture.
 
-    Command: `jaxgan train autoencoder --out runs/coder`, `jaxgan encode runs/coder --out latents`,
-    then `jaxgan train openmoji_gat --latents latents`
+    Command: `jaxgan train openmoji_gat --latents latents`, after `jaxgan train autoencoder --out
+    runs/coder` and `jaxgan encode runs/coder --out latents`
     Expect: TO BE MEASURED
     """
 
     name: ClassVar[str] = "openmoji_gat"
-    default_length: ClassVar = {"steps": 6000}
+    default_length: ClassVar = {"steps": 9000}
 
     data: str = "openmoji"  # of the pictures: mnist, openmoji, faces, tfds:NAME, folder:PATH
     image_size: Count | None = 32  # height and width of the pictures
     batch_size: Count = 32  # real examples in one update
-    code_size: Count = 128  # dimensions of a label's code in D
+    sample_every: Count = 500  # steps between two pictures of samples
+    code_size: Count = 512  # dimensions of a label's code in D
     depth: Count = 4  # blocks of either player; 4 divides them
-    width: Count = 128  # numbers of a token
+    width: Count = 96  # numbers of a token
     heads: Count = 4  # of attention; the channels of each are a multiple of 4
     patch: Count = 2  # side of the square of latents that a token stands for
-    average_decay: Share = 0.995  # of the moving average of G
+    learning_rate: Positive = 5e-5  # of Adam, of D, at a width of 768
+    generator_rate: Positive = 0.25  # learning rate of G, by that of D
     decoder_widths: Widths = COLORS  # those of the autoencoder
 
     def decoder(self, spec: DataSpec) -> nn.Module:

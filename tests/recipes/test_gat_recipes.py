@@ -9,8 +9,9 @@ import pytest
 from jax import export
 from tiny_systems import make_recipe
 
-from jaxgan.core.gan import init, sample
+from jaxgan.core.gan import Play, init, sample
 from jaxgan.core.steps import make_step, run_steps
+from jaxgan.features import digits
 from jaxgan.types import DataSpec
 from jaxgan.util.errors import UserError
 
@@ -129,6 +130,28 @@ def test_a_tiny_one_learns_where_its_pictures_are_bright():
 def test_sizes_that_do_not_fit_are_refused(fields, message):
     with pytest.raises(UserError, match=message):
         make_recipe("mnist_gat", **TINY | fields)
+
+
+def test_d_learns_what_another_network_sees_in_reals():
+    recipe, gan, step, state, batch = started(
+        DataSpec((28, 28, 1), 10), patch=7, representation_weight=2.0, learning_rate=1e-5
+    )
+    seen = {"features": jnp.ones((4, 17, digits.FEATURES))}
+    play = Play(batch, None, None, None, seen, None, state, KEY, jnp.negative, jnp.negative)
+    wanted = digits.load().features((batch["image"] + 1) / 2)
+    cosines = wanted.sum(1) / jnp.linalg.norm(wanted, axis=1) / np.sqrt(digits.FEATURES)
+    assert gan.discriminator_terms is not None
+    np.testing.assert_allclose(gan.discriminator_terms(play), 2 * (1 - cosines), rtol=1e-5)
+    step, terms = jax.jit(step), []
+    for _ in range(12):
+        state, metrics = step(state, batch, KEY)
+        terms.append(metrics["terms_d"])
+    assert terms[-1] < 0.8 * terms[0] and metrics["penalty"] > 0
+
+
+def test_a_recipe_without_features_says_so():
+    with pytest.raises(UserError, match="mnist_gat has no features of real examples"):
+        make_recipe("mnist_gat", **TINY, representation_weight=1.0).gan(SPEC)
 
 
 def test_patches_divide_images():

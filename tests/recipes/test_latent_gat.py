@@ -31,7 +31,7 @@ def prepared(recipe: Any, spec: DataSpec) -> tuple[Any, Any, Any]:
     gan = recipe.gan(spec)
     update, count = recipe.update(gan), recipe.batch_size
     batch = {
-        "latent": jax.ShapeDtypeStruct((count, *spec.latent), jnp.float32),
+        "latent": jax.ShapeDtypeStruct((count, *(spec.latent or ())), jnp.float32),
         "label": jax.ShapeDtypeStruct((count,), jnp.int32),
     }
     return make_step(update), lambda key: init(gan, key, batch, update), batch

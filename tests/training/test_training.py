@@ -33,6 +33,7 @@ TESTED_BY_THEMSELVES = {
     *("mnist_r3gan", "cifar10_r3gan", "stacked_mnist_r3gan"),
     *("mnist_stylegan2", "cifar10_stylegan2", "openmoji_r3gan", "mnist_infogan", "mnist_gat"),
     *("pix2pix", "openmoji_color", "mnist_restore", "cyclegan", "autoencoder", "openmoji_gat"),
+    "imagenet256_gat",
 }
 KEYS = {
     "gaussians_grid25": {"loss_d"},
