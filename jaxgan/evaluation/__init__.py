@@ -8,9 +8,9 @@ from jaxgan.evaluation.evaluator import (
     fitting_extractor,
     pixels,
     real_examples,
-    table,
 )
 from jaxgan.evaluation.finished import Evaluation, evaluate
+from jaxgan.report.evaluations import table
 
 __all__ = [
     "EXTRACTORS",

@@ -27,7 +27,6 @@ from jaxgan.evaluation.registry import METRICS, Reals, Samples, Split, renamed
 from jaxgan.features import Extractor, clip, digits, dinov2, extract, inception
 from jaxgan.keys import from_seed, stream
 from jaxgan.metrics import Estimate, Protocol, Result
-from jaxgan.metrics.intervals import LEVEL
 from jaxgan.recipes import ImageRecipe, Recipe
 from jaxgan.report import pictures
 from jaxgan.types import PRNGKey, PyTree
@@ -524,23 +523,6 @@ EXTRACTORS: Mapping[str, Callable[[], Extractor]] = {
     "clip": clip.load,
     "pixels": pixels,
 }
-
-
-def table(evaluated: Sequence[Evaluated]) -> tuple[list[str], list[list[str]]]:
-    """Arranges results as a table.
-
-    Args:
-        evaluated: at least one result.
-
-    Returns:
-        The heads of the columns, and the rows.
-    """
-    rows = []
-    for result, floor, *_ in evaluated:
-        interval = result.interval
-        ends = "" if interval is None else f"{interval.low:.4g} to {interval.high:.4g}"
-        rows.append([result.metric, f"{result.value:.4g}", ends, f"{floor:.4g}"])
-    return ["metric", "value", f"{LEVEL:.0%} interval", "of real examples"], rows
 
 
 def as_json(evaluated: Sequence[Evaluated]) -> list[dict[str, Any]]:
