@@ -12,6 +12,7 @@ from jaxgan.evaluation.evaluator import MOST
 from jaxgan.evaluation.protocols import PUBLISHED
 from jaxgan.features import Extractor
 from jaxgan.pretrained import place_beside
+from jaxgan.report.page import renew_report
 from jaxgan.report.pictures import nearest_grid, save_png
 from jaxgan.report.versions import Row, versions_page
 from jaxgan.training.progress import Progress
@@ -23,7 +24,7 @@ NUM = 10_000  # samples in a draw, by default
 
 
 def evaluate(options: Evaluate, command: str) -> str:
-    """Evaluates a run.
+    """Evaluates a run, and shows it on the page of the run.
 
     Args:
         options: of the command.
@@ -40,6 +41,7 @@ def evaluate(options: Evaluate, command: str) -> str:
     if options.step is None and not rundir.is_bundle(options.run):
         command += f" --step {found.record['step']}"
     rundir.add_evaluation(place, {**found.record, "command": command})
+    renew_report(options.run)
     if found.nearest is None:
         return found.text.rstrip()
     save_png(nearest_grid(found.nearest["features"]), place / "nearest.png")

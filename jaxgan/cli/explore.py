@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jaxgan.cli.options import Explore
 from jaxgan.pretrained import place_beside
-from jaxgan.report.page import EXPLORER, write_report
+from jaxgan.report.page import EXPLORER, renew_report
 from jaxgan.rundir import loading
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import naming
@@ -37,8 +37,8 @@ def explore(options: Explore) -> str:
         trained = loading.load(options.run, options.step, options.member, best=options.best)
         made = program(trained, options.data_dir)
         (write_folder if options.folder else write_page)(out, made)
-    if out == options.run / EXPLORER and (options.run / "report.html").exists():
-        write_report(options.run)
+    if out == options.run / EXPLORER:
+        renew_report(options.run)
     page = out / "index.html" if options.folder else out
     size = sum(x.stat().st_size for x in (out.iterdir() if options.folder else [out])) / 1e6
     lines = [f"{page} ({size:.1f} MB)"]

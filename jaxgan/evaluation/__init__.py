@@ -7,10 +7,10 @@ from jaxgan.evaluation.evaluator import (
     as_json,
     fitting_extractor,
     pixels,
-    real_examples,
-    table,
 )
+from jaxgan.evaluation.examples import real_examples
 from jaxgan.evaluation.finished import Evaluation, evaluate
+from jaxgan.report.evaluations import table
 
 __all__ = [
     "EXTRACTORS",

@@ -11,32 +11,28 @@ covers both. Where all draws have the same, as those during training, it covers 
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
 
 from jaxgan import metrics
-from jaxgan.data import name_and_split, order, unscale
+from jaxgan.data import name_and_split
 from jaxgan.evaluation.caching import remembered
+from jaxgan.evaluation.examples import Examples, chooser, real_batch
 from jaxgan.evaluation.protocols import AS_PUBLISHED, Settings
 from jaxgan.evaluation.registry import METRICS, Reals, Samples, Split, renamed
 from jaxgan.features import Extractor, clip, digits, dinov2, extract, inception
 from jaxgan.keys import from_seed, stream
 from jaxgan.metrics import Estimate, Protocol, Result
-from jaxgan.metrics.intervals import LEVEL
 from jaxgan.recipes import ImageRecipe, Recipe
 from jaxgan.report import pictures
-from jaxgan.types import PRNGKey, PyTree
 from jaxgan.util.errors import UserError
 
 MOST = 1_000_000  # samples
 MOST_TRAINING = 200_000  # examples that are searched for copies
 ROWS, COLUMNS = 8, 5  # of samples beside the training examples nearest to them
-TOGETHER = 256  # real examples made at once
 
 Numbers = dict[str, Estimate]  # by name; the deviation is NaN where there are no parts
 Tell = Callable[[int, int], None]  # is told how many samples were measured, and of how many
@@ -102,14 +98,15 @@ class Evaluator:
         self._choices, self._tell, self._done = choices, tell, 0
         self._classes, self._reference, self._how = classes, reference, how
         self._draw = chooser(recipe, seed, data_dir)
-        batch = self._draw(self._needed, 0)
-        if extractor is not None and batch["image"].ndim == 2:
+        examples = self._draw(self._needed, 0)
+        shape = examples.shape[1:]
+        if extractor is not None and len(shape) == 1:
             raise UserError(
                 f"the examples of {recipe.name} are vectors, which are their own features"
             )
-        self._extractor = extractor or fitting_extractor(recipe, batch["image"].shape[1:])
+        self._extractor = extractor or fitting_extractor(recipe, shape)
         self._split = None if held_out is None else self._read_split(held_out)
-        self._first = self._reals(batch)
+        self._first = self._reals(examples)
         self._names = self._choose(names)
         if reference is None and (count := len(self._first.reference.examples)) != num:
             logger.warning(
@@ -132,13 +129,13 @@ class Evaluator:
         return self._extractor.short
 
     def __call__(
-        self, draws: Sequence[np.ndarray], first: int = 0, labels: np.ndarray | None = None
+        self, draws: Iterable[np.ndarray], first: int = 0, labels: np.ndarray | None = None
     ) -> list[Evaluated]:
         """Evaluates generated samples.
 
         Args:
             draws: one or more independent draws: uint8 images `[num, H, W, C]` or float32 vectors
-                `[num, D]`.
+                `[num, D]`. Of those that an iterator makes, one is held at a time.
             first: the choice of reference examples for the first of them.
             labels: int32 `[num]`: what the samples of each draw were asked to be, if there are
                 classes.
@@ -150,16 +147,17 @@ class Evaluator:
             UserError: if a shape is wrong, or a metric is undefined for these samples.
         """
         like = (self._num, *self._first.reference.examples.shape[1:])
-        wrong = [draw.shape for draw in draws if draw.shape != like]
-        if wrong or not draws:
-            raise UserError(f"evaluate draws of the shape {like}, not {wrong or 'none'}")
         found, floors = [], []
         for place, draw in enumerate(draws, first):
+            if draw.shape != like:
+                raise UserError(f"evaluate draws of the shape {like}, not {draw.shape}")
             reals, floor = self._choice(place % self._choices)
             fake = Samples(draw, self._extractor, labels)
             measured = (self._measure_one(name, reals, fake, place) for name in self._names)
             found.append(dict(zip(self._names, map(self._told, measured), strict=True)))
             floors.append(floor)
+        if not found:
+            raise UserError(f"evaluate draws of the shape {like}, not none")
         return [
             self._evaluated(
                 metric,
@@ -189,12 +187,12 @@ class Evaluator:
 
         def beside(chosen: np.ndarray, features: np.ndarray, of_train: np.ndarray) -> np.ndarray:
             found = metrics.nearest(features, of_train, count)
-            return np.concatenate([chosen[:, None], train.examples[found.indices]], axis=1)
+            return np.concatenate([chosen[:, None], train.array[found.indices]], axis=1)
 
         features = Samples(samples, self._extractor).features
         order = np.argsort(metrics.nearest(features, train.features).distances[:, 0])
         shown = pictures.evenly(order.tolist(), ROWS)
-        flat = (extract(pixels(), x) for x in (samples[shown], train.examples))
+        flat = (extract(pixels(), x) for x in (samples[shown], train.array))
         return {
             "features": beside(samples[shown], features[shown], train.features),
             "pixels": beside(samples[shown], *flat),
@@ -228,12 +226,14 @@ class Evaluator:
         """Number of real examples in a choice."""
         return self._num + (self._num if self._reference is None else self._reference)
 
-    def _reals(self, batch: Mapping[str, np.ndarray]) -> Reals:
-        size = len(batch["image"])
+    def _reals(self, examples: Examples) -> Reals:
+        size = len(examples)
+        if size < 2:
+            raise UserError(f"{self._recipe.name} has {size} real example: too few to compare with")
         count = size // 2 if self._reference is None else min(self._reference, size)
         self._takes_all = count == size  # so that all choices are the same
         reference, others = (
-            self._real({name: x[part] for name, x in batch.items()})
+            self._real(examples[part])
             for part in (slice(count), slice(count, size if self._reference else 2 * count))
         )
         if self._reference is not None:
@@ -248,7 +248,13 @@ class Evaluator:
             return self._split.held_out.first(self._num), self._split.name
         return reference.first(self._num), "the reference itself"
 
-    def _real(self, batch: Mapping[str, np.ndarray]) -> Samples:
+    def _real(self, examples: Examples) -> Samples:
+        """Holds as many as there are samples; reads a reference of a size of its own in parts."""
+        if self._reference is None:
+            return self._held(examples.read())
+        return Samples(examples, self._extractor, examples.labels, remember=True)
+
+    def _held(self, batch: Mapping[str, np.ndarray]) -> Samples:
         return Samples(batch["image"], self._extractor, batch.get("label"), remember=True)
 
     def _choose(self, names: Sequence[str] | None) -> list[str]:
@@ -334,7 +340,7 @@ class Evaluator:
                 f"the images of {held_out} have the shape {shapes[1]}, those of "
                 f"{recipe.data} {shapes[0]}: hold out images of one size and color"
             )
-        return Split(self._real(train), self._real(other), held_out)
+        return Split(self._held(train), self._held(other), held_out)
 
     def _measure_one(self, name: str, reals: Reals, fake: Samples, place: int) -> Numbers:
         """Computes the numbers of a metric; what it draws is drawn anew for each place."""
@@ -397,98 +403,6 @@ class Evaluator:
         )
 
 
-def real_examples(
-    recipe: Recipe, count: int, seed: int = 0, data_dir: str | None = None
-) -> np.ndarray:
-    """Draws real examples of a recipe, all different, in a random order.
-
-    Args:
-        recipe: the recipe.
-        count: number of examples; all of them if there are fewer.
-        seed: of the choice.
-        data_dir: TFDS's data directory; None for its default.
-
-    Returns:
-        uint8 images [N, H, W, C], or float32 vectors [N, D].
-
-    Raises:
-        UserError: if the data set is not available.
-    """
-    return real_batch(recipe, count, seed, data_dir)["image"]
-
-
-def real_batch(
-    recipe: Recipe, count: int, seed: int = 0, data_dir: str | None = None
-) -> dict[str, np.ndarray]:
-    """Draws real examples as `real_examples` does, with their labels.
-
-    Args:
-        recipe: the recipe.
-        count: number of examples; all of them if there are fewer.
-        seed: of the choice.
-        data_dir: TFDS's data directory; None for its default.
-
-    Returns:
-        "image": uint8 [N, H, W, C], or float32 [N, D]; and "label": int32 [N], if there are any.
-
-    Raises:
-        UserError: if the data set is not available.
-    """
-    return chooser(recipe, seed, data_dir)(count, 0)
-
-
-def chooser(
-    recipe: Recipe, seed: int = 0, data_dir: str | None = None
-) -> Callable[[int, int], dict[str, np.ndarray]]:
-    """Opens the real examples of a recipe, to choose from them several times.
-
-    Args:
-        recipe: the recipe.
-        seed: of the choices.
-        data_dir: TFDS's data directory; None for its default.
-
-    Returns:
-        A function of the number of examples and of the choice, from 0, that returns what
-        `real_batch` does. Choices are independent of each other; the first is that of `real_batch`.
-
-    Raises:
-        UserError: if the data set is not available.
-    """
-    opened = recipe.examples(seed, data_dir)
-
-    @jax.jit
-    def make(arrays: PyTree, rows: PyTree, first: Array, key: PRNGKey) -> dict[str, Array]:
-        def make_one(step_and_row: tuple[Array, PyTree]) -> dict[str, Array]:
-            step, row = step_and_row
-            own = stream(jax.random.fold_in(key, step), "evaluation")
-            batch = opened.batch(arrays, row, own)
-            return {name: batch[name] for name in ("image", "label") if name in batch}
-
-        numbers = first + jnp.arange(len(jax.tree.leaves(rows)[0]))
-        made = lax.map(make_one, (numbers, rows))
-        return {name: x.reshape(-1, *x.shape[2:]) for name, x in made.items()}
-
-    def choose(count: int, choice: int) -> dict[str, np.ndarray]:
-        feed, key = opened, from_seed(seed)
-        if choice:
-            name = f"choice_{choice}"
-            feed, key = opened.with_seed(order.named(seed, name)), stream(key, name)
-        steps = math.ceil(count / feed.batch_size)
-        if feed.size is not None:
-            steps = min(steps, feed.size // feed.batch_size)
-        together = min(feed.longest, max(1, TOGETHER // feed.batch_size))
-        batches = []
-        for start in range(0, steps, together):
-            rows = feed.rows(start, min(start + together, steps))
-            batch = make(feed.arrays, rows, start, key)
-            if isinstance(recipe, ImageRecipe):
-                batch["image"] = unscale(batch["image"], *recipe.value_range)
-            batches.append(jax.device_get(batch))
-        return {name: np.concatenate([x[name] for x in batches])[:count] for name in batches[0]}
-
-    return choose
-
-
 def fitting_extractor(recipe: Recipe, shape: tuple[int, ...]) -> Extractor:
     """Returns the default extractor of a recipe: the digit network for MNIST, else Inception.
 
@@ -524,23 +438,6 @@ EXTRACTORS: Mapping[str, Callable[[], Extractor]] = {
     "clip": clip.load,
     "pixels": pixels,
 }
-
-
-def table(evaluated: Sequence[Evaluated]) -> tuple[list[str], list[list[str]]]:
-    """Arranges results as a table.
-
-    Args:
-        evaluated: at least one result.
-
-    Returns:
-        The heads of the columns, and the rows.
-    """
-    rows = []
-    for result, floor, *_ in evaluated:
-        interval = result.interval
-        ends = "" if interval is None else f"{interval.low:.4g} to {interval.high:.4g}"
-        rows.append([result.metric, f"{result.value:.4g}", ends, f"{floor:.4g}"])
-    return ["metric", "value", f"{LEVEL:.0%} interval", "of real examples"], rows
 
 
 def as_json(evaluated: Sequence[Evaluated]) -> list[dict[str, Any]]:

@@ -116,11 +116,12 @@ def evaluate(
     )
     key = stream(from_seed(seed), "draws")
 
-    def evaluate_one(place: int, gan: Trained) -> tuple[list[np.ndarray], list[Evaluated]]:
-        first = place * draws  # no two draws have latents or reference examples in common
-        keys = [jax.random.fold_in(key, first + index) for index in range(draws)]
-        drawn = [sampling.draw(gan, num, key, data_dir=data_dir) for key in keys]
-        return drawn, measure(drawn, first, labels)
+    def draw(gan: Trained, place: int) -> np.ndarray:
+        return sampling.draw(gan, num, jax.random.fold_in(key, place), data_dir=data_dir)
+
+    def evaluate_one(index: int, gan: Trained) -> list[Evaluated]:
+        first = index * draws  # no two draws have latents or reference examples in common
+        return measure((draw(gan, first + place) for place in range(draws)), first, labels)
 
     step, averaged = steps_done(gans[0].state), "average" in gans[0].state.extra
     protocol = f"step {step}, G {'averaged' if averaged else 'not averaged'}; "
@@ -138,17 +139,18 @@ def evaluate(
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     if members is None:
-        drawn, found = evaluate_one(0, gans[0])
+        found = evaluate_one(0, gans[0])
         if draws > 1:
             protocol += f"{COVERED}{measure.covered()}"
         text = tables.as_text(*evaluation.table(found)) + f"({protocol})\n"
         record = {**made, "protocol": protocol, "results": evaluation.as_json(found)}
-        return Evaluation(text, record, measure.nearest(drawn[0]))
+        nearest = measure.nearest(draw(gans[0], 0)) if held_out else None
+        return Evaluation(text, record, nearest)
 
     evaluated: list[list[Evaluated] | None] = []
     for index, gan in enumerate(gans):
         try:
-            evaluated.append(evaluate_one(index, gan)[1])
+            evaluated.append(evaluate_one(index, gan))
         except UserError as error:  # due to the samples: the real examples were fine
             logger.warning("member %d is left out: %s", index, error)
             evaluated.append(None)

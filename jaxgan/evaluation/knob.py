@@ -12,7 +12,8 @@ from jaxtyping import Float, Int, UInt8
 
 from jaxgan import metrics
 from jaxgan.data.writing import Part
-from jaxgan.evaluation.evaluator import pixels, real_batch
+from jaxgan.evaluation.evaluator import pixels
+from jaxgan.evaluation.examples import real_batch
 from jaxgan.evaluation.protocols import AS_PUBLISHED
 from jaxgan.evaluation.usefulness import LEAST_SIDE, usefulness
 from jaxgan.features import Extractor, extract

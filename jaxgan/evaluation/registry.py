@@ -1,6 +1,5 @@
 """The metrics of an evaluation, under one signature."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +13,7 @@ from jaxgan import metrics
 from jaxgan.data.writing import Part
 from jaxgan.evaluation import usefulness
 from jaxgan.evaluation.caching import remembered
+from jaxgan.evaluation.examples import Examples, digest_of
 from jaxgan.evaluation.protocols import AS_PUBLISHED, Settings
 from jaxgan.features import Extractor, extract
 from jaxgan.metrics import Estimate
@@ -88,7 +88,7 @@ def is_higher_better(name: str) -> bool:
 class Samples:
     """Examples, real or generated, and what is computed of them once, when first needed."""
 
-    examples: np.ndarray  # uint8 images [N, H, W, C], or float32 vectors [N, D]
+    examples: np.ndarray | Examples  # uint8 images [N, H, W, C], or float32 vectors [N, D]
     extractor: Extractor
     labels: Int32[np.ndarray, "N"] | None = None  # of the data set, or what G was asked for
     remember: bool = False  # for later evaluations; of features without weights, nothing
@@ -98,28 +98,42 @@ class Samples:
         """What tells these from other samples and features; None if they are not remembered."""
         if not self.remember or self.extractor.weights_hash is None:
             return None
-        names = f"{self.extractor.name}, {self.extractor.resizing}"
+        found, names = self.examples, f"{self.extractor.name}, {self.extractor.resizing}"
         return {
-            "examples": _digest(self.examples),
-            "labels": "" if self.labels is None else _digest(self.labels),
+            "examples": found.digest if isinstance(found, Examples) else digest_of(found),
+            "labels": "" if self.labels is None else digest_of(self.labels),
             "features": f"{names}, {self.extractor.weights_hash}",
         }
 
     @cached_property
     def features(self) -> Float32[np.ndarray, "N F"]:
         """The features; vectors are their own."""
-        if self.examples.ndim == 2:
-            return self.examples
-        return self._computed("features", lambda: extract(self.extractor, self.examples))
+        if len(self.examples.shape) == 2:
+            return self.array
+        return self._computed("features", self._extract)
+
+    @cached_property
+    def array(self) -> np.ndarray:
+        """All examples, for what needs more than their features."""
+        found = self.examples
+        return found.read()["image"] if isinstance(found, Examples) else found
 
     def first(self, count: int) -> "Samples":
-        """Returns the first of these samples."""
+        """Returns the first of these samples, or all if there are no more."""
+        if count >= len(self.examples):
+            return self
         labels = None if self.labels is None else self.labels[:count]
         return replace(self, examples=self.examples[:count], labels=labels)
 
     def radii(self, ks: Sequence[int]) -> Float64[np.ndarray, "N K"]:
         """The squared distances to some of the nearest neighbours, each counted from 1."""
         return self._computed(f"radii {[*ks]}", lambda: metrics.radii(self.features, ks))
+
+    def _extract(self) -> np.ndarray:
+        if not isinstance(self.examples, Examples):
+            return extract(self.extractor, self.examples)
+        parts = (part["image"] for part in self.examples.parts())
+        return np.concatenate([extract(self.extractor, part) for part in parts])
 
     def _computed(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         if self.key is None:
@@ -131,11 +145,6 @@ class Samples:
         """Of the classifier, if the features are a classifier's."""
         logits = self.extractor.logits
         return None if logits is None else np.asarray(logits(jnp.asarray(self.features)))
-
-
-def _digest(array: np.ndarray) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
-    return f"{array.dtype} {array.shape} {digest}"
 
 
 class Split(NamedTuple):
@@ -214,9 +223,8 @@ def _prdc(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
 
 
 def _swd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    real = reals.reference.examples
-    count = min(len(real), len(fake.examples))
-    a, b = (x[:count].astype(np.float32) for x in (real, fake.examples))
+    count = min(len(reals.reference.examples), len(fake.examples))
+    a, b = (x.first(count).array.astype(np.float32) for x in (reals.reference, fake))
     if a.ndim == 2:
         return {"swd": metrics.sliced_wasserstein(a, b, key, **SLICES)}
     levels = metrics.pyramid_distances(a, b, key, **PATCHES, **SLICES)
@@ -224,7 +232,7 @@ def _swd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
 
 
 def _ms_ssim(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    images = fake.examples.astype(np.float32)
+    images = fake.array.astype(np.float32)
     found = metrics.pair_similarities(images, key, data_range=255, **PAIRS)
     return {"ms_ssim": float(found.mean())}
 
@@ -282,7 +290,7 @@ def _as_asked(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
 def _cas(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
     assert reals.classes is not None
     held_out = _split(reals).held_out
-    learned, read = (Part(x.examples, x.labels) for x in (fake, held_out))
+    learned, read = (Part(x.array, x.labels) for x in (fake, held_out))
     return {"cas": usefulness.usefulness(learned, read, reals.classes, key)}
 
 
@@ -325,7 +333,7 @@ def _read(samples: Samples) -> Int[np.ndarray, "N"]:
 
 
 def _modes(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
-    found = reals.recipe.coverage(fake.examples)
+    found = reals.recipe.coverage(fake.array)
     assert found is not None
     numbers = {"modes": float(found.found), "high_quality": found.high_quality}
     return numbers | {"mode_kl": found.reverse_kl}
@@ -410,7 +418,7 @@ METRICS = {
     ),
     "modes": Metric(
         _modes,
-        lambda reals: reals.recipe.coverage(reals.reference.examples[:1]) is not None,
+        lambda reals: reals.recipe.coverage(reals.reference.first(1).array) is not None,
         _none,
         compares=False,
     ),

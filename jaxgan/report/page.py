@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from jaxgan.report import summary
+from jaxgan.report.evaluations import Shown, evaluations
 from jaxgan.report.pictures import animate, evenly
 from jaxgan.rundir.config import parse_config
 from jaxgan.rundir.directory import Sample, find_samples, read_vectors
@@ -55,7 +56,8 @@ def write_report(run: Path) -> Path:
     """Writes a run's report.html, losses.png, and progress.gif, pattern.png or points.png.
 
     The page has a link to the explorer, if there is one. For a population, also writes summary.txt
-    and summary.json. Samples that cannot be read are left out, with a warning.
+    and summary.json. Samples that cannot be read are left out, with a warning, and so is an
+    evaluation.json that is damaged.
 
     Args:
         run: a directory with config.json and, if there are any yet, metrics.jsonl, final.png and
@@ -89,7 +91,7 @@ def write_report(run: Path) -> Path:
         captions = [f"step {sample.step:,}" for sample in grids]
         animate([sample.path for sample in grids], run / "progress.gif", captions)
 
-    evaluations = read_evaluations(run)
+    during = read_evaluations(run)
     page = render(
         "page.html.jinja",
         config=config,
@@ -98,8 +100,9 @@ def write_report(run: Path) -> Path:
         summary=None if groups is None else summary.table(groups),
         members=None if groups is None or members is None else _members(config, metrics, members),
         curves=[chart(panel) for panel in panels],
-        evaluations=[chart(panel) for panel in plots.evaluations(evaluations)],
-        protocol=evaluations[-1]["protocol"] if evaluations else None,
+        evaluations=_evaluations(run),
+        during=[chart(panel) for panel in plots.evaluations(during)],
+        protocol=during[-1]["protocol"] if during else None,
         not_finite=_not_finite(metrics),
         vectors=_vectors(run, vectors, members) if vectors else None,
         final=picture_of("Grid of new samples of the trained generator", run / "final.png"),
@@ -110,6 +113,29 @@ def write_report(run: Path) -> Path:
     path = run / "report.html"
     write_atomically(path, page.encode())
     return path
+
+
+def renew_report(run: Path) -> None:
+    """Writes the report of a run again, if it has one.
+
+    Where that cannot be, as the run's log is damaged, it stays as it is, with a warning.
+
+    Args:
+        run: the run directory, or a bundle, which has none.
+    """
+    if (run / "report.html").exists():
+        try:
+            write_report(run)
+        except UserError as error:
+            logger.warning("the report stays as it was: %s", error)
+
+
+def _evaluations(run: Path) -> list[Shown]:
+    try:
+        return evaluations(run)
+    except UserError as error:
+        logger.warning("the report leaves out the evaluations: %s", error)
+        return []
 
 
 def _read(samples: Sequence[Sample], read: Callable[[Path], T]) -> list[tuple[Sample, T]]:

@@ -169,6 +169,22 @@ def groups_as_json(groups: Sequence[Group]) -> list[dict[str, Any]]:
     ]
 
 
+def groups_from_json(groups: Sequence[Mapping[str, Any]]) -> list[Group]:
+    """Converts what `groups_as_json` returned back to groups."""
+    return [
+        Group(
+            group["setting"],
+            group["members"],
+            group["diverged"],
+            {
+                name: Spread(*(math.nan if found[x] is None else found[x] for x in Spread._fields))
+                for name, found in group["metrics"].items()
+            },
+        )
+        for group in groups
+    ]
+
+
 def as_json(groups: Sequence[Group], metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Converts a summary to what JSON can hold; values that are not finite become None."""
     return {

@@ -6,7 +6,7 @@ protocol is replaced by the next; all others stay.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,9 +78,23 @@ def newest_of(run: Path, digest: str) -> Measured | None:
             digests, found = [digests], [each.get("results")]
         results = dict(zip(digests, found, strict=False)).get(digest)
         if results:
-            numbers = [Number(from_dict(one), one["floor"]) for one in results]
-            return Measured(numbers, each["protocol"].partition(COVERED)[0])
+            return Measured(numbers_of(results), each["protocol"].partition(COVERED)[0])
     return None
+
+
+def numbers_of(results: Sequence[Mapping[str, Any]]) -> list[Number]:
+    """Converts the results of one GAN, as evaluation.json holds them.
+
+    Args:
+        results: of an entry.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        UserError: if a value is not finite.
+    """
+    return [Number(from_dict(one), one["floor"]) for one in results]
 
 
 def add_evaluation(run: Path, evaluation: Mapping[str, Any]) -> Path:

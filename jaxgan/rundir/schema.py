@@ -83,16 +83,38 @@ class _Number(TypedDict):
     floor: float
 
 
+class _Spread(TypedDict):
+    """A metric over the members of a population, in evaluation.json."""
+
+    mean: float
+    deviation: float | None
+    low: float | None
+    high: float | None
+
+
+class _Group(TypedDict):
+    """The members of one setting, in evaluation.json."""
+
+    setting: dict[str, float]
+    members: int
+    diverged: int
+    metrics: dict[str, _Spread]
+
+
 class _Evaluated(TypedDict):
     """What an entry of evaluation.json holds, but for what comes of its numbers."""
 
     step: Annotated[int, Meta(ge=0)]
+    member: NotRequired[int | None]
     averaged: bool
+    date: NotRequired[str]
     digest: str | list[str]
     protocol: str
     metrics: list[str]
     results: NotRequired[list[_Number]]  # of one GAN
     members: NotRequired[list[list[_Number] | None]]  # of each GAN of a population
+    groups: NotRequired[list[_Group]]  # of a population
+    floors: NotRequired[dict[str, float]]  # of the metrics of its groups
 
 
 class _Evaluations(TypedDict):
@@ -154,4 +176,8 @@ def check_evaluated(file: Any) -> list[dict[str, Any]]:
         UserError: if it is something else.
     """
     convert(file, _Evaluations, "evaluation.json")
+    for entry in file["evaluations"]:
+        for group in entry.get("groups", ()):
+            if not entry.get("floors", group["metrics"]).keys() >= group["metrics"].keys():
+                raise UserError("evaluation.json lacks a metric of real examples")
     return file["evaluations"]

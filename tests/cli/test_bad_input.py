@@ -23,6 +23,7 @@ from jaxgan.cli import options
 from jaxgan.data import Drawn, loading
 from jaxgan.devices import startup
 from jaxgan.evaluation import evaluator
+from jaxgan.evaluation.examples import Examples
 from jaxgan.recipes import recipe as recipe_module
 from jaxgan.recipes import recipes
 from jaxgan.recipes.pattern_1010 import draw_real
@@ -293,7 +294,15 @@ def quick(here, monkeypatch, whole_run):
     monkeypatch.setattr(walks, "_make", lambda *_: np.zeros((2, 4), np.float32))
     monkeypatch.setattr(evaluator.Evaluator, "__call__", end)
     few = np.asarray(draw_real(jax.random.key(0), 40))
-    monkeypatch.setattr(evaluator, "chooser", lambda *_: lambda n, _: {"image": few[:n]})
+    monkeypatch.setattr(
+        evaluator,
+        "chooser",
+        lambda *_: (
+            lambda n, _: Examples(
+                lambda *places: iter([{"image": few[slice(*places)]}]), few.shape[1:], 0, min(n, 40)
+            )
+        ),
+    )
     monkeypatch.setattr(loading, "decode", lambda source, _: (source, None))
     monkeypatch.setattr(loading, "Resident", feed)
     monkeypatch.setattr(

@@ -10,7 +10,8 @@ from PIL import Image
 
 from jaxgan.evaluation import caching, registry
 from jaxgan.evaluation.caching import remembered
-from jaxgan.evaluation.evaluator import Evaluator, real_examples
+from jaxgan.evaluation.evaluator import Evaluator
+from jaxgan.evaluation.examples import real_examples
 from jaxgan.evaluation.registry import Samples
 from jaxgan.features import digits
 from jaxgan.recipes.mnist_mlp import MnistMlp

@@ -8,14 +8,14 @@ import pytest
 from runs import TINY, command, result_of
 
 from jaxgan.data import name_and_split
+from jaxgan.evaluation import registry
 from jaxgan.evaluation.evaluator import (
     Evaluator,
-    chooser,
     fitting_extractor,
     pixels,
-    real_examples,
 )
-from jaxgan.evaluation.registry import is_higher_better, named, renamed
+from jaxgan.evaluation.examples import chooser, real_examples
+from jaxgan.evaluation.registry import Samples, is_higher_better, named, renamed
 from jaxgan.features import digits
 from jaxgan.recipes.gaussians_ring8 import GaussiansRing8
 from jaxgan.recipes.mnist_mlp import MnistMlp
@@ -99,6 +99,41 @@ def test_features_suit_the_data(monkeypatch, tmp_path):
             fitting_extractor(recipe, shape)
 
 
+def test_a_reference_that_is_read_in_parts_gives_the_same_numbers(mnist_dir, tmp_path, monkeypatch):
+    samples = real_examples(SOME, 40, 9, mnist_dir)
+    held = chooser(SOME, 0, mnist_dir)(400, 0).read()
+
+    def evaluate():
+        made = Evaluator(
+            SOME, num=40, choices=2, reference=1000, names=["fd", "kd", "is_digits", "prdc"],
+            data_dir=mnist_dir,
+        )  # fmt: skip
+        return made([samples] * 2), made._first.reference
+
+    whole, reference = evaluate()
+    assert reference.examples.shape == (400, 28, 28, 1) and "array" not in vars(reference)
+    as_array = Samples(held["image"], digits.load(), held["label"], remember=True)
+    assert as_array.key == reference.key
+    np.testing.assert_array_equal(as_array.features, reference.features)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("jaxgan.evaluation.examples.PART", 128)
+    extract, most = registry.extract, []
+    monkeypatch.setattr(registry, "extract", lambda own, x: most.append(len(x)) or extract(own, x))
+    assert evaluate()[0] == whole
+    assert max(most) == 128 and sum(most) >= 400
+
+
+def test_some_examples_are_read_like_all_of_them(mnist_dir, monkeypatch):
+    monkeypatch.setattr("jaxgan.evaluation.examples.PART", 30)
+    some = chooser(SOME, 0, mnist_dir)(100, 1)
+    every = some.read()
+    assert [len(part["image"]) for part in some.parts()] == [30, 30, 30, 10]
+    middle = some[13:71]
+    assert len(middle) == 58 and len(some[300:]) == 0 and not list(some[300:].parts())
+    for name, values in middle[2:].read().items():
+        np.testing.assert_array_equal(values, every[name][15:71])
+
+
 @pytest.mark.slow
 def test_the_protocol_tells_what_the_numbers_depend_on(mnist_dir):
     made = {}
@@ -168,12 +203,12 @@ def test_names_of_metrics_of_other_features_are_refused_with_the_right_one():
 
 def test_each_draw_has_real_examples_of_its_own_where_there_are_choices(mnist_dir):
     choose = chooser(SOME, 3, mnist_dir)
-    images = [choose(400, choice)["image"] for choice in (0, 1, 2)]
+    images = [choose(400, choice).read()["image"] for choice in (0, 1, 2)]
     first, *others = ({image.tobytes() for image in part} for part in images)
     assert all(first == other for other in others)  # all images, in other orders
     assert len({part[:50].tobytes() for part in images}) == 3
     choose = chooser(GaussiansRing8(), 3)
-    points = [set(map(tuple, choose(9, choice)["image"].tolist())) for choice in (0, 1)]
+    points = [set(map(tuple, choose(9, choice).read()["image"].tolist())) for choice in (0, 1)]
     assert not points[0] & points[1]
 
     def evaluate(choices: int, draws: int):
@@ -216,7 +251,7 @@ def test_intervals_cover_the_mean_as_often_as_they_say():
     recipe = GaussiansRing8()
     fakes, found = chooser(recipe, 1000), []
     for seed in range(40):
-        samples = [1.02 * fakes(100, 1 + draws * seed + i)["image"] for i in range(draws)]
+        samples = [1.02 * fakes(100, 1 + draws * seed + i).read()["image"] for i in range(draws)]
         evaluate = Evaluator(recipe, num=100, choices=draws, names=["fd", "prdc"], seed=seed)
         found.append({each.result.metric: each for each in evaluate(samples)})
     covered = {}

@@ -79,6 +79,21 @@ def test_points_are_evaluated_in_a_table_and_a_file(here, whole_run):
     assert names == ["fd_points", "modes", "high_quality", "mode_kl"]
     (written,) = read_evaluated(run)
     assert [record["metric"] for record in written["results"]] == names == written["metrics"]
+    page = (run / "report.html").read_text()
+    assert f"({written['protocol']})" in page and "<td>mode_kl</td>" in page
+
+
+def test_a_page_that_cannot_be_written_again_costs_no_evaluation(here, whole_run, caplog):
+    run = copy(whole_run("gaussians_ring8"), here / "run")
+    before = (run / "report.html").read_bytes()
+    (run / "metrics.jsonl").write_text("[]\n[]\n")
+    done = command("evaluate", run, "--num", "32", "--draws", "1", "--metrics", "modes")
+    assert done.status == 0 and "mode_kl" in done.out
+    assert (run / "report.html").read_bytes() == before
+    assert "the report stays as it was: " in caplog.text
+    (run / "report.html").unlink()
+    assert command("evaluate", run, "--num", "32", "--draws", "1", "--metrics", "modes").status == 0
+    assert not (run / "report.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -194,6 +209,8 @@ def test_all_members_of_a_population_are_evaluated_and_summarized(population, he
     assert ", draws 1; kd_digits: block 32, blocks 1; " in protocol
     assert "; intervals cover the training seed, and samples and reference (" in protocol
     (told,) = read_evaluated(run)
+    page = (run / "report.html").read_text()
+    assert f"({told['protocol']})" in page and "<td>learning_rate=1e+38</td>" in page
     assert len(told["digest"]) == 4
     assert (told["step"], told["member"]) == (8, None)
     assert told["members"][2:] == [None, None]

@@ -69,7 +69,7 @@ def test_a_class_counts_from_a_tenth_of_its_share_on(reals):
 def test_a_damage_of_one_class_shows_in_its_numbers_alone(reals):
     labels = any_labels(5)
     fake = pictures(labels, 5)
-    images = fake.examples.copy()
+    images = fake.array.copy()
     images[labels == 2, :, 4:] = 255
     found = measured(reals, "by_class", Samples(images, SIDES))
     distances, recalls = (

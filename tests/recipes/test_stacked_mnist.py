@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from runs import TINY, command
 
-from jaxgan.evaluation.evaluator import fitting_extractor, real_examples
+from jaxgan.evaluation.evaluator import fitting_extractor
+from jaxgan.evaluation.examples import real_examples
 from jaxgan.features import extract
 from jaxgan.recipes import find_recipe
 from jaxgan.recipes.stacked_mnist import StackedMnist

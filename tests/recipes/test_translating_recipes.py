@@ -13,7 +13,7 @@ from runs import contents
 
 from jaxgan import GAN, augment, degradations, linen, losses, update_both
 from jaxgan.data import Mapped, Unpaired, batches, degraded, jointly, load, on_images
-from jaxgan.evaluation.evaluator import real_examples
+from jaxgan.evaluation.examples import real_examples
 from jaxgan.recipes import ImageRecipe, require_source
 from jaxgan.recipes import recipe as recipes
 from jaxgan.rundir.config import read_config

@@ -6,8 +6,11 @@ import pytest
 from html_pages import Page, assert_self_contained
 from PIL import Image
 
+from jaxgan.metrics import Protocol, Result
+from jaxgan.metrics.intervals import Interval
 from jaxgan.report.page import MAX_GRIDS, write_report
 from jaxgan.report.pictures import grid, save_png
+from jaxgan.rundir.evaluated import EVALUATED, add_evaluation
 from jaxgan.util.errors import UserError
 
 CONFIG = {
@@ -23,6 +26,7 @@ CONFIG = {
     "something_new": {"x": 1},
 }
 RECORD = {"loss_d": 1.2, "loss_g": 0.8, "score_real": 0.7, "score_fake": 0.3}
+EVALUATION = {"step": 4000, "averaged": True, "digest": "0a", "metrics": ["fd"]}
 ATTACK = "<script>alert('x')</script><img src=http://example.com/x.png>"
 
 
@@ -241,3 +245,75 @@ def test_damaged_config_is_named(tmp_path):
     (tmp_path / "config.json").write_text('{"recipe": ')
     with pytest.raises(UserError, match="config.json is damaged"):
         write_report(tmp_path)
+
+
+def results(name: str, value: float, interval: Interval | None = None) -> list[dict]:
+    protocol = Protocol(9, 9, "mnist", "train", "none", "digits", None, 0)
+    return [Result(name, value, protocol, interval).to_dict() | {"floor": 0.25}]
+
+
+def test_evaluations_are_tables_with_their_protocols_the_newest_first(run):
+    interval = Interval(1.5, 2.5, 0.95, "t of 2 draws of samples")
+    older = {"protocol": "of 9", "results": results("fd_digits", 2.0, interval)}
+    newer = {"protocol": "of 10", "step": 300, "averaged": False, "member": 2}
+    newer |= {"date": "2026-03-04T05:06:07+00:00", "results": results("recall", 0.5)}
+    for each in (older, newer):
+        add_evaluation(run, EVALUATION | each)
+    page = page_of(run)
+    assert_self_contained(page)
+    assert (
+        "Evaluations Step 300, G not averaged, member 2 2026-03-04 05:06:07+00:00 "
+        "metric value 95% interval of real examples recall 0.5 0.25 (of 10) "
+        "Step 4,000, G averaged metric value 95% interval of real examples "
+        "fd_digits 2 1.5 to 2.5 0.25 (of 9) Curves"
+    ) in page.text
+    assert ["open" in each for each in page.all("details")] == [True, False]
+
+
+def test_an_evaluation_of_a_population_is_a_table_of_its_settings(run):
+    spread = {"mean": 4.0, "deviation": None, "low": None, "high": None}
+    groups = [
+        {"setting": {"lr": 0.5}, "members": 2, "diverged": 1, "metrics": {"fd": spread}},
+        {"setting": {"lr": 1.0}, "members": 2, "diverged": 2, "metrics": {}},
+    ]
+    about = {"protocol": "of 9", "members": [None] * 4, "groups": groups, "floors": {"fd": 0.25}}
+    add_evaluation(run, EVALUATION | about)
+    assert (
+        "setting metric members mean deviation 95% interval of real examples "
+        "lr=0.5 fd 1 of 2 4 0.25 lr=1 all diverged 0 of 2 (of 9)"
+    ) in page_of(run).text
+
+
+def test_text_of_evaluations_is_never_markup(run):
+    scripts = len(page_of(run).all("script"))
+    told = {"protocol": ATTACK, "date": ATTACK, "results": results(ATTACK, 1.0)}
+    add_evaluation(run, EVALUATION | told)
+    page = page_of(run)
+    assert len(page.all("script")) == scripts
+    assert_self_contained(page)
+    assert page.text.count(ATTACK) == 3
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"results": [results("fd", 1.0)[0] | {"value": float("nan")}]},
+        {"date": 3},
+        {"groups": [{}]},
+        {
+            "groups": [
+                {"setting": {}, "members": 1, "diverged": 0,
+                 "metrics": {"fd": {"mean": 1.0, "deviation": None, "low": None, "high": None}}}
+            ],
+            "floors": {},
+        },
+        {"step": "4"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_evaluations_that_are_damaged_are_left_out_with_a_warning(run, entry, caplog):
+    told = {"evaluations": [EVALUATION | {"protocol": "of 9"} | entry]}
+    (run / EVALUATED).write_text(json.dumps(told))
+    assert "Evaluations" not in page_of(run).text
+    (warning,) = caplog.messages
+    assert warning.startswith("the report leaves out the evaluations: ") and "\n" not in warning
