@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import optax
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Float, Key
 
 from jaxgan import latents, losses, penalties, terms
 from jaxgan.augment import (
@@ -190,7 +190,12 @@ def _score(outputs: PyTree) -> Scores:
 
 
 def _on_scores(penalty: Penalty) -> Penalty:
-    return lambda critic, *others: penalty(lambda example: _score(critic(example)), *others)
+    def on_scores(
+        critic: Callable[[PyTree], PyTree], real: PyTree, fake: PyTree, keys: Key[Array, "B"]
+    ) -> PerSample:
+        return penalty(lambda example: _score(critic(example)), real, fake, keys)
+
+    return on_scores
 
 
 def _represent(wanted: Representation, weight: float, play: Play) -> PerSample:
