@@ -389,6 +389,39 @@ def _name_in_diffusers(player: str, collection: str, *layers: str) -> str:
     return ".".join([*owner, *outer, _NAMES[collection, own]])
 
 
+def save_variables(path: Path, variables: Mapping[str, Any]) -> None:
+    """Writes the variables of a Linen module to a safetensors file.
+
+    Args:
+        path: of the file (see `save_safetensors`).
+        variables: "params" and other collections, nested.
+
+    Raises:
+        UserError: as `save_safetensors`.
+    """
+    leaves = jax.tree.leaves_with_path(dict(variables))
+    save_safetensors(path, {_name(place): np.asarray(leaf) for place, leaf in leaves})
+
+
+def load_variables(path: Path) -> dict[str, Any]:
+    """Reads what `save_variables` wrote. Nothing in it is executed.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The variables.
+
+    Raises:
+        UserError: as `load_safetensors`, or if names contradict each other.
+    """
+    arrays = load_safetensors(path)
+    for name in arrays:
+        if any(other.startswith(f"{name}/") for other in arrays):
+            raise UserError(f"cannot read {path}: {name} is an array and holds others")
+    return unflatten_dict(arrays, sep="/")
+
+
 def _variables(net: TrainState) -> dict[str, Any]:
     return {"params": net.params, **net.collections}
 

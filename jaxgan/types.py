@@ -38,3 +38,4 @@ class DataSpec(NamedTuple):
     classes: int | None = None  # of its labels; None where it has none
     source: tuple[int, ...] | None = None  # shape of what a picture is made from; None where none
     latent: tuple[int, ...] | None = None  # shape of what G makes in its place, to be decoded
+    autoencoder: str | None = None  # what made latents: those of another are other data

@@ -84,8 +84,12 @@ gan = jaxgan.GAN(
     loss=losses.hinge,
     inputs=latents.normal(3),
 )
-batch = {"image": jnp.zeros((2, 4, 4, 8))}
-decoder_params = Decoder((64, 128), 3).init(key, batch["image"], train=False)["params"]
+batch = {"latent": jnp.zeros((2, 4, 4, 8))}
+Path("latents").mkdir()
+interop.save_variables(
+    Path("latents/decoder.safetensors"),
+    Decoder((64, 128), 3).init(key, batch["latent"], train=False),
+)
 """,
     "own_data.md": "",
     "own_gan.md": IMPORTS

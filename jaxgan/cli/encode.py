@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from flax.traverse_util import flatten_dict
 from tqdm import tqdm
 
 from jaxgan.cli.options import Encode
 from jaxgan.cli.outputs import check_free, whole_folder
 from jaxgan.data.encoded import DECODER, Origin, Part, write_latents
 from jaxgan.evaluation.encoding import Coder, check_fit, coder_of, coder_of_file, encode
-from jaxgan.interop import save_safetensors
+from jaxgan.interop import save_variables
 from jaxgan.recipes.autoencoder import Autoencoder
 from jaxgan.rundir import loading
+from jaxgan.util.errors import UserError
 
 SUFFIX = ".safetensors"  # of a file that is no run
 
@@ -43,7 +43,7 @@ def make_latents(options: Encode) -> Path:
         origin = Origin(data, size, shape, feed.classes, coder.name)
         with tqdm(total=count, unit=" pictures", disable=None) as bar:
             write_latents(folder, origin, count, _counted(encode(coder, feed), bar))
-        save_safetensors(folder / DECODER, flatten_dict(coder.decoder, sep="/"))
+        save_variables(folder / DECODER, coder.decoder)
     return options.out
 
 
@@ -56,6 +56,10 @@ def _counted(parts: Iterator[Part], bar: tqdm) -> Iterator[Part]:
 def _autoencoder(options: Encode) -> tuple[Coder, Autoencoder]:
     """Loads the autoencoder, and the recipe that says how pictures are read."""
     if options.run.suffix == SUFFIX:
+        if options.data is None:
+            raise UserError(f"{options.run} is no run: say by --data which pictures to encode")
+        if options.best or (options.step, options.member) != (None, None):
+            raise UserError(f"{options.run} is no run: leave out --step, --member and --best")
         return coder_of_file(options.run), Autoencoder(image_size=256)
     trained = loading.load(options.run, options.step, options.member, best=options.best)
     coder = coder_of(trained)

@@ -333,7 +333,7 @@ class Encode:
     run: RunDirectory  # run of the recipe autoencoder; or Stable Diffusion's VAE, a .safetensors
     out: Path  # folder, new or empty
     data: Annotated[str | None, _default("that of RUN")] = None  # data set of pictures
-    image_size: Annotated[int | None, _default("that of RUN")] = None  # of the pictures
+    image_size: Annotated[int | None, _default("that of RUN; 256")] = None  # of the pictures
     member: Member = None  # which autoencoder of a population, from 0
     step: Step = None  # of the checkpoint
     best: Flag = False  # take the best checkpoint that --eval-every found

@@ -13,12 +13,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxgan.core.networks import Network
 from jaxgan.core.state import GANState, TrainState
 from jaxgan.types import PRNGKey, PyTree
 
 DECODER = "decoder"  # the collection of G that holds it
+TOGETHER = 16  # examples that are decoded at a time, where as many divide the batch
 
 
 def decoded(
@@ -53,10 +55,27 @@ def decoded(
         held = collections[DECODER]
         if not train:
             others = {name: x for name, x in held.items() if name != "params"}
-            made, _ = decoder.apply(held["params"], others, latents(made), key, False)
+            made = _in_parts(
+                lambda x: decoder.apply(held["params"], others, x, key, False)[0], latents(made)
+            )
         return made, {**moved, DECODER: held}
 
     return Network(init, apply)
+
+
+def _in_parts(decode: Callable[[PyTree], PyTree], latents: PyTree) -> PyTree:
+    """Decodes a few examples at a time, since pictures take much more memory than latents."""
+    count = jax.tree.leaves(latents)[0].shape[0]
+    if not isinstance(count, int) or count % TOGETHER:  # an exported program's is a symbol
+        return decode(latents)
+    parts = jax.tree.map(lambda x: x.reshape(-1, TOGETHER, *x.shape[1:]), latents)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), lax.map(decode, parts))
+
+
+def has_decoder_weights(state: GANState) -> bool:
+    """Tells whether the decoder of a generator has weights; true if there is no decoder."""
+    held = jax.tree.leaves(state.generator.collections.get(DECODER, {}))
+    return not any(bool(jnp.isnan(x).any()) for x in held)
 
 
 def with_decoder(state: GANState, variables: Mapping[str, Any]) -> GANState:

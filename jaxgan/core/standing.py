@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxgan import axes
+from jaxgan.core.decoding import DECODER
 from jaxgan.core.gan import GAN, batch_size
 from jaxgan.core.state import GANState
 from jaxgan.keys import stream
@@ -66,9 +67,10 @@ def standing_statistics(
 
 
 def _replace(collections: PyTree, function: Any, *others: PyTree) -> PyTree:
-    """Replaces the statistics of batch norm, and leaves everything else as it is."""
+    """Replaces statistics of batch norm, and leaves alone all else, and a decoder's."""
 
     def replace(path: Any, leaf: Array, *others: Array) -> Array:
-        return function(leaf, *others) if path[-1].key in STATISTICS else leaf
+        moves = path[-1].key in STATISTICS and path[0].key != DECODER
+        return function(leaf, *others) if moves else leaf
 
     return jax.tree_util.tree_map_with_path(replace, collections, *others)

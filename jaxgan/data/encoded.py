@@ -5,7 +5,7 @@ A folder holds
 latents.npy          float16 [N, h, w, C], in the order of the pictures
 labels.npy           int32 [N], if the pictures have labels
 latents.json         which pictures these are, and what encoded them
-decoder.safetensors  the weights that make pictures of them (see `jaxgan.recipes.latent`)
+decoder.safetensors  the weights that make pictures of them (see `jaxgan.interop.load_variables`)
 
 `jaxgan encode` makes one. Nothing in it is executed when it is read.
 """
@@ -65,17 +65,19 @@ def write_latents(
         origin: of the latents.
         size: how many.
         parts: latents and labels, at least one part.
+
+    Raises:
+        OSError: if that fails, for example since the disk is full.
     """
-    file, labels, start = None, [], 0
-    for latents, own in parts:
-        if file is None:
-            shape = (size, *latents.shape[1:])
-            file = np.lib.format.open_memmap(folder / LATENTS, "w+", np.float16, shape)
-        file[start : start + len(latents)] = latents
-        labels += [] if own is None else [own]
-        start += len(latents)
-    assert file is not None and start == size
-    file.flush()
+    labels: list[np.ndarray] = []
+    with open(folder / LATENTS, "wb") as file:
+        for latents, own in parts:
+            if not file.tell():
+                shape = (size, *latents.shape[1:])
+                header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(np.ascontiguousarray(latents, "<f2").tobytes())
+            labels += [] if own is None else [own]
     if labels:
         np.save(folder / LABELS, np.concatenate(labels), allow_pickle=False)
     write_atomically(folder / ORIGIN, json.dumps(asdict(origin), indent=2).encode())
@@ -111,11 +113,12 @@ class Encoded:
 
     Args:
         feed: of the latents as they are stored.
-        shape: of the pictures that they were made of.
+        origin: of the latents. The feed's shape is that of the pictures.
     """
 
-    def __init__(self, feed: Resident | Stream, shape: tuple[int, ...]):
-        self.shape = shape
+    def __init__(self, feed: Resident | Stream, origin: Origin):
+        self.shape: tuple[int, ...] = origin.shape
+        self.autoencoder = origin.autoencoder
         self.size, self.classes, self.arrays = feed.size, feed.classes, feed.arrays
         self.batch_size, self.longest = feed.batch_size, feed.longest
         self._feed = feed
@@ -197,12 +200,12 @@ def load_latents(
         feed = Resident(np.asarray(latents), labels, batch_size, seed, 0.0, 1.0, origin.classes)
     else:
         feed = Stream(source, batch_size, seed, 0.0, 1.0)
-    return Encoded(feed, origin.shape)
+    return Encoded(feed, origin)
 
 
 def _array(path: Path) -> np.ndarray:
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.lib.format.open_memmap(path, "r")
     except FileNotFoundError as error:
         raise _damaged(path, "there is no such file") from error
     except (ValueError, EOFError) as error:  # of another format, pickled, or cut off

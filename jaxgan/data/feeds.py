@@ -105,8 +105,10 @@ def batch_like(feed: Feed) -> dict[str, jax.ShapeDtypeStruct]:
 def spec_of(feed: Feed) -> DataSpec:
     """Returns what a feed's examples look like: what a recipe's networks depend on."""
     like = batch_like(feed)
-    others = (like[name].shape[1:] if name in like else None for name in ("source", "latent"))
-    return DataSpec(feed.shape, feed.classes, *others)
+    source, latent = (
+        like[name].shape[1:] if name in like else None for name in ("source", "latent")
+    )
+    return DataSpec(feed.shape, feed.classes, source, latent, getattr(feed, "autoencoder", None))
 
 
 def batches(feed: Feed, key: PRNGKey, start: int, stop: int) -> Iterator[Batch]:
@@ -160,7 +162,7 @@ class Resident:
     """A feed of pictures that are all on the device, as uint8; each step gathers and scales some.
 
     Args:
-        images: uint8 [N, H, W, C].
+        images: uint8 [N, H, W, C]; or float16, of which only `stored` makes sense.
         labels: int32 [N], or None.
         batch_size: B, in 1..N.
         seed: of the order, 0 or more; None for the order of the pictures.

@@ -234,8 +234,8 @@ class DiscriminatorBlock(nn.Module):
         return x, None
 
 
-class Alike(nn.Module):
-    """Three dense layers, from a token to the features of another network."""
+class Projector(nn.Module):
+    """Three dense layers, from tokens to the features of another network."""
 
     hidden: int  # units
     features: int  # outputs
@@ -252,16 +252,16 @@ class Alike(nn.Module):
 class Discriminator(nn.Module):
     """Blocks on the patches of all levels, and on one more token, whose features give the score.
 
-    With `represented`, outputs are a dictionary: "score", and "features" of that many numbers,
-    `[B, 1 + T, F]`, of the first token and of the patches, to be drawn towards those of a trained
-    network (see `jaxgan.terms.misalignment`).
+    With `feature_size`, outputs are a dictionary: "score"; and features, to be drawn towards those
+    of a trained network (see `jaxgan.terms.misalignment`): "whole", `[B, F]`, of the first token,
+    and "patches", `[B, h, w, F]`.
     """
 
     size: Size
     patch: int  # side of the square that a token stands for
     classes: int | None = None  # of labels; None for an unconditional discriminator
     code_size: int = 2048  # numbers of a label's code, whose product with the features is the score
-    represented: int | None = None  # numbers of a feature of another network
+    feature_size: int | None = None  # F; None for a score alone
 
     @nn.compact
     def __call__(
@@ -287,10 +287,11 @@ class Discriminator(nn.Module):
             score = (features * SlowMlp(self.code_size)(table(labels))).sum(-1)
         else:
             score = Dense(1, use_bias=False, name="score")(features)[:, 0]
-        if self.represented is None:
+        if self.feature_size is None:
             return score
-        alike = Alike(self.code_size, self.represented, name="alike")(x)
-        return {"score": score, "features": alike}
+        projected = Projector(self.code_size, self.feature_size, name="projector")(x)
+        patches = projected[:, 1:].reshape(batch, *grid, self.feature_size)
+        return {"score": score, "whole": projected[:, 0], "patches": patches}
 
 
 def _normalized(x: Float[Array, "B C"]) -> Float[Array, "B C"]:

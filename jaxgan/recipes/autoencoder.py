@@ -9,7 +9,7 @@ from msgspec import Meta
 from jaxgan import losses
 from jaxgan.core.gan import GAN, Play
 from jaxgan.core.updates import Update, update_both
-from jaxgan.data import Feed, Mapped, degraded, spec_of
+from jaxgan.data import Feed, Mapped, degraded, jointly, spec_of
 from jaxgan.features import digits
 from jaxgan.models import autoencoder, patchgan
 from jaxgan.nn import norms
@@ -28,9 +28,9 @@ class Autoencoder(TranslatingRecipe):
     """An autoencoder: pictures to a few numbers and back, against a judge of patches.
 
     `jaxgan encode RUN --out FOLDER` makes a data set of its latents, and `jaxgan translate RUN
-    data:openmoji@test` shows what becomes of pictures. G's inputs are the pictures themselves, so
-    that `loss_g` is how far they come back: by the L1 distance, by the squared distance of the
-    digit network's features if they are digits and `feature_weight` is not 0, and by D.
+    data:openmoji@test` shows what becomes of pictures. G's inputs are the pictures themselves.
+    Besides its loss, G pays (`terms_g`) the L1 distance, and of digits, if `feature_weight` is not
+    0, the squared distance of the digit network's features.
 
     Source: ours, after Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion
     Models" (2022).
@@ -69,6 +69,10 @@ class Autoencoder(TranslatingRecipe):
         if spec_of(feed).source is not None:
             raise UserError(f"{data} has pairs: choose single pictures, such as openmoji")
         return Mapped(feed, degraded(lambda images, key: images))
+
+    def feed(self, seed: int, data_dir: str | None = None) -> Feed:
+        """Opens the pictures, with jitter (see `Recipe.feed`)."""
+        return self.jittered(self.open(self.data, seed, data_dir), jointly)
 
     def gan(self, spec: DataSpec) -> GAN:
         """Makes the GAN (see `Recipe.gan`)."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import optax
 from jax import Array
 from jaxtyping import Float, Key
@@ -46,7 +47,8 @@ class Representation(NamedTuple):
     """What another network sees in real examples."""
 
     size: int  # F
-    features: Callable[[Batch], Float[Array, "B T F"]]  # of the whole, and of patches if T is not 1
+    # "whole" [B, F], "patches" [B, h, w, F], or both; patches are those of D
+    features: Callable[[Batch], dict[str, Array]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +73,8 @@ class GatRecipe(ImageRecipe):
     heads: Count  # of attention; the channels of each are a multiple of 4
     patch: Count  # side of the square of pixels that a token stands for
     truncation: NonNegative = 1.0  # psi of samples: 0 makes those of a class alike
-    learning_rate: Positive = 2e-4  # of Adam, both players, at a width of 768
-    generator_rate: Positive = 1.0  # learning rate of G, by that of D
+    learning_rate: Positive = 2e-4  # of Adam, at a width of 768; G's is a multiple of it
+    generator_rate: Positive = 1.0  # G's learning rate as a multiple of D's
     beta1: Share = 0.0  # of Adam
     beta2: Share = 0.99  # of Adam
     clip: Positive = 1.0  # norm of a gradient, at most
@@ -173,7 +175,7 @@ class GatRecipe(ImageRecipe):
             UserError: if the recipe has no such features for these examples, as here.
         """
         raise UserError(
-            f"{self.name} has no features of real examples: leave representation_weight"
+            f"{self.name} has no features of real examples: leave representation_weight at 0"
         )
 
     def update(self, gan: GAN) -> Update:
@@ -199,13 +201,10 @@ def _on_scores(penalty: Penalty) -> Penalty:
 
 
 def _represent(wanted: Representation, weight: float, play: Play) -> PerSample:
-    """How far D's features of reals are from those of another network, of whole and of patches."""
-    target = wanted.features(play.batch)
-    found = play.real_outputs["features"]
-    apart = terms.misalignment(found[:, :1], target[:, :1])
-    if target.shape[1] > 1:
-        apart += terms.misalignment(found[:, 1:], target[:, 1:])
-    return weight * apart
+    """How far D's features of reals are from those of another network."""
+    features, found = wanted.features(play.batch), play.real_outputs
+    apart = [terms.misalignment(found[name], target) for name, target in features.items()]
+    return weight * jnp.stack(apart).sum(0)
 
 
 def last_level(made: gat.Levels) -> Images:

@@ -1,18 +1,20 @@
 """What the recipes of GAT share that make latents of an autoencoder in the place of pictures."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flax import linen as nn
-from flax.traverse_util import unflatten_dict
+from jax.tree_util import Partial
 
 from jaxgan.core.decoding import decoded, with_decoder
 from jaxgan.core.gan import GAN
+from jaxgan.core.networks import linen
 from jaxgan.core.state import GANState
 from jaxgan.data import Feed
 from jaxgan.data.encoded import DECODER, load_latents, read_origin
-from jaxgan.interop import load_safetensors
+from jaxgan.interop import load_variables
 from jaxgan.recipes.gat import GatRecipe, last_level
 from jaxgan.types import DataSpec, Images, PyTree
 from jaxgan.util.errors import UserError
@@ -20,7 +22,7 @@ from jaxgan.util.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class LatentGat(GatRecipe):
-    """A GAT of latents that `jaxgan encode` made of a data set, which its samples are decoded from.
+    """A GAT trained on latents that `jaxgan encode` made; samples are decoded to pictures.
 
     `data` and `image_size` name the pictures themselves: real examples are theirs.
     """
@@ -50,13 +52,20 @@ class LatentGat(GatRecipe):
         """Opens the pictures that the latents were made of (see `Recipe.examples`)."""
         return self.open(self.data, seed, data_dir)
 
-    def begin(self, state: GANState) -> GANState:
+    def begin(self) -> Callable[[GANState], GANState]:
         """Gives the decoder its weights (see `Recipe.begin`)."""
         path = self._folder() / DECODER
-        try:
-            return with_decoder(state, unflatten_dict(load_safetensors(path), sep="/"))
-        except ValueError as error:
-            raise UserError(f"{path} is not of the decoder of {self.name}: {error}") from None
+
+        def put(variables: PyTree, state: GANState) -> GANState:
+            try:
+                return with_decoder(state, variables)
+            except ValueError as error:
+                raise UserError(
+                    f"{path} is of another decoder than that of {self.name}: {error}; choose the "
+                    "sizes of the autoencoder, such as --decoder-widths"
+                ) from None
+
+        return Partial(put, load_variables(path))
 
     def example(self, made: PyTree) -> Images:
         """Returns samples as they are, for they are decoded already (see `Recipe.example`)."""
@@ -67,7 +76,7 @@ class LatentGat(GatRecipe):
         if spec.latent is None:
             raise UserError(f"{self.name} makes latents, which this data set does not have")
         gan = self.game("latent", spec.latent, spec)
-        decoder = self.network(self.decoder(spec))
+        decoder = linen(self.decoder(spec))  # in float32: samples are for people and for metrics
         return replace(gan, generator=decoded(gan.generator, decoder, last_level))
 
     def _folder(self) -> Path:

@@ -7,6 +7,7 @@ from jaxgan.features import digits
 from jaxgan.recipes.gat import GatRecipe, Representation
 from jaxgan.recipes.recipe import Count, Share
 from jaxgan.types import DataSpec
+from jaxgan.util.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,10 @@ class MnistGat(GatRecipe):
     def representation(self, spec: DataSpec) -> Representation:
         """Returns the digit network's features (see `GatRecipe.representation`)."""
         if spec.shape != digits.SHAPE:
-            return super().representation(spec)
+            raise UserError(
+                "representation_weight is for digits of 28 x 28, in gray: leave it at 0"
+            )
         features = digits.load().features
         return Representation(
-            digits.FEATURES, lambda batch: features((batch["image"] + 1) / 2)[:, None]
+            digits.FEATURES, lambda batch: {"whole": features((batch["image"] + 1) / 2)}
         )

@@ -17,7 +17,7 @@ class OpenmojiGat(LatentGat):
     """A small GAT on emoji in color, which makes latents of an autoencoder; conditional.
 
     Source: Hyun et al., "Scalable GANs with Transformers" (2025). Sizes, batch, average and length
-    are our own, for a CPU; so is the autoencoder, whose latents are an eighth of the picture.
+    are our own, for a CPU; so is the autoencoder, whose latents are a sixth of the picture.
 
     Command: `jaxgan train openmoji_gat --latents latents`, after `jaxgan train autoencoder --out
     runs/coder` and `jaxgan encode runs/coder --out latents`
@@ -36,8 +36,8 @@ class OpenmojiGat(LatentGat):
     width: Count = 96  # numbers of a token
     heads: Count = 4  # of attention; the channels of each are a multiple of 4
     patch: Count = 2  # side of the square of latents that a token stands for
-    learning_rate: Positive = 5e-5  # of Adam, of D, at a width of 768
-    generator_rate: Positive = 0.25  # learning rate of G, by that of D
+    learning_rate: Positive = 5e-5  # of Adam, at a width of 768; G's is a multiple of it
+    generator_rate: Positive = 0.25  # G's learning rate as a multiple of D's
     decoder_widths: Widths = COLORS  # those of the autoencoder
 
     def decoder(self, spec: DataSpec) -> nn.Module:

@@ -3,7 +3,7 @@
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, fields
 from functools import cache
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import msgspec
 import numpy as np
 from flax import linen as nn
+from jax.tree_util import Partial
 from msgspec import Meta
 
 import __main__
@@ -224,19 +225,17 @@ class Recipe(ABC):
             UserError: if the networks cannot take such examples.
         """
 
-    def begin(self, state: GANState) -> GANState:
-        """Puts into the first state of a run what is trained already: here nothing.
-
-        Args:
-            state: what `jaxgan.init` drew, possibly traced.
+    def begin(self) -> Callable[[GANState], GANState]:
+        """Reads what is trained already when a run begins: here nothing.
 
         Returns:
-            The state that training begins with.
+            A function that puts it into the state that `jaxgan.init` drew, pure. One with large
+            arrays should be a `jax.tree_util.Partial` with the arrays among its arguments.
 
         Raises:
-            UserError: if there is no such thing, or it does not fit.
+            UserError: if it cannot be read, or does not fit.
         """
-        return state
+        return Partial(lambda state: state)
 
     def coverage(self, samples: np.ndarray) -> Coverage | None:
         """Measures which modes of the data the samples cover.

@@ -55,6 +55,7 @@ def describe(
         classes=spec.classes,
         source_shape=spec.source,
         latent_shape=spec.latent,
+        autoencoder=spec.autoencoder,
         versions=environment.versions(),
         device=Device(**environment.devices(mesh)),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -181,7 +182,7 @@ def check_data(run: Path, spec: DataSpec) -> None:
 def _in_words(spec: DataSpec) -> str:
     words = f"examples of shape {spec.shape} in {spec.classes or 'no'} classes"
     if spec.latent is not None:
-        return f"{words}, as latents of shape {spec.latent}"
+        return f"{words}, as latents of shape {spec.latent} of {spec.autoencoder}"
     return words if spec.source is None else f"{words}, made from others of shape {spec.source}"
 
 

@@ -50,6 +50,7 @@ class Config(Struct, frozen=True, kw_only=True):
     classes: Count | None = None  # None if the data has no labels
     source_shape: Shape | None = None  # of what an example is made from; None if from latents alone
     latent_shape: Shape | None = None  # of what G makes in its place, to be decoded
+    autoencoder: str | None = None  # what made the latents
     versions: dict[str, str] = {}
     device: Device = Device()
     created: str | None = None
@@ -61,7 +62,9 @@ class Config(Struct, frozen=True, kw_only=True):
     @property
     def spec(self) -> DataSpec:
         """What the examples look like."""
-        return DataSpec(self.shape, self.classes, self.source_shape, self.latent_shape)
+        return DataSpec(
+            *(self.shape, self.classes, self.source_shape, self.latent_shape, self.autoencoder)
+        )
 
 
 class Evaluation(TypedDict):

@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding
 
+from jaxgan.core.decoding import has_decoder_weights
 from jaxgan.core.fingerprint import digest
 from jaxgan.core.gan import init, sample
 from jaxgan.core.state import GANState
@@ -70,9 +71,21 @@ class Experiment(NamedTuple):
         return None if self.members is None else self.members.count
 
     def draw_first(self) -> GANState:
-        """Draws the first state on the devices."""
+        """Draws the first state on the devices, with what the recipe has trained already.
+
+        Raises:
+            UserError: if that cannot be read, or does not fit.
+            ValueError: if a decoder (see `jaxgan.core.decoding`) is still without weights.
+        """
+
+        def first(key: PyTree, begin: Callable[[GANState], GANState]) -> GANState:
+            return (begin if self.members is None else jax.vmap(begin))(self.init(key))
+
         key = put(self.key, self.sharding)
-        return jax.jit(self.init, out_shardings=self.sharding)(key)
+        state = jax.jit(first, out_shardings=self.sharding)(key, self.recipe.begin())
+        if not has_decoder_weights(state):
+            raise ValueError("G's decoder has no weights: Recipe.begin must put them in")
+        return state
 
     def state_like(self) -> GANState:
         """Returns the shapes of a state."""
@@ -143,7 +156,7 @@ def _functions(
 
     @jax.jit  # so that it is traced once, for its shapes and its values
     def first(key: PRNGKey) -> GANState:
-        return recipe.begin(init(gan, stream(key, "init"), batch_like(feed), update))
+        return init(gan, stream(key, "init"), batch_like(feed), update)
 
     def read(state: GANState, key: PRNGKey, row: PyTree, arrays: PyTree) -> Batch:
         return feed.batch(arrays, row, stream(jax.random.fold_in(key, state.step), "data"))

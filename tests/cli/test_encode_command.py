@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 from runs import assert_refused, command
 
 from jaxgan import sample
-from jaxgan.data import load
+from jaxgan.data import batches, load
 from jaxgan.models.autoencoder import Decoder, Encoder
 from jaxgan.rundir.loading import digest_of
 from jaxgan.rundir.loading import load as load_run
@@ -65,7 +66,7 @@ def test_latents_are_what_the_encoder_makes_of_all_pictures(there, coder):
     latents = np.load(there / "latents" / "latents.npy")
     feed = load("faces", batch_size=1, seed=None, image_size=16)
     assert latents.shape == (feed.size, 4, 4, 3) and latents.dtype == np.float16
-    pictures = np.asarray(feed.arrays["image"][:50]) / 127.5 - 1
+    pictures = jnp.concatenate([x["image"] for x in batches(feed, jax.random.key(0), 0, 50)])
     expected: Any = Encoder((8, 8), 3).apply(coder["encoder"], pictures, train=False)
     np.testing.assert_allclose(latents[:50], expected, atol=5e-3)
     origin = json.loads((there / "latents" / "latents.json").read_text())
@@ -120,6 +121,27 @@ def test_an_autoencoder_shows_what_becomes_of_pictures(there):
 
 
 @pytest.mark.slow
+def test_a_run_is_not_resumed_with_latents_of_another_autoencoder(there, here):
+    shutil.copytree(there / "gan", here / "gan")
+    shutil.copytree(there / "latents", here / "latents")
+    config = json.loads((here / "gan" / "config.json").read_text())
+    config["hyperparameters"]["latents"] = "latents"
+    (here / "gan" / "config.json").write_text(json.dumps(config))
+    origin = json.loads((here / "latents" / "latents.json").read_text())
+    origin["autoencoder"] = "another"
+    (here / "latents" / "latents.json").write_text(json.dumps(origin))
+    words = ["train", "openmoji_gat", *GAT, "--latents", "latents", "--out", "gan", "--resume"]
+    assert_refused(command(*words, "--steps", "4"), "now has .* latents of .* of another")
+
+
+@pytest.mark.slow
+def test_programs_decode(there, here):
+    done = command("export", there / "gan", "--format", "onnx", "--out", "gan.onnx")
+    assert done.status == 0, done.err
+    assert "largest difference" in done.out or "differ" in done.out, done.out
+
+
+@pytest.mark.slow
 def test_a_resumed_run_is_that_of_one_go(there, here):
     words = ["train", "openmoji_gat", *GAT, "--latents", there / "latents"]
     whole, parts = here / "whole", here / "parts"
@@ -139,10 +161,13 @@ def test_a_resumed_run_is_that_of_one_go(there, here):
         ),
         (
             "train openmoji_gat --latents {}/latents --data faces --image-size 16",
-            r"decoder.safetensors is not of the decoder of openmoji_gat: .* has \(",
+            "is of another decoder than that of openmoji_gat: .*choose .* --decoder-widths",
         ),
         ("encode {}/gan --out new", "openmoji_gat is no autoencoder: train one by"),
         ("encode {}/coder --out {}/latents", "exists and is not an empty folder"),
+        ("encode vae.safetensors --out new", "is no run: say by --data which pictures to encode"),
+        ("encode vae.safetensors --out new --data faces --step 3", "leave out --step"),
+        ("encode vae.safetensors --out new --data faces", "cannot read vae.safetensors"),
         ("encode {}/coder --out new --data folder:gray", "takes 3 colors, not the 1 of the data"),
         ("encode {}/coder --out new --image-size 18", "multiples of 4 and at least 4, not 18"),
         ("encode {}/coder --out new --image-size 0", "image_size must be"),

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_systems import Plain, small_gan
+from tiny_systems import Generator, Plain, small_gan
 
 import jaxgan
-from jaxgan.core.decoding import decoded, with_decoder
+from jaxgan.core.decoding import decoded, has_decoder_weights, with_decoder
 
 KEY = jax.random.key(0)
 BATCH = {"image": jax.random.normal(KEY, (6, 3))}  # latents: what the small GAN learns
@@ -60,6 +60,27 @@ def test_what_is_decoded_can_be_picked():
     latents = jaxgan.sample(plain, state, KEY, 5)[:, ::-1]
     expected, _ = DECODER.apply(WEIGHTS["params"], {}, latents, KEY, False)
     np.testing.assert_allclose(jaxgan.sample(gan, state, KEY, 5), expected, atol=1e-6)
+
+
+def test_many_are_decoded_in_parts():
+    _, gan, _, state = made()
+    state = with_decoder(state, WEIGHTS)
+    inputs = gan.inputs(KEY, 48, BATCH)
+    some = jaxgan.generate(gan, state, inputs[:5])
+    np.testing.assert_allclose(jaxgan.generate(gan, state, inputs)[:5], some, atol=1e-6)
+
+
+def test_standing_statistics_leave_a_decoder_alone():
+    plain = small_gan()
+    decoder = jaxgan.linen(Generator())  # with batch norm
+    weights = dict(zip(("params", "others"), decoder.init(KEY, jnp.zeros((1, 3))), strict=True))
+    weights |= weights.pop("others")
+    gan = replace(plain, generator=decoded(plain.generator, decoder))
+    state = with_decoder(jaxgan.init(gan, KEY, BATCH), weights)
+    moved = jaxgan.standing_statistics(gan, state, KEY, 3, BATCH)
+    held = moved.generator.collections["decoder"]
+    jax.tree.map(np.testing.assert_array_equal, held, weights)
+    assert has_decoder_weights(moved) and not has_decoder_weights(jaxgan.init(gan, KEY, BATCH))
 
 
 def test_a_forgotten_decoder_makes_no_pictures():

@@ -34,7 +34,8 @@ def test_latents_come_in_the_order_of_the_pictures(tmp_path, labels, resident_by
     feed = load_latents(
         written(tmp_path, labels), batch_size=8, seed=3, resident_bytes=resident_bytes
     )
-    assert spec_of(feed) == ((16, 24, 3), 5 if labels else None, None, (2, 3, 4))
+    coder = ORIGIN.autoencoder if labels else "ours"
+    assert spec_of(feed) == ((16, 24, 3), 5 if labels else None, None, (2, 3, 4), coder)
     assert feed.size == 30 and feed.batch_size == 8
     pictures = Resident(noise(30, 5, 4, 3), np.arange(30, dtype=np.int32), 8, 3, -1.0, 1.0)
     for found, same in zip(batches(feed, KEY, 2, 9), batches(pictures, KEY, 2, 9), strict=True):
@@ -92,6 +93,7 @@ def spoil_json(folder: Path) -> None:
             lambda f: np.save(f / "latents.npy", np.array([print] * 2, object)),
             "latents.npy is damaged",
         ),
+        (lambda f: (f / "latents.npy").write_bytes(b"PK\3\4..."), "latents.npy is damaged"),
         (
             lambda f: (f / "latents.npy").write_bytes((f / "latents.npy").read_bytes()[:900]),
             "latents.npy is damaged",

@@ -136,7 +136,7 @@ def test_d_learns_what_another_network_sees_in_reals():
     recipe, gan, step, state, batch = started(
         DataSpec((28, 28, 1), 10), patch=7, representation_weight=2.0, learning_rate=1e-5
     )
-    seen = {"features": jnp.ones((4, 17, digits.FEATURES))}
+    seen = {"whole": jnp.ones((4, digits.FEATURES)), "patches": jnp.zeros((4, 4, 4, 128))}
     play = Play(batch, None, None, None, seen, None, state, KEY, jnp.negative, jnp.negative)
     wanted = digits.load().features((batch["image"] + 1) / 2)
     cosines = wanted.sum(1) / jnp.linalg.norm(wanted, axis=1) / np.sqrt(digits.FEATURES)
@@ -147,10 +147,11 @@ def test_d_learns_what_another_network_sees_in_reals():
         state, metrics = step(state, batch, KEY)
         terms.append(metrics["terms_d"])
     assert terms[-1] < 0.8 * terms[0] and metrics["penalty"] > 0
+    assert {name for name in metrics if name.endswith("_real")} == {"score_real"}
 
 
 def test_a_recipe_without_features_says_so():
-    with pytest.raises(UserError, match="mnist_gat has no features of real examples"):
+    with pytest.raises(UserError, match="for digits of 28 x 28, in gray: leave it at 0"):
         make_recipe("mnist_gat", **TINY, representation_weight=1.0).gan(SPEC)
 
 
