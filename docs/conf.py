@@ -48,7 +48,7 @@ python_maximum_signature_line_length = 88
 
 coverage_ignore_pyobjects = [
     *(rf"^{re.escape(name)}(\.|$)" for name in pages.elsewhere()),
-    r"\.(inner_init|kernel_init|wrap)$",  # fields whose defaults are functions
+    r"\.(embedding_init|inner_init|kernel_init|wrap)$",  # fields whose defaults are functions
 ]
 coverage_show_missing_items = True
 coverage_statistics_to_report = coverage_statistics_to_stdout = False

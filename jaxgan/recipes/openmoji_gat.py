@@ -25,7 +25,7 @@ class OpenmojiGat(LatentGat):
     """
 
     name: ClassVar[str] = "openmoji_gat"
-    default_length: ClassVar = {"steps": 9000}
+    default_length: ClassVar = {"steps": 4000}
 
     data: str = "openmoji"  # of the pictures: mnist, openmoji, faces, tfds:NAME, folder:PATH
     image_size: Count | None = 32  # height and width of the pictures
@@ -36,7 +36,6 @@ class OpenmojiGat(LatentGat):
     width: Count = 96  # numbers of a token
     heads: Count = 4  # of attention; the channels of each are a multiple of 4
     patch: Count = 2  # side of the square of latents that a token stands for
-    learning_rate: Positive = 5e-5  # of Adam, at a width of 768; G's is a multiple of it
     generator_rate: Positive = 0.25  # G's learning rate as a multiple of D's
     decoder_widths: Widths = COLORS  # those of the autoencoder
 
