@@ -64,6 +64,11 @@ def card(
     ]
     if isinstance(recipe, ImageRecipe):
         facts.append(f"Data: {_code(recipe.data)}. License of the data: {_plain(license)}")
+    if trained.spec.autoencoder is not None:
+        facts.append(
+            f"G makes latents of {_plain(trained.spec.autoencoder)}. These weights hold its "
+            "decoder, under the license of the autoencoder"
+        )
     if config.versions:
         told = ", ".join(f"{name} {version}" for name, version in config.versions.items())
         facts.append(f"Made with {_plain(told)}")

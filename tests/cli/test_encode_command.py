@@ -107,6 +107,8 @@ def test_what_is_exported_needs_no_latents(there, here):
     (run / "config.json").write_text(json.dumps(config))
     done = command("export", run, "--out", "bundle")
     assert done.status == 0, done.err
+    card = (here / "bundle" / "README.md").read_text()
+    assert "G makes latents of autoencoder, step 2, digest" in card
     ours, theirs = (load_run(Path(path)) for path in (run, "bundle"))
     key = jax.random.key(2)
     np.testing.assert_array_equal(
