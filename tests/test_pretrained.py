@@ -10,6 +10,8 @@ import pytest
 
 import jaxgan
 from jaxgan import pretrained, rundir
+from jaxgan.data import unscale
+from jaxgan.evaluation import translating
 from jaxgan.features import digits, extract
 
 NAMES = pretrained.names()
@@ -38,3 +40,14 @@ def test_digits_are_as_asked():
     assert read.logits is not None
     found = read.logits(jnp.asarray(extract(read, images))).argmax(-1)
     assert (found == label).mean() > 0.98
+
+
+@pytest.mark.slow
+def test_drawings_are_colored(tmp_path):
+    trained = jaxgan.load_pretrained("colors")
+    pairs = translating.read("data:openmoji-pairs@test[:64]", trained, data_dir=str(tmp_path))
+    made = translating.translate(trained, pairs, jax.random.key(0))
+    assert pairs.truth is not None
+    given = np.asarray(unscale(pairs.images, -1.0, 1.0))
+    scores = [translating.score(x, pairs.truth)["psnr"] for x in (given, made)]
+    assert scores[1] > scores[0] + 2
