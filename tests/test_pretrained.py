@@ -48,6 +48,6 @@ def test_drawings_are_colored(tmp_path):
     pairs = translating.read("data:openmoji-pairs@test[:64]", trained, data_dir=str(tmp_path))
     made = translating.translate(trained, pairs, jax.random.key(0))
     assert pairs.truth is not None
-    given = np.asarray(unscale(pairs.images, -1.0, 1.0))
+    given = np.broadcast_to(unscale(pairs.images, -1.0, 1.0), pairs.truth.shape)
     scores = [translating.score(x, pairs.truth)["psnr"] for x in (given, made)]
     assert scores[1] > scores[0] + 2
