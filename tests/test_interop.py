@@ -22,7 +22,9 @@ from jaxgan.interop import (
     from_torch_state_dict,
     layer_names,
     load_safetensors,
+    load_variables,
     save_safetensors,
+    save_variables,
     to_arrays,
     to_torch_state_dict,
 )
@@ -212,3 +214,18 @@ def test_weights_of_another_gan_are_refused(trained):
         from_arrays(state, arrays | {"generator/params/more": np.zeros(1)})
     with pytest.raises(UserError, match=r"FanInDense_0/bias has the shape \(9,\)"):
         from_arrays(state, arrays | {"discriminator/params/FanInDense_0/bias": np.zeros(9)})
+
+
+def test_variables_survive_the_way_to_a_file_and_back(tmp_path):
+    module = nn.Sequential([nn.Dense(3), nn.BatchNorm(use_running_average=True)])
+    variables = module.init(jax.random.key(0), np.ones((2, 4)))
+    save_variables(tmp_path / "module.safetensors", variables)
+    loaded = load_variables(tmp_path / "module.safetensors")
+    jax.tree.map(np.testing.assert_array_equal, loaded, dict(variables))
+
+
+def test_names_that_contradict_each_other_are_refused(tmp_path):
+    arrays = {"params/a": np.ones(2), "params/a/b": np.ones(3)}
+    save_safetensors(tmp_path / "odd.safetensors", arrays)
+    with pytest.raises(UserError, match="params/a is an array and holds others"):
+        load_variables(tmp_path / "odd.safetensors")

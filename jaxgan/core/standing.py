@@ -67,7 +67,7 @@ def standing_statistics(
 
 
 def _replace(collections: PyTree, function: Any, *others: PyTree) -> PyTree:
-    """Replaces statistics of batch norm, and leaves alone all else, and a decoder's."""
+    """Replaces the statistics of batch norm, except a decoder's; everything else stays."""
 
     def replace(path: Any, leaf: Array, *others: Array) -> Array:
         moves = path[-1].key in STATISTICS and path[0].key != DECODER

@@ -108,7 +108,8 @@ def spec_of(feed: Feed) -> DataSpec:
     source, latent = (
         like[name].shape[1:] if name in like else None for name in ("source", "latent")
     )
-    return DataSpec(feed.shape, feed.classes, source, latent, getattr(feed, "autoencoder", None))
+    autoencoder = getattr(feed, "autoencoder", None)  # which only feeds of latents have
+    return DataSpec(feed.shape, feed.classes, source, latent, autoencoder)
 
 
 def batches(feed: Feed, key: PRNGKey, start: int, stop: int) -> Iterator[Batch]:

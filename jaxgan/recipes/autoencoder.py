@@ -14,7 +14,7 @@ from jaxgan.features import digits
 from jaxgan.models import autoencoder, patchgan
 from jaxgan.nn import norms
 from jaxgan.recipes.recipe import Count, CountFrom0, NonNegative, require_patches, require_size
-from jaxgan.recipes.translating import TranslatingRecipe
+from jaxgan.recipes.translating import TranslatingRecipe, weighted
 from jaxgan.types import DataSpec, PerSample
 from jaxgan.util.errors import UserError
 
@@ -85,7 +85,6 @@ class Autoencoder(TranslatingRecipe):
         judge = patchgan.Discriminator(
             self.discriminator_layers, self.discriminator_width, norms.single
         )
-        loss = losses.non_saturating
 
         def distance(play: Play) -> PerSample:
             apart = self.l1_weight * jnp.abs(play.fake - play.real).mean((1, 2, 3))
@@ -100,9 +99,7 @@ class Autoencoder(TranslatingRecipe):
             discriminator=self.network(judge),
             generator_optimizer=self.adam(),
             discriminator_optimizer=self.adam(),
-            loss=loss._replace(
-                generator=lambda fake, real: self.adversarial_weight * loss.generator(fake, real)
-            ),
+            loss=weighted(losses.non_saturating, self.adversarial_weight),
             inputs=lambda key, n, batch: batch["source"],
             generator_terms=distance,
         )

@@ -22,7 +22,7 @@ from jaxgan.recipes.recipe import (
     require_size,
     require_source,
 )
-from jaxgan.recipes.translating import TranslatingRecipe
+from jaxgan.recipes.translating import TranslatingRecipe, weighted
 from jaxgan.types import DataSpec, PerSample
 from jaxgan.util.errors import UserError
 
@@ -123,7 +123,6 @@ class Pix2pix(TranslatingRecipe):
         discriminator = patchgan.Discriminator(
             self.discriminator_layers, self.discriminator_width, norms.single
         )
-        loss = losses.non_saturating
 
         def distance(play: Play) -> PerSample:
             return self.l1_weight * jnp.abs(play.fake - play.real).mean((1, 2, 3))
@@ -133,9 +132,7 @@ class Pix2pix(TranslatingRecipe):
             discriminator=self.network(discriminator),
             generator_optimizer=self.adam(),
             discriminator_optimizer=self.adam(),
-            loss=loss._replace(
-                generator=lambda fake, real: self.adversarial_weight * loss.generator(fake, real)
-            ),
+            loss=weighted(losses.non_saturating, self.adversarial_weight),
             inputs=lambda key, n, batch: batch["source"],
             view=lambda example, batch, key, state: (batch["source"], example),
             generator_terms=distance,

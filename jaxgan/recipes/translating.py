@@ -10,8 +10,9 @@ from jaxgan import augment
 from jaxgan.data import Feed, Mapped, first_examples, held_out
 from jaxgan.data.mapped import BatchChange, Change
 from jaxgan.keys import from_seed
+from jaxgan.losses import Loss
 from jaxgan.recipes.recipe import Count, ImageRecipe, NonNegative, Positive, Share
-from jaxgan.types import Batch, DataSpec
+from jaxgan.types import Batch, DataSpec, Scalar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +58,16 @@ class TranslatingRecipe(ImageRecipe):
         """Makes the optimizer of either player."""
         rate = optax.linear_schedule(self.learning_rate, 0.0, self.decay_steps, self.decay_from)
         return optax.adam(rate, self.beta1)
+
+
+def weighted(loss: Loss, weight: Scalar) -> Loss:
+    """Makes a loss whose generator part counts several times, beside what else G pays.
+
+    Args:
+        loss: the loss.
+        weight: of G's part; 0 leaves only the rest.
+
+    Returns:
+        The loss, with the same discriminator part.
+    """
+    return loss._replace(generator=lambda fake, real: weight * loss.generator(fake, real))

@@ -15,6 +15,8 @@ from runs import assert_refused, command
 from jaxgan import sample
 from jaxgan.data import batches, load
 from jaxgan.models.autoencoder import Decoder, Encoder
+from jaxgan.recipes import Recipe
+from jaxgan.recipes.latent_gat import LatentGat
 from jaxgan.rundir.loading import digest_of
 from jaxgan.rundir.loading import load as load_run
 
@@ -134,6 +136,24 @@ def test_a_run_is_not_resumed_with_latents_of_another_autoencoder(there, here):
     (here / "latents" / "latents.json").write_text(json.dumps(origin))
     words = ["train", "openmoji_gat", *GAT, "--latents", "latents", "--out", "gan", "--resume"]
     assert_refused(command(*words, "--steps", "4"), "now has .* latents of .* of another")
+
+
+@pytest.mark.slow
+def test_every_member_of_a_population_has_the_decoder(there, here, coder):
+    words = ["population", "openmoji_gat", *GAT, "--latents", there / "latents"]
+    done = command(*words, "--members", "2", "--out", "two")
+    assert done.status == 0, done.err
+    for member in (0, 1):
+        held = load_run(Path("two"), member=member).state.generator.collections["decoder"]
+        jax.tree.map(np.testing.assert_array_equal, held, coder["decoder"])
+
+
+@pytest.mark.slow
+def test_a_recipe_that_forgets_its_decoder_does_not_train(there, monkeypatch):
+    monkeypatch.setattr(LatentGat, "begin", Recipe.begin)
+    words = ["train", "openmoji_gat", *GAT, "--latents", there / "latents", "--out", "never"]
+    with pytest.raises(ValueError, match="G's decoder has no weights"):
+        command(*words)
 
 
 @pytest.mark.slow
