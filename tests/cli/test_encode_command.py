@@ -17,6 +17,7 @@ from jaxgan.data import batches, load
 from jaxgan.models.autoencoder import Decoder, Encoder
 from jaxgan.recipes import Recipe
 from jaxgan.recipes.latent_gat import LatentGat
+from jaxgan.report.page import write_report
 from jaxgan.rundir.loading import digest_of
 from jaxgan.rundir.loading import load as load_run
 
@@ -139,7 +140,8 @@ def test_a_run_is_not_resumed_with_latents_of_another_autoencoder(there, here):
 
 
 @pytest.mark.slow
-def test_every_member_of_a_population_has_the_decoder(there, here, coder):
+def test_every_member_of_a_population_has_the_decoder(there, here, coder, monkeypatch):
+    monkeypatch.setattr("jaxgan.training.observers.write_report", write_report)
     words = ["population", "openmoji_gat", *GAT, "--latents", there / "latents"]
     done = command(*words, "--members", "2", "--out", "two")
     assert done.status == 0, done.err
