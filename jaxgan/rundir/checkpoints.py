@@ -92,6 +92,7 @@ class Checkpoints:
         self._opened: ocp.StandardCheckpointer | None = None
         self._thread = ThreadPoolExecutor(1, "checkpoints")
         self._saving: Future | None = None
+        self._begun: int | None = None  # the step that is being saved
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -116,6 +117,15 @@ class Checkpoints:
             except (FileNotFoundError, NotADirectoryError):
                 return []
         return sorted(int(name) for name in names if re.fullmatch(r"0|[1-9][0-9]*", name))
+
+    def steps_begun(self) -> list[int]:
+        """Lists the steps that were saved and the one that is being saved, oldest first.
+
+        Raises:
+            UserError: if the folder cannot be read.
+        """
+        begun = set() if self._begun is None else {self._begun}
+        return sorted(begun.union(self.steps()))
 
     def save(self, state: GANState) -> None:
         """Starts to save a state, unless it is saved already.
@@ -150,6 +160,7 @@ class Checkpoints:
         except Exception as error:  # Orbax raises what the file system and TensorStore raise
             self._clean_up(step)
             raise self._cannot_save(error) from error
+        self._begun = step
         self._saving = self._thread.submit(self._finish, step)
 
     def wait(self) -> None:
@@ -165,6 +176,8 @@ class Checkpoints:
             self._here.add(saving.result())
         except Exception as error:  # as in `save`
             raise self._cannot_save(error) from error
+        finally:
+            self._begun = None
 
     def close(self) -> None:
         """Waits until everything is saved, and ends the threads.

@@ -94,7 +94,8 @@ def rewind(run: Path, step: int, recipe: Recipe, members: int | None = None) -> 
 def best_at(checkpoints: Checkpoints) -> Keep:
     """Chooses which best states to keep: for each checkpoint the best one until then.
 
-    Then the best state is there wherever the run is resumed from.
+    Then the best state is there wherever the run is resumed from, also from a checkpoint that is
+    still being saved.
 
     Args:
         checkpoints: those that the run can be resumed from.
@@ -104,7 +105,7 @@ def best_at(checkpoints: Checkpoints) -> Keep:
     """
 
     def keep(steps):
-        ends = [*checkpoints.steps(), steps[-1]]
+        ends = [*checkpoints.steps_begun(), steps[-1]]
         return {max(step for step in steps if step <= end) for end in ends if end >= steps[0]}
 
     return keep

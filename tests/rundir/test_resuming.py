@@ -380,6 +380,26 @@ def test_best_agrees_with_the_evaluations_wherever_a_run_dies(here, scores):
 
 
 @pytest.mark.slow
+def test_best_is_there_also_for_a_checkpoint_that_took_long_to_save(here, scores, monkeypatch):
+    run = here / "run"
+    finish = Checkpoints._finish
+
+    def late(checkpoints, step):
+        """Ends the checkpoint of step 10 only after the best state of step 20 was saved."""
+        if step == 10 and checkpoints._path.name == "checkpoints":
+            deadline = time.monotonic() + 60
+            while not (run / BEST / "20").exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert time.monotonic() < deadline
+        return finish(checkpoints, step)
+
+    monkeypatch.setattr(Checkpoints, "_finish", late)
+    train(replace(EVALUATED, steps=30), run)
+    assert steps_of(run) == [10, 20, 30]
+    assert steps_of(run, BEST) == [10, 20]
+
+
+@pytest.mark.slow
 def test_best_is_there_also_after_damage_that_takes_a_run_far_back(here, scores):
     run = here / "run"
     train(EVALUATED, run)
