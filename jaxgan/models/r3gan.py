@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from jaxgan.nn.grouped import GroupedConv
 from jaxgan.nn.labels import Embed, Labels, is_conditional
+from jaxgan.nn.pointwise import PixelDense
 from jaxgan.nn.resampling import downsample, require_sizes, upsample
 from jaxgan.types import Images, Latents, Scores
 
@@ -46,11 +47,11 @@ class Block(nn.Module):
         inner = EXPANSION * channels
         # He's gain times `depth ** (-1 / (2 m - 2))`, as in Fixup, for the m = 3 layers of a block.
         init = _normal(math.sqrt(2 / (1 + SLOPE**2)) * self.depth**-0.25)
-        x = nn.leaky_relu(nn.Dense(inner, dtype=self.dtype, kernel_init=init)(inputs), SLOPE)
+        x = nn.leaky_relu(PixelDense(inner, dtype=self.dtype, kernel_init=init)(inputs), SLOPE)
         x = GroupedConv(inner, 3, inner // self.group_size, self.dtype, init)(x)
         x = nn.leaky_relu(x, SLOPE)
         zeros = nn.initializers.zeros
-        return inputs + nn.Dense(channels, False, self.dtype, kernel_init=zeros)(x)
+        return inputs + PixelDense(channels, False, self.dtype, kernel_init=zeros)(x)
 
 
 class Generator(nn.Module):
@@ -129,8 +130,8 @@ def _dtypes(sizes: int, in_bfloat16: int, dtype: jnp.dtype) -> list[jnp.dtype]:
     return [dtype] * (sizes - in_bfloat16) + [jnp.dtype(jnp.bfloat16)] * in_bfloat16
 
 
-def _linear(features: int, dtype: DTypeLike | None = None) -> nn.Dense:
-    return nn.Dense(features, use_bias=False, dtype=dtype, kernel_init=_normal())
+def _linear(features: int, dtype: DTypeLike | None = None) -> nn.Module:
+    return PixelDense(features, use_bias=False, dtype=dtype, kernel_init=_normal())
 
 
 def _to_width(x: Array, width: int) -> Array:

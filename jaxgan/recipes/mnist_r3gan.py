@@ -21,7 +21,7 @@ class MnistR3gan(R3ganRecipe):
     """
 
     name: ClassVar[str] = "mnist_r3gan"
-    default_length: ClassVar = {"steps": 3000}
+    default_length: ClassVar = {"steps": 2000}
 
     batch_size: Count = 64  # real examples in one update of either player
     log_every: Count = 50  # steps between two lines of metrics
@@ -29,7 +29,7 @@ class MnistR3gan(R3ganRecipe):
     checkpoint_every: Count = 500  # steps between two checkpoints
     widths: Counts = (64, 32, 16)  # channels of each size, from the smallest up
     blocks: Count = 1  # of each size
-    burn_in: Count = 150_000  # images that D sees until the settings have their last values
+    burn_in: Count = 100_000  # images that D sees until the settings have their last values
     learning_rate: tuple[Positive, Positive] = (3e-3, 3e-4)  # of Adam, both networks
     gamma: tuple[NonNegative, NonNegative] = (1.0, 0.1)  # of R1 and of R2
     half_life: tuple[NonNegative, NonNegative] = (0.0, 16_000.0)  # of the average of G, in images
