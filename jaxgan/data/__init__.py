@@ -16,7 +16,7 @@ from jaxgan.data.feeds import (
 from jaxgan.data.joined import Pairs, Unpaired
 from jaxgan.data.loading import load
 from jaxgan.data.mapped import Mapped, degraded, jointly, on_images
-from jaxgan.data.scaling import scale, unscale
+from jaxgan.data.scaling import scale, scaled, unscale
 from jaxgan.data.sources import held_out, name_and_split
 from jaxgan.data.stacked import Stacked
 from jaxgan.data.stream import Stream
@@ -40,6 +40,7 @@ __all__ = [
     "name_and_split",
     "on_images",
     "scale",
+    "scaled",
     "spec_of",
     "unscale",
 ]

@@ -109,11 +109,11 @@ class _Latents:
 
 
 class Encoded:
-    """A feed of latents, which batches hold as "latent" in the place of "image".
+    """A feed of latents whose shape is that of the pictures that they were made of.
 
     Args:
-        feed: of the latents as they are stored.
-        origin: of the latents. The feed's shape is that of the pictures.
+        feed: of the latents.
+        origin: of the latents.
     """
 
     def __init__(self, feed: Resident | Stream, origin: Origin):
@@ -135,9 +135,7 @@ class Encoded:
 
     def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
         """Makes the batch of one step; see `jaxgan.data.feeds.Feed`."""
-        del key
-        batch = dict(self._feed.stored(arrays, row))
-        return {"latent": batch.pop("image").astype(jnp.float32), **batch}
+        return self._feed.batch(arrays, row, key)
 
 
 def read_origin(folder: Path) -> Origin:
@@ -197,10 +195,16 @@ def load_latents(
         )
     source = _Latents(latents, labels, origin.classes)
     if math.prod(latents.shape) * latents.itemsize <= resident_bytes:
-        feed = Resident(np.asarray(latents), labels, batch_size, seed, 0.0, 1.0, origin.classes)
+        feed = Resident(np.asarray(latents), labels, batch_size, seed, _as_latents, origin.classes)
     else:
-        feed = Stream(source, batch_size, seed, 0.0, 1.0)
+        feed = Stream(source, batch_size, seed, _as_latents)
     return Encoded(feed, origin)
+
+
+def _as_latents(stored: Batch) -> Batch:
+    """Makes a batch of latents, which it holds as "latent" in the place of "image"."""
+    batch = dict(stored)
+    return {"latent": batch.pop("image").astype(jnp.float32), **batch}
 
 
 def _array(path: Path) -> np.ndarray:

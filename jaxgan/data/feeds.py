@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float16, Int32, UInt8
+from jaxtyping import Int32, Shaped
 
 from jaxgan.data import order
-from jaxgan.data.scaling import scale
 from jaxgan.keys import stream
 from jaxgan.types import Batch, DataSpec, Images, PRNGKey, PyTree
 
@@ -160,15 +159,15 @@ def first_examples(feed: Feed, count: int, key: PRNGKey) -> Batch:
 
 
 class Resident:
-    """A feed of pictures that are all on the device, as uint8; each step gathers and scales some.
+    """A feed of examples that are all on the device, as they are stored; a step gathers some.
 
     Args:
-        images: uint8 [N, H, W, C]; or float16, of which only `stored` makes sense.
+        images: `[N, H, W, C]`, mostly uint8.
         labels: int32 [N], or None.
         batch_size: B, in 1..N.
-        seed: of the order, 0 or more; None for the order of the pictures.
-        low: the value of black in a batch.
-        high: the value of white in a batch.
+        seed: of the order, 0 or more; None for the order of the examples.
+        to_batch: makes the batch of a step from its examples as they are stored, "image"
+            `[B, H, W, C]` and "label", if there are any; pure.
         classes: number of label classes; None if the labels, if any, are no classes.
     """
 
@@ -176,12 +175,11 @@ class Resident:
 
     def __init__(
         self,
-        images: UInt8[np.ndarray, "N H W C"] | Float16[np.ndarray, "N H W C"],
+        images: Shaped[np.ndarray, "N H W C"],
         labels: Int32[np.ndarray, "N"] | None,
         batch_size: int,
         seed: int | None,
-        low: float,
-        high: float,
+        to_batch: Callable[[Batch], Batch],
         classes: int | None = None,
     ):
         self.size, *shape = images.shape
@@ -192,10 +190,10 @@ class Resident:
         if labels is not None:
             self.arrays["label"] = jnp.asarray(labels)
         self.seed = seed
-        self.value_range = (low, high)
+        self.to_batch = to_batch
 
     def with_seed(self, seed: int) -> "Resident":
-        """Returns the same pictures in another order; see `Feed`."""
+        """Returns the same examples in another order; see `Feed`."""
         other = copy(self)
         other.seed = seed
         return other
@@ -206,15 +204,10 @@ class Resident:
         batches = [order.rows(self.seed, t, self.batch_size, self.size) for t in steps]
         return np.stack([batch[share] for batch in batches])
 
-    def stored(self, arrays: PyTree, row: PyTree) -> Batch:
-        """Gathers the examples of one step as they are stored; pure."""
-        return {name: array[row] for name, array in arrays.items()}
-
     def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
-        """Gathers and scales the examples; see `Feed`."""
+        """Gathers the examples, and makes the batch; see `Feed`."""
         del key
-        batch = self.stored(arrays, row)
-        return {**batch, "image": scale(batch["image"], *self.value_range)}
+        return self.to_batch({name: array[row] for name, array in arrays.items()})
 
 
 class Drawn:

@@ -6,6 +6,7 @@ from jaxgan.data.decoding import decode
 from jaxgan.data.failures import system_failures
 from jaxgan.data.feeds import Feed, Resident
 from jaxgan.data.joined import Pairs
+from jaxgan.data.scaling import scaled
 from jaxgan.data.sources import Source, open_sources
 from jaxgan.data.stream import Stream
 from jaxgan.util.errors import UserError
@@ -68,9 +69,9 @@ def load(
 
         def feed(source: Source) -> Feed:
             if not resident:
-                return Stream(source, batch_size, seed, low, high)
+                return Stream(source, batch_size, seed, scaled(low, high))
             images, labels = decode(source, source.cache)
-            return Resident(images, labels, batch_size, seed, low, high, source.classes)
+            return Resident(images, labels, batch_size, seed, scaled(low, high), source.classes)
 
         feeds = [feed(source) for source in sources]
     return feeds[0] if len(feeds) == 1 else Pairs(*feeds)

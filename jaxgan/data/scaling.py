@@ -1,9 +1,13 @@
 """Conversion between uint8 pixels and the value range of a recipe."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Float, Float32, UInt8
+
+from jaxgan.types import Batch
 
 
 def scale(
@@ -20,6 +24,19 @@ def scale(
         float32 of the same shape, in low..high.
     """
     return low + (high - low) * (jnp.asarray(images, jnp.float32) / 255)
+
+
+def scaled(low: float, high: float) -> Callable[[Batch], Batch]:
+    """Makes the function that scales the images of a batch; see `scale`.
+
+    Args:
+        low: the value of black.
+        high: the value of white.
+
+    Returns:
+        `(batch) -> batch`, of which all but the images stay as they are.
+    """
+    return lambda batch: {**batch, "image": scale(batch["image"], low, high)}
 
 
 def unscale(

@@ -8,7 +8,6 @@ from jaxtyping import Int32
 
 from jaxgan.data import order
 from jaxgan.data.feeds import ALL, Resident
-from jaxgan.data.scaling import scale
 from jaxgan.types import Batch, PRNGKey, PyTree
 
 
@@ -30,7 +29,7 @@ class Stacked:
         self.size, self.batch_size, self.longest = feed.size, feed.batch_size, feed.longest
         self.arrays = feed.arrays
         assert feed.seed is not None  # pictures are put together at random
-        self._seed, self._range = feed.seed, feed.value_range
+        self._seed, self._to_batch = feed.seed, feed.to_batch
         self.classes = classes**channels
         self._channels, self._classes = channels, classes
 
@@ -50,11 +49,10 @@ class Stacked:
         return np.moveaxis(np.array(steps), 1, 2)
 
     def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
-        """Gathers, stacks and scales; see `jaxgan.data.feeds.Feed`."""
+        """Gathers and stacks the pictures, and makes the batch; see `jaxgan.data.feeds.Feed`."""
         del key
         pictures = [arrays["image"][row[:, channel]] for channel in range(self._channels)]
         label = jnp.zeros(len(row), jnp.int32)
         for channel in range(self._channels):
             label = self._classes * label + arrays["label"][row[:, channel]]
-        images = scale(jnp.concatenate(pictures, axis=-1), *self._range)
-        return {"image": images, "label": label}
+        return self._to_batch({"image": jnp.concatenate(pictures, axis=-1), "label": label})

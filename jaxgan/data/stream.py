@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy as np
 from jaxgan.data import order
 from jaxgan.data.failures import system_failures
 from jaxgan.data.feeds import ALL
-from jaxgan.data.scaling import scale
 from jaxgan.data.sources import Source
 from jaxgan.types import Batch, PRNGKey, PyTree
 
@@ -25,16 +25,22 @@ class Stream:
     It is fast for consecutive steps; a jump restarts the threads.
 
     Args:
-        source: N pictures.
+        source: N examples.
         batch_size: B, in 1..N.
         seed: of the order, 0 or more; None for the order of the source.
-        low: the value of black in a batch.
-        high: the value of white in a batch.
+        to_batch: makes the batch of a step from its examples as they are stored, "image"
+            `[B, H, W, C]` and "label", if there are any; pure.
     """
 
     arrays = ()
 
-    def __init__(self, source: Source, batch_size: int, seed: int | None, low: float, high: float):
+    def __init__(
+        self,
+        source: Source,
+        batch_size: int,
+        seed: int | None,
+        to_batch: Callable[[Batch], Batch],
+    ):
         self.shape = source.shape
         self.size = len(source)
         self.classes = source.classes
@@ -42,17 +48,17 @@ class Stream:
         bytes_per_step = batch_size * math.prod(source.shape)
         self.longest = max(1, min(CHUNK, CHUNK_BYTES // bytes_per_step))
         self._source = source
-        self._seed, self._low, self._high = seed, low, high
+        self._seed, self._to_batch = seed, to_batch
         self._next: int | None = None  # the step that the iterator returns next
         self._share = ALL  # which part of each batch it reads
         self._batches: Any = None  # a grain.DatasetIterator
 
     def with_seed(self, seed: int) -> "Stream":
         """Returns a feed in another order, with its own threads; see `jaxgan.data.feeds.Feed`."""
-        return Stream(self._source, self.batch_size, seed, self._low, self._high)
+        return Stream(self._source, self.batch_size, seed, self._to_batch)
 
     def rows(self, start: int, stop: int, share: slice = ALL) -> PyTree:
-        """Reads the uint8 pictures, and labels, of some steps; see `jaxgan.data.feeds.Feed`.
+        """Reads the examples, and labels, of some steps; see `jaxgan.data.feeds.Feed`.
 
         Raises:
             UserError: if a picture cannot be read; the message names it.
@@ -68,16 +74,10 @@ class Stream:
         self._next = stop
         return {name: np.stack([step[name] for step in steps]) for name in steps[0]}
 
-    def stored(self, arrays: PyTree, row: PyTree) -> Batch:
-        """Returns the examples of one step as they are stored; pure."""
-        del arrays
-        return row
-
     def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
-        """Scales the pictures of one step; see `jaxgan.data.feeds.Feed`."""
-        del key
-        batch = self.stored(arrays, row)
-        return {**batch, "image": scale(batch["image"], self._low, self._high)}
+        """Makes the batch of the examples of one step; see `jaxgan.data.feeds.Feed`."""
+        del arrays, key
+        return self._to_batch(row)
 
     def _read_from(self, step: int) -> Any:
         import grain  # takes 0.4 s, and most runs are Resident

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny import noise
 
-from jaxgan.data import Resident, batches, spec_of
+from jaxgan.data import Resident, batches, scaled, spec_of
 from jaxgan.data.encoded import Origin, Part, load_latents, read_origin, write_latents
 from jaxgan.util.errors import UserError
 
@@ -37,7 +37,7 @@ def test_latents_come_in_the_order_of_the_pictures(tmp_path, labels, resident_by
     coder = ORIGIN.autoencoder if labels else "ours"
     assert spec_of(feed) == ((16, 24, 3), 5 if labels else None, None, (2, 3, 4), coder)
     assert feed.size == 30 and feed.batch_size == 8
-    pictures = Resident(noise(30, 5, 4, 3), np.arange(30, dtype=np.int32), 8, 3, -1.0, 1.0)
+    pictures = Resident(noise(30, 5, 4, 3), np.arange(30, dtype=np.int32), 8, 3, scaled(-1.0, 1.0))
     for found, same in zip(batches(feed, KEY, 2, 9), batches(pictures, KEY, 2, 9), strict=True):
         rows = np.asarray(same["label"])
         np.testing.assert_array_equal(found["latent"], LATENTS[rows].astype(np.float32))

@@ -5,7 +5,7 @@ import pytest
 from tiny import Counted, noise, save
 
 from jaxgan import data
-from jaxgan.data import Drawn, Feed, Resident, Stream, order, scale
+from jaxgan.data import Drawn, Feed, Resident, Stream, order, scale, scaled
 from jaxgan.data.folder import open_folder
 from jaxgan.keys import stream
 from jaxgan.util.errors import UserError
@@ -29,8 +29,8 @@ def batches(feed: Feed, start: int, stop: int) -> list[dict[str, np.ndarray]]:
 
 def pair(batch_size: int = 7, labeled: bool = True) -> tuple[Resident, Stream]:
     source = Counted(30, labeled)
-    resident = Resident(source.images, source.labels, batch_size, 5, -1.0, 1.0)
-    return resident, Stream(source, batch_size, 5, -1.0, 1.0)
+    resident = Resident(source.images, source.labels, batch_size, 5, scaled(-1.0, 1.0))
+    return resident, Stream(source, batch_size, 5, scaled(-1.0, 1.0))
 
 
 def test_a_resident_batch_is_the_scaled_examples_of_the_order():
@@ -70,7 +70,7 @@ def test_a_stream_may_jump():
 
 def test_a_stream_reads_in_order_without_waste():
     source = Counted(30)
-    stream = Stream(source, 7, 0, 0.0, 1.0)
+    stream = Stream(source, 7, 0, scaled(0.0, 1.0))
     stream.rows(0, 4)
     stream.rows(4, 8)
     assert source.count <= (8 + stream.longest) * 7
@@ -78,7 +78,7 @@ def test_a_stream_reads_in_order_without_waste():
 
 def test_the_shapes_of_batches_take_one_example_to_learn():
     source = Counted(5000)
-    feed = Stream(source, 4000, 0, 0.0, 1.0)
+    feed = Stream(source, 4000, 0, scaled(0.0, 1.0))
     assert data.batch_like(feed) == {
         "image": jax.ShapeDtypeStruct((4000, 5, 4, 3), np.float32),
         "label": jax.ShapeDtypeStruct((4000,), np.int32),
@@ -89,13 +89,13 @@ def test_the_shapes_of_batches_take_one_example_to_learn():
 def test_large_pictures_are_streamed_in_short_chunks():
     source = Counted(2)
     source.shape = (4096, 4096, 3)
-    assert Stream(source, 2, 0, 0.0, 1.0).longest == 2
+    assert Stream(source, 2, 0, scaled(0.0, 1.0)).longest == 2
 
 
 def test_a_picture_that_breaks_during_a_run_is_named(tmp_path):
     for i in range(4):
         save(tmp_path / f"{i}.png", 8, 8)
-    stream = Stream(open_folder(tmp_path, 8), 2, 0, -1.0, 1.0)
+    stream = Stream(open_folder(tmp_path, 8), 2, 0, scaled(-1.0, 1.0))
     stream.rows(0, 1)
     (tmp_path / "2.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"cannot read the picture .*2\.png"):
@@ -126,7 +126,7 @@ def test_batches_one_by_one_are_those_of_the_runner_and_begin_anywhere():
     own = stream(jax.random.fold_in(KEY, 6), "data")  # as jaxgan.training.experiment has it
     _, second = data.batches(feed, KEY, 5, 7)
     np.testing.assert_array_equal(second["image"], feed.batch((), (), own)["image"])
-    feed = Resident(noise(30, 5, 4, 3), np.arange(30, dtype=np.int32), 7, 5, -1.0, 1.0)
+    feed = Resident(noise(30, 5, 4, 3), np.arange(30, dtype=np.int32), 7, 5, scaled(-1.0, 1.0))
     some = list(data.batches(feed, KEY, 2, 6))
     for batch, rest in zip(some[2:], data.batches(feed, KEY, 4, 6), strict=True):
         jax.tree.map(np.testing.assert_array_equal, batch, rest)

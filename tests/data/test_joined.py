@@ -18,6 +18,7 @@ from jaxgan.data import (
     on_images,
     order,
     scale,
+    scaled,
     spec_of,
     unscale,
 )
@@ -29,7 +30,7 @@ TARGET, SOURCE = noise(30, 6, 4, 3), noise(30, 6, 4, 1, seed=1)
 
 
 def resident(images: np.ndarray, seed: int = 5, batch_size: int = 7) -> Resident:
-    return Resident(images, None, batch_size, seed, -1.0, 1.0)
+    return Resident(images, None, batch_size, seed, scaled(-1.0, 1.0))
 
 
 def pairs(seed: int = 5) -> Pairs:
@@ -45,7 +46,7 @@ def batch(feed: Feed, step: int, key=KEY) -> dict[str, np.ndarray]:
     return jax.device_get(found)
 
 
-def scaled(pictures: np.ndarray) -> np.ndarray:
+def as_values(pictures: np.ndarray) -> np.ndarray:
     return np.asarray(scale(pictures, -1.0, 1.0))
 
 
@@ -62,8 +63,8 @@ def test_pairs_stay_pairs():
     for step in (0, 3, 1000):
         found = batch(feed, step)
         rows = order.rows(5, step, 7, 30)
-        np.testing.assert_allclose(found["image"], scaled(TARGET[rows]), atol=1e-6)
-        np.testing.assert_allclose(found["source"], scaled(SOURCE[rows]), atol=1e-6)
+        np.testing.assert_allclose(found["image"], as_values(TARGET[rows]), atol=1e-6)
+        np.testing.assert_allclose(found["source"], as_values(SOURCE[rows]), atol=1e-6)
 
 
 def test_the_seed_of_pairs_is_that_of_both():
@@ -114,8 +115,8 @@ def test_the_orders_of_one_seed_and_of_all_seeds_of_runs_differ():
 
 def test_streams_and_drawn_examples_join_too():
     source = Counted(30, labeled=True)
-    streamed = Stream(source, 7, 5, -1.0, 1.0)
-    feed = Pairs(Resident(source.images, source.labels, 7, 5, -1.0, 1.0), streamed)
+    streamed = Stream(source, 7, 5, scaled(-1.0, 1.0))
+    feed = Pairs(Resident(source.images, source.labels, 7, 5, scaled(-1.0, 1.0)), streamed)
     assert feed.longest == streamed.longest
     found = batch(feed, 12)
     np.testing.assert_array_equal(found["image"], found["source"])
@@ -158,7 +159,7 @@ def test_any_data_set_with_two_pictures_is_one_of_pairs(tmp_path):
         found = batch(feed, 3)
         rows = order.rows(5, 3, 7, 30)
         for name, pictures in zip(names, (TARGET, SOURCE), strict=True):
-            np.testing.assert_allclose(found[name], scaled(pictures[rows]), atol=1e-6)
+            np.testing.assert_allclose(found[name], as_values(pictures[rows]), atol=1e-6)
         np.testing.assert_array_equal(found["label"], rows)
     single = data.load("tfds:tiny_pairs@train[:20]#mask", **options)
     assert (single.shape, single.size) == ((6, 4, 1), 20)

@@ -1,7 +1,7 @@
 import jax
 import numpy as np
 
-from jaxgan.data import Resident, Stacked
+from jaxgan.data import Resident, Stacked, scaled
 
 IMAGES = np.arange(7, dtype=np.uint8).reshape(7, 1, 1, 1) * np.ones((7, 2, 2, 1), np.uint8)
 LABELS = np.arange(7, dtype=np.int32)
@@ -9,7 +9,7 @@ KEY = jax.random.key(0)
 
 
 def feed(seed: int = 0) -> Stacked:
-    return Stacked(Resident(IMAGES, LABELS, 3, seed, 0.0, 255.0), 3, 10)
+    return Stacked(Resident(IMAGES, LABELS, 3, seed, scaled(0.0, 255.0)), 3, 10)
 
 
 def batches(of: Stacked, steps: int) -> list[dict]:
