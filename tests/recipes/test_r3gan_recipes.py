@@ -12,6 +12,7 @@ from tiny_systems import make_recipe
 from jaxgan.core.gan import init
 from jaxgan.core.state import GANState, TrainState
 from jaxgan.core.steps import make_step
+from jaxgan.data import spec_of
 from jaxgan.recipes import find_recipe
 from jaxgan.types import DataSpec
 from jaxgan.util.errors import UserError
@@ -142,3 +143,8 @@ def test_sizes_in_bfloat16_reach_both_networks(sizes):
 def test_no_more_sizes_are_in_bfloat16_than_there_are():
     with pytest.raises(UserError, match="in_bfloat16 must be at most 3, one for each of the"):
         make_recipe("mnist_r3gan", in_bfloat16=4)
+
+
+def test_emoji_are_of_32_pixels_as_its_sizes_and_length_are_chosen_for(tmp_path):
+    feed = find_recipe("openmoji_r3gan")().feed(0, str(tmp_path))
+    assert spec_of(feed) == DataSpec((32, 32, 3), 12)
