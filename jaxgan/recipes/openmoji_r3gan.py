@@ -23,7 +23,7 @@ class OpenmojiR3gan(Cifar10R3gan):
     """
 
     name: ClassVar[str] = "openmoji_r3gan"
-    default_length: ClassVar = {"steps": 2500}
+    default_length: ClassVar = {"steps": 2000}
     presets: ClassVar = {}
 
     data: str = "openmoji"  # mnist, openmoji, faces, tfds:NAME, folder:PATH; @SPLIT may follow
@@ -35,7 +35,7 @@ class OpenmojiR3gan(Cifar10R3gan):
     grid: tuple[Count, Count] = (8, 12)  # rows and columns of a picture of samples
     widths: Counts = (128, 64, 32, 16)  # channels of each size, from the smallest up
     blocks: Count = 1  # of each size
-    burn_in: Count = 60_000  # images that D sees until the settings have their last values
+    burn_in: Count = 48_000  # images that D sees until the settings have their last values
     learning_rate: tuple[Positive, Positive] = (3e-3, 3e-4)  # of Adam, both networks
     gamma: tuple[NonNegative, NonNegative] = (1.0, 0.1)  # of R1 and of R2
     half_life: tuple[NonNegative, NonNegative] = (0.0, 8000.0)  # of the average of G, in images
