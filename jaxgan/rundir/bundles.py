@@ -25,7 +25,7 @@ from jaxgan.rundir.config import write_config
 from jaxgan.rundir.directory import CHECKPOINTS
 from jaxgan.rundir.schema import Config
 from jaxgan.util.errors import UserError
-from jaxgan.util.files import make_folder, read_bytes
+from jaxgan.util.files import make_folder, naming, read_bytes
 
 WEIGHTS = "weights.safetensors"  #: the file of a bundle
 _AVERAGE, _GENERATOR = "average/", "generator/"
@@ -78,6 +78,10 @@ def write_bundle(
         steps=max(1, int(state.step)),
     )
     make_folder(folder)
+    with naming(folder / WEIGHTS):
+        (folder / WEIGHTS).unlink(
+            missing_ok=True
+        )  # of a bundle before, which are not of this config
     write_config(folder, config)
     save_safetensors(folder / WEIGHTS, arrays)  # last: with it, the folder is a bundle
     return hashlib.sha256(read_bytes(folder / WEIGHTS)).hexdigest()

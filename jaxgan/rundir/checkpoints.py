@@ -206,6 +206,18 @@ class Checkpoints:
             for step in self._failed:  # TensorStore may have written on after the first error
                 self._clean_up(step)
 
+    def delete_after(self, step: int) -> None:
+        """Deletes all checkpoints of later steps.
+
+        Args:
+            step: the last that stays.
+
+        Raises:
+            UserError: if that fails.
+        """
+        with naming(self._path):
+            self._delete([saved for saved in self.steps() if saved > step])
+
     def damage(self, step: int) -> str | None:
         """Looks for damage: compares the digest of a checkpoint's files with the one beside them.
 
@@ -320,10 +332,13 @@ class Checkpoints:
             raise
         sync(self._path)
         before = [saved for saved in self.steps() if saved <= step]
-        for old in set(before) - set(self._keep(before)):
-            (self._path / str(old)).rename(self._partial(old))  # so that half of it never counts
-            shutil.rmtree(self._partial(old))
+        self._delete(set(before) - set(self._keep(before)))
         return step
+
+    def _delete(self, steps: Collection[int]) -> None:
+        for step in steps:
+            (self._path / str(step)).rename(self._partial(step))  # so that half of it never counts
+            shutil.rmtree(self._partial(step))
 
     def _clean_up(self, step: int) -> None:
         """Removes what was written of a checkpoint, which makes room on a full disk."""

@@ -62,7 +62,7 @@ def resume_step(
     return step
 
 
-def rewind(run: Path, step: int, recipe: Recipe, members: int | None = None) -> None:
+def rewind(run: Path, step: int, recipe: Recipe, total: int, members: int | None = None) -> None:
     """Takes back what a run wrote that an uninterrupted one would not have written by now.
 
     That is everything after the step it is resumed from, and what it wrote when it ended early.
@@ -71,14 +71,15 @@ def rewind(run: Path, step: int, recipe: Recipe, members: int | None = None) -> 
         run: the run directory.
         step: that the run is resumed from.
         recipe: of the run.
+        total: steps of the whole run, which ends with a line and a sample.
         members: how many a population has.
     """
-    kept = [
-        line
-        for line in log.read_metrics(run, members)
-        if line["step"] <= step and line["step"] % recipe.log_every == 0
-    ]
-    log.replace(run / log.METRICS, kept)
+
+    def stays(there: int, every: int) -> bool:
+        return there <= step and (there % every == 0 or there == total)
+
+    lines = log.read_metrics(run, members)
+    log.replace(run / log.METRICS, [x for x in lines if stays(x["step"], recipe.log_every)])
     if recipe.eval_every is not None:
         every = recipe.eval_every
         done = [line for line in log.read_evaluations(run) if line["step"] <= step]
@@ -86,7 +87,7 @@ def rewind(run: Path, step: int, recipe: Recipe, members: int | None = None) -> 
     make_folder(run / "samples")  # missing if it was killed just as it began
     for suffix in ("png", "npy"):
         for sample in find_samples(run, suffix):
-            if sample.step > step or sample.step % recipe.sample_every != 0:
+            if not stays(sample.step, recipe.sample_every):
                 with naming(sample.path, missing=True):
                     sample.path.unlink()
 
@@ -95,7 +96,8 @@ def best_at(checkpoints: Checkpoints) -> Keep:
     """Chooses which best states to keep: for each checkpoint the best one until then.
 
     Then the best state is there wherever the run is resumed from, also from a checkpoint that is
-    still being saved.
+    still being saved. The one before the newest stays as well, since the newest does not count
+    before evaluations.jsonl tells of it.
 
     Args:
         checkpoints: those that the run can be resumed from.
@@ -106,7 +108,8 @@ def best_at(checkpoints: Checkpoints) -> Keep:
 
     def keep(steps):
         ends = [*checkpoints.steps_begun(), steps[-1]]
-        return {max(step for step in steps if step <= end) for end in ends if end >= steps[0]}
+        until = {max(step for step in steps if step <= end) for end in ends if end >= steps[0]}
+        return until.union(steps[-2:])
 
     return keep
 

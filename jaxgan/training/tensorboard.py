@@ -50,7 +50,7 @@ class TensorBoard(Observer):
         self._experiment, self._run = experiment, run
         self._evaluations = len(log.read_evaluations(run))
         self._score = jax.jit(experiment.score)
-        self._writer = self._make_writer(str(run / FOLDER), purge_step=step + 1 if step else None)
+        self._writer = self._make_writer(str(run / FOLDER), purge_step=step + 1 if step else 0)
         if step == 0:
             self._add_samples(step)
 

@@ -82,7 +82,7 @@ def test_a_run_that_is_killed_while_it_is_made_can_be_made_again(tmp_path, run, 
         create(path, config)
         assert sorted(path.name for path in path.iterdir()) == ["config.json", "samples"]
     (run / "samples").rmdir()
-    rundir.rewind(run, 0, RECIPE)
+    rundir.rewind(run, 0, RECIPE, 40)
     assert (run / "samples").is_dir()
 
 

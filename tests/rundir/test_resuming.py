@@ -89,6 +89,16 @@ def test_a_run_goes_on_from_the_newest_sound_checkpoint(damage, here, whole_run,
     assert steps_of(run) == [10, 20, 30, 40]
 
 
+def test_resuming_a_run_at_its_end_changes_nothing(here):
+    recipe, run = replace(RECIPE, steps=15), here / "run"  # whose last step is no log point else
+    train(recipe, run)
+    whole = result_of(run)
+    train(recipe, run, resume=True)
+    assert result_of(run) == whole
+    assert read_metrics(run)[-1]["step"] == 15
+    assert [sample.step for sample in find_samples(run, "npy")] == [0, 10, 15]
+
+
 def test_a_damaged_checkpoint_stays_until_something_newer_was_saved(here, whole_run):
     run = copy(whole_run("pattern_1010"), here / "run")
     DAMAGES["flip"](next((run / "checkpoints" / "40").rglob("d/*")))
@@ -376,27 +386,42 @@ def test_best_agrees_with_the_evaluations_wherever_a_run_dies(here, scores):
     assert [line["step"] for line in read_evaluations(run)] == list(range(2, 51, 2))
     assert best_of(run) == best_of(whole)
     assert int(load(run, best=True).state.step) == RECORDS[-1]
-    assert len(steps_of(run, BEST)) <= len(steps_of(run)) + 1
+    assert len(steps_of(run, BEST)) <= len(steps_of(run)) + 2
 
 
 @pytest.mark.slow
 def test_best_is_there_also_for_a_checkpoint_that_took_long_to_save(here, scores, monkeypatch):
     run = here / "run"
+    monkeypatch.setitem(globals(), "RECORDS", (2, 10, 12, 14))
     finish = Checkpoints._finish
 
     def late(checkpoints, step):
-        """Ends the checkpoint of step 10 only after the best state of step 20 was saved."""
+        """Ends the checkpoint of step 10 only after the best state of step 14 was saved."""
         if step == 10 and checkpoints._path.name == "checkpoints":
             deadline = time.monotonic() + 60
-            while not (run / BEST / "20").exists() and time.monotonic() < deadline:
+            while not (run / BEST / "14").exists() and time.monotonic() < deadline:
                 time.sleep(0.01)
             assert time.monotonic() < deadline
         return finish(checkpoints, step)
 
     monkeypatch.setattr(Checkpoints, "_finish", late)
-    train(replace(EVALUATED, steps=30), run)
-    assert steps_of(run) == [10, 20, 30]
-    assert steps_of(run, BEST) == [10, 20]
+    train(replace(EVALUATED, steps=20), run)
+    assert steps_of(run) == [10, 20]
+    assert steps_of(run, BEST) == [10, 12, 14]
+
+
+@pytest.mark.slow
+def test_a_state_that_was_best_before_steps_are_trained_again_does_not_stay(
+    here, scores, monkeypatch
+):
+    run = here / "run"
+    with pytest.raises(Died):
+        train(EVALUATED, run, observers=[At(39, die)])
+    assert steps_of(run, BEST)[-1] == 32 and steps_of(run)[-1] == 30
+    monkeypatch.setitem(globals(), "RECORDS", (2, 8, 10, 20))  # as rounding may have it elsewhere
+    train(EVALUATED, run, resume=True)
+    assert best_of(run) == int(load(run, best=True).state.step) == 20
+    assert 32 not in steps_of(run, BEST)
 
 
 @pytest.mark.slow
@@ -458,7 +483,7 @@ def test_rewinding_leaves_what_an_uninterrupted_run_has_at_that_step(
     for number in (0, 10, 13, 20, 23):
         sample_path(run, number, "png").touch()
         sample_path(run, number, "npy").touch()
-    rewind(run, step, recipe)
+    rewind(run, step, recipe, 40)
     assert [line["step"] for line in read_metrics(run)] == metrics
     for suffix in ("png", "npy"):
         assert [sample.step for sample in find_samples(run, suffix)] == samples
@@ -470,6 +495,6 @@ def test_the_best_until_each_checkpoint_is_kept(tmp_path):
     net = TrainState({}, {}, ())
     keep = best_at(Checkpoints(tmp_path, GANState(jnp.zeros((), int), net, net, {})))
     assert set(keep([2])) == {2}
-    assert set(keep([2, 6, 12, 14])) == {6, 14}
-    assert set(keep([6, 14, 22, 28, 35, 36])) == {6, 14, 28, 36}
-    assert set(keep([35, 36])) == {36}
+    assert set(keep([2, 6, 12, 14])) == {6, 12, 14}
+    assert set(keep([6, 14, 22, 28, 34, 35, 36])) == {6, 14, 28, 35, 36}
+    assert set(keep([34, 35, 36])) == {35, 36}
