@@ -78,12 +78,14 @@ def write_bundle(
         steps=max(1, int(state.step)),
     )
     make_folder(folder)
+    written = folder / f".{WEIGHTS}"
     with naming(folder / WEIGHTS):
-        (folder / WEIGHTS).unlink(
-            missing_ok=True
-        )  # of a bundle before, which are not of this config
-    write_config(folder, config)
-    save_safetensors(folder / WEIGHTS, arrays)  # last: with it, the folder is a bundle
+        try:
+            save_safetensors(written, arrays)
+            write_config(folder, config)
+            written.replace(folder / WEIGHTS)  # last: with it, the folder is a bundle
+        finally:
+            written.unlink(missing_ok=True)
     return hashlib.sha256(read_bytes(folder / WEIGHTS)).hexdigest()
 
 

@@ -1,13 +1,15 @@
 """`jaxgan export`, and runs by the name of `pretrained:NAME`."""
 
+import errno
 import json
+import os
 import shlex
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from runs import assert_refused, command, copy
+from runs import assert_refused, command, contents, copy
 from safetensors.numpy import load_file, save_file
 from tiny_systems import make_recipe
 
@@ -45,6 +47,20 @@ def test_a_bundle_draws_what_the_run_draws(exported):
     }
     difference = samples(bundle).astype(int) - samples(run, "--step", "20")
     assert 0 < np.abs(difference).max() <= 2 and np.abs(samples(bundle) - samples(run)).max() > 2
+
+
+def test_an_export_that_fails_leaves_the_bundle_before_as_it_was(exported, monkeypatch):
+    _, bundle = exported
+    before = contents(bundle)
+
+    def fail(path, arrays):
+        path.write_bytes(b"cut off")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("jaxgan.rundir.bundles.save_safetensors", fail)
+    failed = command("export", "run", "--step", "20", "--out", bundle)
+    assert_refused(failed, "No space left on device")
+    assert contents(bundle) == before
 
 
 def test_the_card_says_what_trained_it(exported):

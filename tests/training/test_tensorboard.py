@@ -1,5 +1,6 @@
 """Events for TensorBoard, read back."""
 
+import shutil
 import struct
 import sys
 from collections import defaultdict
@@ -82,8 +83,17 @@ def test_a_resumed_run_says_what_it_writes_again(here):
     assert command("train", "pattern_1010", *words, "--steps", "20", "--resume").status == 0
     events = read(here / "run")
     starts = [event.step for event in events if event.HasField("session_log")]
-    assert starts == [11]
+    assert starts == [0, 11]
     assert max(scalars(events, "loss_g")) == 20
+
+
+def test_a_run_that_begins_again_replaces_all_that_it_wrote(here):
+    words = [*TINY["pattern_1010"], "--out", "run", "--tensorboard"]
+    assert command("train", "pattern_1010", *words, "--steps", "4").status == 0
+    shutil.rmtree(here / "run" / "checkpoints")  # as if it had died before the first
+    assert command("train", "pattern_1010", *words, "--steps", "4", "--resume").status == 0
+    starts = [event.step for event in read(here / "run") if event.HasField("session_log")]
+    assert starts == [0, 0]
 
 
 @pytest.mark.slow
