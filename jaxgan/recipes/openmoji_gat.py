@@ -16,8 +16,9 @@ from jaxgan.types import DataSpec
 class OpenmojiGat(LatentGat):
     """A small GAT on emoji in color, which makes latents of an autoencoder; conditional.
 
-    Source: Hyun et al., "Scalable GANs with Transformers" (2025). Sizes, batch, average and length
-    are our own, for a CPU; so is the autoencoder, whose latents are a sixth of the picture.
+    Source: Hyun et al., "Scalable GANs with Transformers" (2025). Sizes, batch, G's learning
+    rate and length are our own, for a CPU; so is the autoencoder, whose latents are a sixth of the
+    picture.
 
     Command: `jaxgan train openmoji_gat --latents latents`, after `jaxgan train autoencoder --out
     runs/coder` and `jaxgan encode runs/coder --out latents`

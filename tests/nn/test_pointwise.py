@@ -36,7 +36,8 @@ def test_values_and_all_gradients_are_those_of_a_dense_layer(axes):
 def test_it_computes_in_the_type_asked_for():
     x = jnp.ones((2, 3, 3, 4))
     variables = PixelDense(5).init(jax.random.key(0), x)
-    assert PixelDense(5, dtype=jnp.bfloat16).apply(variables, x).dtype == jnp.bfloat16
+    made = jnp.asarray(PixelDense(5, dtype=jnp.bfloat16).apply(variables, x))
+    assert made.dtype == jnp.bfloat16
 
 
 def test_the_gradient_by_the_kernel_transposes_no_pixels():

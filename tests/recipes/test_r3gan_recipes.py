@@ -146,5 +146,6 @@ def test_no_more_sizes_are_in_bfloat16_than_there_are():
 
 
 def test_emoji_are_of_32_pixels_as_its_sizes_and_length_are_chosen_for(tmp_path):
-    feed = find_recipe("openmoji_r3gan")().feed(0, str(tmp_path))
+    recipe: Any = find_recipe("openmoji_r3gan")
+    feed = recipe().feed(0, str(tmp_path))
     assert spec_of(feed) == DataSpec((32, 32, 3), 12)
