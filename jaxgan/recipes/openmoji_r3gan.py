@@ -18,8 +18,9 @@ class OpenmojiR3gan(Cifar10R3gan):
     schedules and the probability of augmentations, for 4,150 images, are our own.
 
     Command: `jaxgan train openmoji_r3gan`; `--image-size 64` on a GPU
-    Expect: its 4,000 steps have not been run here: one takes 4.6 s of a CPU core. A CPU is enough
-    for `openmoji_cgan`.
+    Expect: the lines and colors of emoji, in things that one could rarely name, after its 2,000
+    steps of 1.6 s on one CPU core (seed 0): a Frechet distance of pixels of 84 (4,000 samples; 11
+    between real emoji), precision 0.61, recall 0.00. At this price `openmoji_cgan` is better: 60.
     """
 
     name: ClassVar[str] = "openmoji_r3gan"
