@@ -12,6 +12,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,12 @@ from jaxgan.util.errors import UserError
 
 Builder = Any  # tensorflow_datasets.core.DatasetBuilder, whose own types are too vague
 
+# What prepares the data sets that come with the package: this version of jaxgan.data.NAME.builder.
+BUILDERS = {
+    "faces": "jaxgan_faces:1.0.0",
+    "mnist": "jaxgan_mnist:1.0.0",
+    "openmoji": "jaxgan_openmoji:1.0.0",
+}
 INFO = "dataset_info.json"  # that TFDS writes beside the records
 CATALOG = "https://www.tensorflow.org/datasets/catalog/overview"
 ELSEWHERE = "choose another data directory with --data-dir or TFDS_DATA_DIR"
@@ -116,10 +123,8 @@ def declare(name: str, root: Path) -> Builder:
     """
     import tensorflow_datasets as tfds
 
-    import jaxgan.data.faces.builder
-    import jaxgan.data.mnist.builder
-    import jaxgan.data.openmoji.builder  # noqa: F401  all register with TFDS
-
+    for ours in BUILDERS:
+        import_module(f"jaxgan.data.{ours}.builder")  # which registers with TFDS
     family, config = _family(name), name.split(":")[0].partition("/")[2]
     known = tfds.list_builders(with_community_datasets=False)
     here = [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []

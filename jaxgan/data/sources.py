@@ -10,16 +10,10 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 
 from jaxgan.data.folder import open_folder, open_halves, open_partners
-from jaxgan.data.preparing import data_directory, declare, find, find_at
+from jaxgan.data.preparing import BUILDERS, data_directory, declare, find, find_at
 from jaxgan.data.tfds import open_prepared, open_tfds
 from jaxgan.util.errors import UserError
 
-# What prepares the data sets that come with the package: this version of jaxgan.data.NAME.builder.
-BUILDERS = {
-    "faces": "jaxgan_faces:1.0.0",
-    "mnist": "jaxgan_mnist:1.0.0",
-    "openmoji": "jaxgan_openmoji:1.0.0",
-}
 PAIRS = {"faces-pairs": "faces#glasses,image", "openmoji-pairs": "openmoji#drawing,image"}
 
 _REST = r"(@(?P<split>[^#]+))?(#(?P<picture>\w+))?"

@@ -91,8 +91,7 @@ class Checkpoints:
         self._parent: tuple[int, int] | None = None
         self._opened: ocp.StandardCheckpointer | None = None
         self._thread = ThreadPoolExecutor(1, "checkpoints")
-        self._saving: Future | None = None
-        self._begun: int | None = None  # the step that is being saved
+        self._saving: tuple[int, Future] | None = None  # which step, until it was waited for
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -124,8 +123,8 @@ class Checkpoints:
         Raises:
             UserError: if the folder cannot be read.
         """
-        begun = set() if self._begun is None else {self._begun}
-        return sorted(begun.union(self.steps()))
+        begun = [] if self._saving is None else [self._saving[0]]
+        return sorted({*begun, *self.steps()})
 
     def save(self, state: GANState) -> None:
         """Starts to save a state, unless it is saved already.
@@ -160,8 +159,7 @@ class Checkpoints:
         except Exception as error:  # Orbax raises what the file system and TensorStore raise
             self._clean_up(step)
             raise self._cannot_save(error) from error
-        self._begun = step
-        self._saving = self._thread.submit(self._finish, step)
+        self._saving = step, self._thread.submit(self._finish, step)
 
     def wait(self) -> None:
         """Waits until everything is saved.
@@ -169,15 +167,16 @@ class Checkpoints:
         Raises:
             CannotSave: if the last checkpoint could not be written.
         """
-        saving, self._saving = self._saving, None
-        if saving is None:
+        if self._saving is None:
             return
+        step, saving = self._saving
         try:
-            self._here.add(saving.result())
+            saving.result()
+            self._here.add(step)
         except Exception as error:  # as in `save`
             raise self._cannot_save(error) from error
         finally:
-            self._begun = None
+            self._saving = None
 
     def close(self) -> None:
         """Waits until everything is saved, and ends the threads.
@@ -206,17 +205,20 @@ class Checkpoints:
             for step in self._failed:  # TensorStore may have written on after the first error
                 self._clean_up(step)
 
-    def delete_after(self, step: int) -> None:
-        """Deletes all checkpoints of later steps.
+    def delete(self, step: int) -> None:
+        """Deletes the checkpoint of a step, if there is one.
 
         Args:
-            step: the last that stays.
+            step: the step.
 
         Raises:
-            UserError: if that fails.
+            CannotSave: if it cannot be deleted.
         """
-        with naming(self._path):
-            self._delete([saved for saved in self.steps() if saved > step])
+        if step in self.steps():
+            try:
+                self._delete(step)
+            except OSError as error:
+                raise self._cannot_save(error) from error
 
     def damage(self, step: int) -> str | None:
         """Looks for damage: compares the digest of a checkpoint's files with the one beside them.
@@ -312,7 +314,7 @@ class Checkpoints:
             return False
         return np.array_equal(digest(self.restore(step)), digest(state))
 
-    def _finish(self, step: int) -> int:
+    def _finish(self, step: int) -> None:
         """Waits for Orbax, seals the checkpoint, gives it its name, and deletes old ones."""
         assert self._opened is not None
         written, final = self._partial(step), self._path / str(step)
@@ -332,13 +334,13 @@ class Checkpoints:
             raise
         sync(self._path)
         before = [saved for saved in self.steps() if saved <= step]
-        self._delete(set(before) - set(self._keep(before)))
-        return step
+        for old in set(before) - set(self._keep(before)):
+            self._delete(old)
 
-    def _delete(self, steps: Collection[int]) -> None:
-        for step in steps:
-            (self._path / str(step)).rename(self._partial(step))  # so that half of it never counts
-            shutil.rmtree(self._partial(step))
+    def _delete(self, step: int) -> None:
+        shutil.rmtree(self._partial(step), ignore_errors=True)  # where a killed run left it
+        (self._path / str(step)).rename(self._partial(step))  # so that half of it never counts
+        shutil.rmtree(self._partial(step))
 
     def _clean_up(self, step: int) -> None:
         """Removes what was written of a checkpoint, which makes room on a full disk."""

@@ -102,7 +102,7 @@ def train(
     with _alone(run, check), checkpoints, best:
         state = _resume(run, experiment, checkpoints) if resume else experiment.draw_first()
         chunks = _compile(experiment, state)
-        _in_main_process(partial(_open, run, experiment, best, steps_done(state), resume))
+        _in_main_process(partial(_open, run, experiment, steps_done(state), resume))
         files = [InPlace(), MetricsLog(), Sampling(), *evaluations, Saving(checkpoints)]
         shown = [ProgressBar(), Report(), *observers]
         return _observe(experiment, chunks, state, run, [*files, *shown])
@@ -152,7 +152,7 @@ def _compile(experiment: Experiment, state: GANState) -> Chunks:
     return partial(run_chunks, experiment, compile_steps(experiment, state), state)
 
 
-def _open(run: Path, experiment: Experiment, best: Checkpoints, step: int, resume: bool) -> None:
+def _open(run: Path, experiment: Experiment, step: int, resume: bool) -> None:
     """Writes config.json, in a directory that is as it was at a step."""
     config = rundir.describe(
         experiment.recipe,
@@ -165,7 +165,6 @@ def _open(run: Path, experiment: Experiment, best: Checkpoints, step: int, resum
     if resume:
         rundir.write_config(run, config)
         rundir.rewind(run, step, experiment.recipe, experiment.total, experiment.count)
-        best.delete_after(step)  # as these steps may be no best ones when they are trained again
     else:
         rundir.create(run, config)
 

@@ -71,6 +71,9 @@ class Evaluation(Observer):
             # checkpoint the run is resumed from, the best state until then is there.
             self._best.save(chunk.state)
             self._best.wait()
+        else:
+            # That of a run which trained this step before, where it was better than it is now.
+            self._best.delete(chunk.step)
         line = {
             "step": chunk.step,
             "metrics": metrics,

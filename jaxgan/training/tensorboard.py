@@ -50,7 +50,14 @@ class TensorBoard(Observer):
         self._experiment, self._run = experiment, run
         self._evaluations = len(log.read_evaluations(run))
         self._score = jax.jit(experiment.score)
-        self._writer = self._make_writer(str(run / FOLDER), purge_step=step + 1 if step else 0)
+        folder = run / FOLDER
+        first = step + 1 if step else 0  # as the samples of step 0 are written again
+        # A file is named by the second it was made in: without a number, a run that is resumed in
+        # the same second would overwrite its earlier file.
+        number = len(list(folder.glob("*.tfevents.*")))
+        self._writer = self._make_writer(
+            str(folder), purge_step=first, filename_suffix=f".{number:04}"
+        )
         if step == 0:
             self._add_samples(step)
 

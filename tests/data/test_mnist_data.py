@@ -64,7 +64,7 @@ def test_image_size_resizes(mnist_dir):
 
 def test_preparing_says_one_line_and_imports_no_tensorflow(mnist_dir, tmp_path, capfd):
     from jaxgan.data import preparing
-    from jaxgan.data.sources import BUILDERS
+    from jaxgan.data.preparing import BUILDERS
 
     builder = preparing.declare(BUILDERS["mnist"], tmp_path)
     builder._generate_examples = lambda prefix: iter([(0, _first())])  # one is enough here
