@@ -52,7 +52,8 @@ from jaxgan.util.tables import as_text
 # time, with this 6.4 s.
 GARBAGE = 1_000_000
 LONGEST = 600  # characters in a message
-IMPORTS = ("import-clip", "import-dinov2", "import-inception")  # commands of `jaxgan features`
+# Commands of `jaxgan features`.
+IMPORTS = ("import-clip", "import-dinov2", "import-dinov2-base", "import-inception")
 
 
 class Command(NamedTuple):
@@ -387,7 +388,7 @@ def _evaluate(words: list[str]) -> None:
 
 
 def _features(words: list[str]) -> None:
-    usage = "jaxgan features import-{clip,dinov2,inception}"
+    usage = "jaxgan features import-{clip,dinov2,dinov2-base,inception}"
     if words[:1] in (["-h"], ["--help"]):
         parse(ImportWeights, ["--help"], usage)
     command, *rest = words or [""]
@@ -396,7 +397,10 @@ def _features(words: list[str]) -> None:
     options = parse(ImportWeights, rest, f"jaxgan features {command}")
     from jaxgan.features import clip, dinov2, inception
 
-    importers = (clip.import_clip, dinov2.import_dinov2, inception.import_inception)
+    importers = (
+        *(clip.import_clip, dinov2.import_dinov2, dinov2.import_base),
+        inception.import_inception,
+    )
     print(dict(zip(IMPORTS, importers, strict=True))[command](options.file))
 
 

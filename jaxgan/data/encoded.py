@@ -20,10 +20,11 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Float16, Int32
 
 from jaxgan.data.failures import system_failures
-from jaxgan.data.feeds import ALL, Resident
+from jaxgan.data.feeds import ALL, Feed, Resident
 from jaxgan.data.stream import Stream
 from jaxgan.types import Batch, PRNGKey, PyTree
 from jaxgan.util.errors import UserError
@@ -136,6 +137,49 @@ class Encoded:
     def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
         """Makes the batch of one step; see `jaxgan.data.feeds.Feed`."""
         return self._feed.batch(arrays, row, key)
+
+
+class Taught:
+    """A feed of latents, with what another network sees in their pictures.
+
+    Batches have, besides what those of the latents have, what `look` returns: "whole" `[B, F]` and
+    "patches" `[B, h, w, F]`, for a discriminator to learn (see `jaxgan.models.gat`).
+
+    Args:
+        latents: of the pictures.
+        pictures: in [-1, 1], of the same number, batch size and seed.
+        look: maps images `[B, H, W, C]` in [0, 1] to arrays by name; a `jax.tree_util.Partial`,
+            whose arrays are arguments of the compiled step as those of the feeds are.
+
+    Raises:
+        UserError: if there are more or fewer pictures than latents.
+    """
+
+    def __init__(self, latents: Encoded, pictures: Feed, look: Partial):
+        if latents.size != pictures.size:
+            raise UserError(
+                f"there are latents of {latents.size} pictures, but now the data set has "
+                f"{pictures.size}: encode it again by `jaxgan encode`"
+            )
+        self.shape, self.size, self.classes = latents.shape, latents.size, latents.classes
+        self.autoencoder, self.batch_size = latents.autoencoder, latents.batch_size
+        self.longest = min(latents.longest, pictures.longest)
+        self.arrays = latents.arrays, pictures.arrays, look
+        self._latents, self._pictures, self._look = latents, pictures, look
+
+    def with_seed(self, seed: int) -> "Taught":
+        """Returns the same in another order; see `jaxgan.data.feeds.Feed`."""
+        return Taught(self._latents.with_seed(seed), self._pictures.with_seed(seed), self._look)
+
+    def rows(self, start: int, stop: int, share: slice = ALL) -> PyTree:
+        """Returns what some steps need; see `jaxgan.data.feeds.Feed`."""
+        return tuple(feed.rows(start, stop, share) for feed in (self._latents, self._pictures))
+
+    def batch(self, arrays: PyTree, row: PyTree, key: PRNGKey) -> Batch:
+        """Makes the batch of one step; see `jaxgan.data.feeds.Feed`."""
+        latents, pictures, look = arrays
+        seen = self._pictures.batch(pictures, row[1], key)["image"]
+        return {**self._latents.batch(latents, row[0], key), **look((seen + 1) / 2)}
 
 
 def read_origin(folder: Path) -> Origin:

@@ -85,7 +85,8 @@ class Feed(Protocol):
         Returns:
             "image", float32 [b, ...] in the recipe's range, or "latent", float32 [b, ...]; "label",
             int32 [b], if the data set has labels; "source", float32 [b, ...], if it says what a
-            picture is to be made from.
+            picture is to be made from; "whole" and "patches", float32 [b, ...], if D is to learn
+            what another network sees.
         """
         ...
 

@@ -1,7 +1,8 @@
-"""DINOv2's ViT-L/14 as a feature extractor, with weights from a file of the user's.
+"""DINOv2 as a feature extractor, with weights from a file of the user's.
 
-The features are the class token after the last norm. Images are prepared as in dgm-eval, the code
-of Stein et al., whose Frechet distance of these features, FD_DINOv2, papers cite.
+ViT-L/14 evaluates: its features are the class token after the last norm. ViT-B/14 teaches: GAT's D
+learns to see what it sees in reals, with that token and those of patches. Images are prepared as in
+dgm-eval, the code of Stein et al., whose Frechet distance of the former, FD_DINOv2, papers cite.
 
 Sources: Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision" (2023); Stein
 et al., "Exposing Flaws of Generative Model Evaluation Metrics and Their Unfair Treatment of
@@ -23,6 +24,7 @@ from jaxgan.features.extractor import Extractor, Features, hash_weights, in_full
 from jaxgan.features.resizing import cubic, in_colors, normalize_colors, pillow_bytes
 from jaxgan.features.transformer import (
     Size,
+    Tokens,
     along_last,
     attend,
     dense,
@@ -35,8 +37,9 @@ from jaxgan.features.weights import import_weights, load_weights
 from jaxgan.interop import StateDict, fit_shapes
 from jaxgan.types import Images
 
-SOURCE = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth"
+SOURCE = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vit{0}14/dinov2_vit{0}14_pretrain.pth"
 LARGE = Size()
+BASE = Size(width=768, depth=12, heads=12)
 SIDE = 224  # of the network's input, in pixels
 EPSILON = 1e-6  # of the norms
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colors
@@ -51,7 +54,20 @@ def load() -> Extractor:
     Raises:
         UserError: if no weights were imported, or their file is damaged.
     """
-    return from_state_dict(load_weights("dinov2", "DINOv2", SOURCE))
+    return from_state_dict(load_weights("dinov2", "DINOv2", SOURCE.format("l")))
+
+
+def load_base() -> Partial:
+    """Returns what ViT-B/14 sees in images, with the imported weights.
+
+    Returns:
+        The function; see `make_tokens`. The vectors are of 768 numbers, and the grid is 16 x 16.
+
+    Raises:
+        UserError: if no weights were imported, or their file is damaged.
+    """
+    weights = load_weights("dinov2-base", "DINOv2's ViT-B/14", SOURCE.format("b"))
+    return make_tokens(weights, BASE)
 
 
 def import_dinov2(path: Path) -> Path:
@@ -68,6 +84,21 @@ def import_dinov2(path: Path) -> Path:
             shape, or the data directory cannot be written to.
     """
     return import_weights("dinov2", path, partial(fit_shapes, shapes=shapes(LARGE)))
+
+
+def import_base(path: Path) -> Path:
+    """Checks a file of weights and copies them to where `load_base` finds them.
+
+    Args:
+        path: `dinov2_vitb14_pretrain.pth`, or the same as safetensors. Nothing in it is executed.
+
+    Returns:
+        The copy.
+
+    Raises:
+        UserError: as of `import_dinov2`.
+    """
+    return import_weights("dinov2-base", path, partial(fit_shapes, shapes=shapes(BASE)))
 
 
 def from_state_dict(state_dict: Mapping[str, Any], size: Size = LARGE) -> Extractor:
@@ -91,6 +122,25 @@ def from_state_dict(state_dict: Mapping[str, Any], size: Size = LARGE) -> Extrac
         features=Partial(in_full_precision(partial(_features, size)), arrange(weights, size)),
         short="dinov2",
     )
+
+
+def make_tokens(state_dict: Mapping[str, Any], size: Size = BASE) -> Partial:
+    """Makes the function from images to what the network sees in them.
+
+    Args:
+        state_dict: arrays by the names of the original code.
+        size: of the network.
+
+    Returns:
+        A function of images `[B, H, W, C]` in [0, 1], with the weights as its leaves. It returns
+        tokens after the last norm: "whole", that of the class, `[B, D]`, and "patches", those of
+        a grid of patches, `[B, h, w, D]`.
+
+    Raises:
+        UserError: if a name is missing or unexpected, or a shape is wrong.
+    """
+    weights = fit_shapes(state_dict, shapes(size))
+    return Partial(in_full_precision(partial(_tokens, size)), arrange(weights, size))
 
 
 def shapes(size: Size) -> dict[str, tuple[int, ...]]:
@@ -173,8 +223,8 @@ def interpolate(
     return found.astype(positions.dtype)
 
 
-def forward(weights: Mapping[str, Any], size: Size, images: Images) -> Features:
-    """Computes the features of prepared images; pure.
+def forward(weights: Mapping[str, Any], size: Size, images: Images) -> Tokens:
+    """Computes the tokens of prepared images; pure.
 
     Args:
         weights: of `arrange`.
@@ -182,7 +232,7 @@ def forward(weights: Mapping[str, Any], size: Size, images: Images) -> Features:
         images: `[B, 224, 224, 3]`, normalized.
 
     Returns:
-        `[B, D]`.
+        `[B, 1 + T, D]`: the token of the class, then those of T patches, row by row.
     """
     embedding = weights["patch_embed"]["proj"]
     patches = embed(images, embedding["weight"])
@@ -197,7 +247,7 @@ def forward(weights: Mapping[str, Any], size: Size, images: Images) -> Features:
         seen = normalize(x, block["norm2"], EPSILON)
         moved = dense(gelu(dense(seen, block["mlp"]["fc1"])), block["mlp"]["fc2"])
         x = x + along_last(block["ls2"]["gamma"], x) * moved
-    return normalize(x[:, 0], weights["norm"], EPSILON)
+    return normalize(x, weights["norm"], EPSILON)
 
 
 def prepare(images: Images) -> Float[Array, "B 224 224 3"]:
@@ -217,4 +267,10 @@ def prepare(images: Images) -> Float[Array, "B 224 224 3"]:
 
 
 def _features(size: Size, weights: Mapping[str, Any], images: Images) -> Features:
-    return forward(weights, size, prepare(images))
+    return forward(weights, size, prepare(images))[:, 0]
+
+
+def _tokens(size: Size, weights: Mapping[str, Any], images: Images) -> dict[str, Array]:
+    whole, patches = jnp.split(forward(weights, size, prepare(images)), [1], axis=1)
+    grid = SIDE // size.patch
+    return {"whole": whole[:, 0], "patches": patches.reshape(-1, grid, grid, size.width)}

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,7 @@ from jaxgan.util.parsing import shown
 
 Features = Float[Array, "B D"]
 Logits = Float[Array, "B K"]
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def make_features(
     return Partial(in_full_precision(features), {"params": net.params, **net.collections})
 
 
-def in_full_precision(function: Callable[..., Array]) -> Callable[..., Array]:
+def in_full_precision(function: Callable[..., Made]) -> Callable[..., Made]:
     """Makes a function compute in full float32, also on GPUs and TPUs, where JAX does not.
 
     Args:
@@ -138,7 +139,7 @@ def in_full_precision(function: Callable[..., Array]) -> Callable[..., Array]:
         The same function, but for its precision.
     """
 
-    def precise(*arguments: Any) -> Array:
+    def precise(*arguments: Any) -> Made:
         with jax.default_matmul_precision("highest"):
             return function(*arguments)
 

@@ -3,13 +3,19 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import jax
 from flax import linen as nn
+from jax import Array
 
 from jaxgan.augment import Augmentation, compose, sometimes
+from jaxgan.data import Feed
+from jaxgan.data.encoded import Taught
+from jaxgan.features import dinov2
 from jaxgan.models import gat, sd_vae
+from jaxgan.recipes.gat import Representation
 from jaxgan.recipes.latent_gat import LatentGat
-from jaxgan.recipes.recipe import Count
-from jaxgan.types import DataSpec
+from jaxgan.recipes.recipe import Count, NonNegative
+from jaxgan.types import Batch, DataSpec
 
 EPOCH = 1_281_167 // 512  # steps
 
@@ -24,15 +30,19 @@ class Imagenet256Gat(LatentGat):
 
     The presets are the published sizes, S, B, L and XL, with patches of 2, 4 or 8: `--preset b2`.
 
-    Source: Hyun et al., "Scalable GANs with Transformers" (2025), and its code, but for the term
-    that draws D's tokens towards features of DINOv2, which is left out. Latents are means, where
-    the source draws them from the encoder's distributions.
+    D's tokens of reals are drawn towards what DINOv2's ViT-B/14 sees in their pictures, which are
+    therefore read beside the latents.
+
+    Source: Hyun et al., "Scalable GANs with Transformers" (2025), and its code. Latents are means,
+    where the source draws them from the encoder's distributions, and DINOv2 sees pictures as they
+    are prepared for evaluation.
 
     Command: `jaxgan train imagenet256_gat --latents latents`, after `jaxgan encode
-    diffusion_pytorch_model.safetensors --data tfds:imagenet2012 --image-size 256 --out latents`
-    Expect: the source reports an FID of 2.18 for XL/2 after 60 epochs, with that term. It is for
-    GPUs or TPUs, and has not been trained here. Of XL/2, a state takes 14.5 GiB, and a step is 34
-    passes of 0.24 TFLOP for each of its 512 pictures.
+    diffusion_pytorch_model.safetensors --data tfds:imagenet2012 --image-size 256 --out latents` and
+    `jaxgan features import-dinov2-base dinov2_vitb14_pretrain.pth`
+    Expect: the source reports an FID of 2.18 for XL/2 after 60 epochs. It is for GPUs or TPUs, and
+    has not been trained here. Of XL/2, a state takes 14.6 GiB, and a step is 34 passes of 0.24
+    TFLOP for each of its 512 pictures.
     """
 
     name: ClassVar[str] = "imagenet256_gat"
@@ -49,6 +59,27 @@ class Imagenet256Gat(LatentGat):
     width: Count = gat.SIZES["XL"].width  # numbers of a token
     heads: Count = gat.SIZES["XL"].heads  # of attention; the channels of each are a multiple of 4
     patch: Count = 2  # side of the square of latents that a token stands for
+    representation_weight: NonNegative = 1.0  # of what DINOv2 sees in reals, for D's tokens
+
+    def feed(self, seed: int, data_dir: str | None = None) -> Feed:
+        """Opens the latents, with what DINOv2 sees in their pictures (see `Recipe.feed`)."""
+        latents = self.encoded(seed)
+        if not self.representation_weight:
+            return latents
+        look = dinov2.load_base()
+        return Taught(latents, self.examples(seed, data_dir), look)
+
+    def representation(self, spec: DataSpec) -> Representation:
+        """Returns DINOv2's tokens, on D's grid (see `GatRecipe.representation`)."""
+        assert spec.latent is not None
+        grid = [side // self.patch for side in spec.latent[:2]]
+
+        def fitting(batch: Batch) -> dict[str, Array]:
+            whole, patches = batch["whole"], batch["patches"]
+            shape = len(whole), *grid, dinov2.BASE.width
+            return {"whole": whole, "patches": jax.image.resize(patches, shape, "cubic")}
+
+        return Representation(dinov2.BASE.width, fitting)
 
     def augment(self) -> Augmentation:
         """Makes DiffAugment, and mirrors half of the examples (see `GatRecipe.augment`)."""

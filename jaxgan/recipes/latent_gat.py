@@ -13,7 +13,7 @@ from jaxgan.core.gan import GAN
 from jaxgan.core.networks import linen
 from jaxgan.core.state import GANState
 from jaxgan.data import Feed
-from jaxgan.data.encoded import DECODER, load_latents, read_origin
+from jaxgan.data.encoded import DECODER, Encoded, load_latents, read_origin
 from jaxgan.interop import load_variables
 from jaxgan.recipes.gat import GatRecipe, last_level
 from jaxgan.types import DataSpec, Images, PyTree
@@ -39,6 +39,20 @@ class LatentGat(GatRecipe):
 
     def feed(self, seed: int, data_dir: str | None = None) -> Feed:
         """Opens the latents (see `Recipe.feed`)."""
+        return self.encoded(seed)
+
+    def encoded(self, seed: int) -> Encoded:
+        """Opens the latents.
+
+        Args:
+            seed: of the order.
+
+        Returns:
+            The feed.
+
+        Raises:
+            UserError: if there are none, or they are of other pictures than those of `data`.
+        """
         folder = self._folder()
         origin = read_origin(folder)
         if (self.data, self.image_size) != (origin.data, origin.image_size):

@@ -48,6 +48,7 @@ COMMANDS = {
     "evaluate": options.Evaluate,
     "features import-clip": options.ImportWeights,
     "features import-dinov2": options.ImportWeights,
+    "features import-dinov2-base": options.ImportWeights,
     "features import-inception": options.ImportWeights,
     "verify": options.Verify,
     "report": options.Report,

@@ -125,10 +125,10 @@ def pictures(here):
         ("report absent extra", r"unrecognized options 'extra'"),
         ("recipes all", r"unrecognized options 'all'"),
         ("info --all", r"unrecognized options '--all'"),
-        ("features", r"write jaxgan features import-\{clip,dinov2,inception\} FILE"),
+        ("features", r"write jaxgan features import-\{clip,dinov2,dinov2-base,inception\} FILE"),
         (
             "features import-vgg file",
-            r"write jaxgan features import-\{clip,dinov2,inception\} FILE",
+            r"write jaxgan features import-\{clip,dinov2,dinov2-base,inception\} FILE",
         ),
     ],
 )

@@ -88,7 +88,7 @@ def test_help_of_the_other_commands(name, terminal):
     assert (" RUN" in text.splitlines()[0]) == (name not in ("recipes", "info"))
 
 
-@pytest.mark.parametrize("network", ["{clip,dinov2,inception}", "dinov2"])
+@pytest.mark.parametrize("network", ["{clip,dinov2,dinov2-base,inception}", "dinov2-base"])
 def test_help_of_features_names_the_networks(network):
     words = [] if network.startswith("{") else [f"import-{network}"]
     text = helped("features", *words, "--help")

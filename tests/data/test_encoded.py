@@ -6,10 +6,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 from tiny import noise
 
 from jaxgan.data import Resident, batches, scaled, spec_of
-from jaxgan.data.encoded import Origin, Part, load_latents, read_origin, write_latents
+from jaxgan.data.encoded import Origin, Part, Taught, load_latents, read_origin, write_latents
 from jaxgan.util.errors import UserError
 
 KEY = jax.random.key(0)
@@ -54,6 +55,34 @@ def test_another_seed_is_another_order_of_the_same(tmp_path):
     ours, theirs = (np.sort(np.asarray(x["latent"]).sum((1, 2, 3))) for x in (ours, theirs))
     np.testing.assert_array_equal(ours, theirs)
     assert other.arrays is feed.arrays
+
+
+def beside(n: int, seed: int) -> Resident:
+    pictures = np.zeros((n, 5, 4, 3), np.uint8) + np.arange(n, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    return Resident(pictures, None, 8, seed, scaled(-1.0, 1.0))
+
+
+def look(weights, images):
+    return {"whole": weights * images.mean((1, 2)), "patches": images[:, :2, :2]}
+
+
+@pytest.mark.parametrize("resident_bytes", [1 << 20, 100])
+def test_what_a_network_sees_is_of_the_same_pictures(tmp_path, resident_bytes):
+    latents = load_latents(written(tmp_path), batch_size=8, seed=3, resident_bytes=resident_bytes)
+    feed = Taught(latents, beside(30, 3), Partial(look, np.full((1, 1), 255.0, np.float32)))
+    assert spec_of(feed) == spec_of(latents) and feed.size == 30
+    for each in (feed, feed.with_seed(4)):
+        for batch in batches(each, KEY, 2, 6):
+            rows = np.rint(batch["whole"][:, 0]).astype(int)
+            np.testing.assert_array_equal(batch["latent"], LATENTS[rows].astype(np.float32))
+            np.testing.assert_array_equal(batch["label"], LABELS[rows])
+            np.testing.assert_allclose(batch["patches"][:, 1, 1, 2] * 255, rows, atol=1e-3)
+
+
+def test_other_pictures_than_were_encoded_are_refused(tmp_path):
+    latents = load_latents(written(tmp_path), batch_size=8, seed=3)
+    with pytest.raises(UserError, match="latents of 30 pictures, .* has 29: encode it again"):
+        Taught(latents, beside(29, 3), Partial(look, 1.0))
 
 
 def test_the_origin_is_kept(tmp_path):

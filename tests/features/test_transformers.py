@@ -23,10 +23,11 @@ def test_the_networks_have_the_published_sizes():
         sum(map(math.prod, shapes.values()))
         for shapes in (
             dinov2.shapes(dinov2.LARGE),
+            dinov2.shapes(dinov2.BASE),
             clip.shapes(clip.LARGE, clip.FEATURES),
         )
     ]
-    assert counts == [304_368_640, 304_293_888]
+    assert counts == [304_368_640, 86_580_480, 304_293_888]
 
 
 def test_positions_of_the_right_size_stay():

@@ -4,6 +4,7 @@ import os
 import sys
 from functools import partial
 
+import jax
 import numpy as np
 import pytest
 
@@ -78,6 +79,7 @@ def test_old_weights_stay_when_others_are_refused(home):
     ("importer", "told"),
     [
         (dinov2.import_dinov2, r"lacks blocks.0.attn.proj.bias, .* and \d+ more"),
+        (dinov2.import_base, r"lacks blocks.0.attn.proj.bias, .* and \d+ more"),
         (clip.import_clip, r"lacks class_embedding, .* and \d+ more"),
     ],
 )
@@ -88,13 +90,29 @@ def test_a_file_of_other_weights_is_refused_in_a_short_line(home, importer, told
     assert len(str(raised.value)) < 600 and "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("module", "name"), [(dinov2, "dinov2"), (clip, "clip")])
-def test_without_weights_one_line_says_what_to_do(module, name):
+@pytest.mark.parametrize(
+    ("load", "name"),
+    [(dinov2.load, "dinov2"), (dinov2.load_base, "dinov2-base"), (clip.load, "clip")],
+)
+def test_without_weights_one_line_says_what_to_do(load, name):
     with pytest.raises(UserError) as raised:
-        module.load()
+        load()
     message = str(raised.value)
     assert "\n" not in message and "https://" in message and str(weights_path(name)) in message
     assert f"jaxgan features import-{name} FILE" in message
+
+
+def test_the_base_of_dinov2_has_a_file_of_its_own(home):
+    made = {name: np.zeros(shape) for name, shape in dinov2.shapes(dinov2.BASE).items()}
+    save_safetensors(home / "given.safetensors", made)
+    assert dinov2.import_base(home / "given.safetensors") == weights_path("dinov2-base")
+    with pytest.raises(UserError, match=r"lacks blocks.12.attn.proj.bias"):
+        dinov2.import_dinov2(home / "given.safetensors")
+    tokens = jax.eval_shape(dinov2.load_base(), jax.ShapeDtypeStruct((2, 256, 256, 3), float))
+    assert {name: x.shape for name, x in tokens.items()} == {
+        "whole": (2, 768),
+        "patches": (2, 16, 16, 768),
+    }
 
 
 def test_files_that_cannot_be_read_are_named(home):

@@ -146,8 +146,18 @@ def test_the_whole_way_of_dinov2(dino):
     normalized = (pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     extractor = dinov2.from_state_dict(arrays(dino), DINO)
     found = extract(extractor, images, batch_size=3)
-    assert_equal(found, dino(nchw(normalized).float()), 2e-3)
+    expected = dino(nchw(normalized).float())
+    assert_equal(found, expected[:, 0], 2e-3)
     assert "224x224, bicubic" in extractor.resizing
+
+
+def test_tokens_of_dinov2_are_on_a_grid(dino):
+    images = draw_bytes(32, 32)
+    normalized = (by_pillow(images, 224) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    found = dinov2.make_tokens(arrays(dino), DINO)(jnp.asarray(images / 255, jnp.float32))
+    expected = dino(nchw(normalized).float())
+    assert_equal(found["whole"], expected[:, 0], 2e-3)
+    assert_equal(found["patches"], expected[:, 1:].unflatten(1, (16, 16)), 2e-3)
 
 
 def test_the_whole_way_of_clip(tower):

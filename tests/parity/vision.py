@@ -84,7 +84,7 @@ class Dino(nn.Module):
         x = torch.cat(
             [self.cls_token.expand(len(images), -1, -1), maps.flatten(2).transpose(1, 2)], 1
         )
-        return self.norm(self.blocks(x + self.positions(maps.shape[-1])))[:, 0]
+        return self.norm(self.blocks(x + self.positions(maps.shape[-1])))
 
 
 class QuickGelu(nn.Module):

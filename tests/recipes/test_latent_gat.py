@@ -1,5 +1,6 @@
 """GAT's recipes of latents: published sizes, what D sees, whole steps, and devices they are for."""
 
+from dataclasses import asdict
 from typing import Any
 
 import jax
@@ -7,10 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export
+from jax.tree_util import Partial
 from tiny_systems import make_recipe
 
-from jaxgan.core.gan import init
+from jaxgan.core.gan import Play, init
 from jaxgan.core.steps import make_step
+from jaxgan.data import Resident, batches, scaled
+from jaxgan.data.encoded import Origin, Part, write_latents
+from jaxgan.features import dinov2
 from jaxgan.models.gat import SIZES
 from jaxgan.recipes.imagenet256_gat import Imagenet256Gat
 from jaxgan.types import DataSpec
@@ -34,12 +39,15 @@ def prepared(recipe: Any, spec: DataSpec) -> tuple[Any, Any, Any]:
         "latent": jax.ShapeDtypeStruct((count, *(spec.latent or ())), jnp.float32),
         "label": jax.ShapeDtypeStruct((count,), jnp.int32),
     }
+    if recipe.representation_weight:
+        batch["whole"] = jax.ShapeDtypeStruct((count, 768), jnp.float32)
+        batch["patches"] = jax.ShapeDtypeStruct((count, 16, 16, 768), jnp.float32)
     return make_step(update), lambda key: init(gan, key, batch, update), batch
 
 
 def drawn(batch: Any) -> Any:
-    latent = jax.random.normal(KEY, batch["latent"].shape)
-    return {"latent": latent, "label": jnp.arange(len(latent), dtype=jnp.int32)}
+    made = {name: jax.random.normal(KEY, like.shape) for name, like in batch.items()}
+    return {**made, "label": jnp.arange(len(made["latent"]), dtype=jnp.int32)}
 
 
 def count(tree: Any) -> int:
@@ -59,7 +67,7 @@ def test_presets_are_the_published_sizes():
 
 @pytest.mark.parametrize(
     "name, generator, discriminator",
-    [("s2", 29_256_512, 32_556_160), ("xl2", 601_936_640, 459_252_544)],
+    [("s2", 29_256_512, 39_114_624), ("xl2", 601_936_640, 467_383_872)],
 )
 def test_states_hold_both_players_and_the_decoder(name, generator, discriminator):
     _, start, _ = prepared(preset(name, batch_size=2), SPEC)
@@ -67,6 +75,55 @@ def test_states_hold_both_players_and_the_decoder(name, generator, discriminator
     assert count(state.generator.params) == generator
     assert count(state.discriminator.params) == discriminator
     assert count(state.generator.collections["decoder"]) == 49_490_199
+
+
+def test_d_is_taught_what_dinov2_sees_on_its_own_grid():
+    recipe: Any = make_recipe("imagenet256_gat", **TINY, patch=4, representation_weight=2.0)
+    gan = recipe.gan(SPEC)
+    above = (np.arange(16) < 8).reshape(1, 16, 1, 1)
+    seen = jnp.asarray(np.where(above, np.eye(768)[3], np.eye(768)[5]).repeat(16, 2))
+    batch = {"whole": jnp.eye(768)[:1], "patches": seen}
+    right = {"whole": batch["whole"], "patches": seen[:, ::2, ::2]}  # 8 x 8 patches of 4 x 4
+    turned = {**right, "patches": jnp.swapaxes(right["patches"], 1, 2)}
+
+    def term(outputs: Any) -> float:
+        state: Any = None
+        play = Play(batch, None, None, None, outputs, None, state, KEY, jnp.negative, jnp.negative)
+        assert gan.discriminator_terms is not None
+        return gan.discriminator_terms(play)[0]
+
+    assert term(right) < 0.01 and term(turned) > 0.9
+    assert term({**right, "whole": -right["whole"]}) == pytest.approx(4 + term(right))
+
+
+def test_pictures_are_read_beside_latents_for_dinov2(tmp_path, monkeypatch):
+    latents = np.random.default_rng(0).normal(size=(30, 4, 4, 5)).astype(np.float16)
+    pictures = (
+        np.zeros((30, 16, 16, 3), np.uint8) + np.arange(30, dtype=np.uint8)[:, None, None, None]
+    )
+    write_latents(
+        tmp_path, Origin("folder:x", 16, (16, 16, 3), None, "ours"), 30, iter([Part(latents, None)])
+    )
+    recipe: Any = make_recipe(
+        "imagenet256_gat", **TINY, data="folder:x", image_size=16, latents=str(tmp_path)
+    )
+    with pytest.raises(UserError, match="jaxgan features import-dinov2-base FILE"):
+        recipe.feed(0)
+
+    def open_pictures(self: Any, data: str, seed: int | None, data_dir: str | None = None) -> Any:
+        return Resident(pictures, None, self.batch_size, seed, scaled(-1.0, 1.0))
+
+    monkeypatch.setattr(type(recipe), "open", open_pictures)
+    monkeypatch.setattr(
+        dinov2, "load_base", lambda: Partial(lambda images: {"whole": images.mean((1, 2))})
+    )
+    for batch in batches(recipe.feed(7), KEY, 0, 3):
+        rows = np.rint(np.asarray(batch["whole"][:, 0]) * 255).astype(int)
+        np.testing.assert_array_equal(batch["latent"], latents[rows].astype(np.float32))
+    without = make_recipe(
+        "imagenet256_gat", **{**asdict(recipe), "representation_weight": 0.0}
+    ).feed(7)
+    assert {*next(batches(without, KEY, 0, 1))} == {"latent"}
 
 
 def test_half_of_the_latents_are_mirrored(monkeypatch):
