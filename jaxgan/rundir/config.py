@@ -138,8 +138,9 @@ def read_recipe(config: Config) -> Recipe:
     """
     kind = find_recipe(config.recipe)
     given: dict[str, Any] = dict(config.hyperparameters)
-    if given.get("best_by") in _EARLIER:
-        given["best_by"] = _EARLIER[given["best_by"]]
+    best_by = given.get("best_by")
+    if isinstance(best_by, str):  # what else the file may hold is refused below
+        given["best_by"] = _EARLIER.get(best_by, best_by)
     values = kind.check_values(given)
     try:
         return kind(**given | values)

@@ -179,6 +179,13 @@ def test_metrics_of_earlier_versions_are_those_of_whatever_features(before, now,
     check_same(tmp_path, MnistMlp(best_by=now), 0)
 
 
+def test_names_of_metrics_that_are_no_text_are_refused(tmp_path):
+    write(tmp_path)
+    edit(tmp_path, lambda config: config["hyperparameters"].update(best_by=[]))
+    with pytest.raises(UserError, match="best_by"):
+        read_config(tmp_path)
+
+
 def test_what_a_newer_version_adds_is_ignored(tmp_path):
     config = write(tmp_path)
     edit(tmp_path, lambda config: config.update(new={"x": 1}))
