@@ -6,9 +6,12 @@ protocol is replaced by the next; all others stay.
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from filelock import FileLock
 
 from jaxgan.metrics.result import Result, from_dict
 from jaxgan.rundir.schema import check_evaluated
@@ -114,18 +117,32 @@ def add_evaluation(run: Path, evaluation: Mapping[str, Any]) -> Path:
         UserError: if the file cannot be read or written.
     """
     path = run / EVALUATED
-    before: list[dict[str, Any]] | None = []
-    if path.exists():
-        before = _parse(read_bytes(path))
-    if before is None:
-        aside = _free(path)
-        with naming(path, missing=True):
-            path.rename(aside)
-        logger.warning("%s is damaged, or of an earlier version: it is %s now", path, aside.name)
-    kept = [old for old in before or [] if any(old[x] != evaluation[x] for x in _SAME)]
-    text = json.dumps({"evaluations": [*kept, evaluation]}, indent=2, allow_nan=False)
-    write_atomically(path, f"{text}\n".encode())
+    with _alone(path):
+        before: list[dict[str, Any]] | None = []
+        if path.exists():
+            before = _parse(read_bytes(path))
+        if before is None:
+            aside = _free(path)
+            with naming(path, missing=True):
+                path.rename(aside)
+            told = "%s is damaged, or of an earlier version: it is %s now"
+            logger.warning(told, path, aside.name)
+        kept = [old for old in before or [] if any(old[x] != evaluation[x] for x in _SAME)]
+        text = json.dumps({"evaluations": [*kept, evaluation]}, indent=2, allow_nan=False)
+        write_atomically(path, f"{text}\n".encode())
     return path
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Waits until no other process adds to a file, so that none undoes what another one adds."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    with naming(path, missing=True), suppress(NotImplementedError):  # on some network disks
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _parse(data: bytes) -> list[dict[str, Any]] | None:

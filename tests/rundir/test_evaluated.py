@@ -1,4 +1,6 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -33,7 +35,15 @@ def test_another_evaluation_is_added_and_the_same_one_replaced(tmp_path):
     again = ONE | {"date": "later"}
     add_evaluation(tmp_path, again)
     assert read_evaluated(tmp_path) == [*others, again]
-    assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
+    assert [path.name for path in tmp_path.iterdir() if path.name[0] != "."] == ["evaluation.json"]
+
+
+def test_evaluations_that_end_at_once_are_all_kept(tmp_path):
+    wanted = [ONE | {"digest": str(number)} for number in range(60)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(partial(add_evaluation, tmp_path), wanted))
+    kept = sorted(read_evaluated(tmp_path), key=lambda each: int(each["digest"]))
+    assert kept == wanted
 
 
 def test_the_newest_evaluation_is_that_of_the_same_weights(tmp_path):
@@ -89,7 +99,7 @@ def test_what_is_no_file_is_told_and_stays(tmp_path):
     (tmp_path / "evaluation.json").mkdir()
     with pytest.raises(UserError, match="evaluation.json"):
         add_evaluation(tmp_path, ONE)
-    assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
+    assert (tmp_path / "evaluation.json").is_dir()
 
 
 def test_numbers_that_json_lacks_are_refused_before_the_file_is_touched(tmp_path):
