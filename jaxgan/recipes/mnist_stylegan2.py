@@ -13,14 +13,18 @@ from jaxgan.regularizers import path_length
 
 @dataclass(frozen=True, kw_only=True)
 class MnistStyleGan2(StyleGan2Recipe):
-    """A small StyleGAN2 on MNIST: styles, noise and style mixing at 28 x 28 pixels.
+    """A small StyleGAN2 on MNIST: styles and noise at 28 x 28 pixels.
+
+    Strong R1 keeps its samples apart. Style mixing and path lengths are there to be tried.
 
     Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (2020). Sizes,
     gamma and length are our own; path lengths are those of images by latents, on half a batch.
 
     Command: `jaxgan train mnist_stylegan2`
-    Expect: at first, all samples are alike: smears of one kind after 1,250 steps (seed 0), at 0.7 s
-    a step on one CPU core. Its 4,000 steps have not been run to their end here.
+    Expect: digits of all kinds, a third of them not to be read, after its 4,000 steps of 0.6 s on
+    one CPU core (seed 0): a Frechet distance of 9.9 (10,000 samples, digit network), precision 0.62
+    and recall 0.39. (That run took steps of path lengths too, of weight 0.) With a gamma of 2, or
+    with `--mixing 0.9 --path-weight 2`, samples are nearly alike after 500 and 750 steps.
     """
 
     name: ClassVar[str] = "mnist_stylegan2"
@@ -33,13 +37,15 @@ class MnistStyleGan2(StyleGan2Recipe):
     style_size: Count = 64  # dimensions of a style, and units of the mapping's layers
     mapping_depth: Count = 2  # layers of the mapping
     widths: Counts = (64, 32, 16)  # channels of each size, from the smallest up
-    mixing: Share = 0.9  # probability that a batch of training has styles of two latents
+    mixing: Share = 0.0  # probability that a batch of training has styles of two latents
     group: Count = 4  # examples whose deviation D sees together
-    gamma: NonNegative = 1.0  # of R1
-    path_weight: NonNegative = 2.0  # of the penalty of path lengths
+    gamma: NonNegative = 5.0  # of R1
+    path_weight: NonNegative = 0.0  # of the penalty of path lengths
     half_life: NonNegative = 16_000.0  # of the average of G, in images
 
     def train_generator(self, gan: GAN) -> Update:
         """Makes G's step, and now and then the one that evens out path lengths."""
+        if not self.path_weight:
+            return update_generator(gan)
         even = path_length(gan, GENERATOR_PERIOD * self.path_weight)
         return chain(update_generator(gan), every(GENERATOR_PERIOD, on_part(even, 0, 2)))

@@ -214,6 +214,7 @@ RECIPE = MnistStyleGan2(
     latent_size=5,
     style_size=5,
     mixing=0.9,
+    path_weight=2.0,
     half_life=2.0 * BATCH,
     ramp=0.3,
 )

@@ -58,7 +58,7 @@ def test_networks_and_settings_are_those_of_the_source():
 
 @pytest.mark.slow
 def test_regularizers_come_in_their_steps_alone():
-    step, state, batch = started("mnist_stylegan2", (8, 8, 1), **TINY)
+    step, state, batch = started("mnist_stylegan2", (8, 8, 1), **TINY, path_weight=2.0)
     counts = {"generator": [], "discriminator": []}
     step = jax.jit(step)
     for _ in range(6):
