@@ -1,6 +1,7 @@
 """`jaxgan evaluate`: from its options to a table, and an entry of evaluation.json."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -42,28 +43,28 @@ def evaluate(options: Evaluate, command: str) -> str:
         command += f" --step {found.record['step']}"
     rundir.add_evaluation(place, {**found.record, "command": command})
     renew_report(options.run)
-    if found.nearest is None:
+    nearest = found.nearest and found.nearest()
+    if nearest is None:
         return found.text.rstrip()
-    save_png(nearest_grid(found.nearest["features"]), place / "nearest.png")
+    save_png(nearest_grid(nearest["features"]), place / "nearest.png")
     path = place / "nearest.html"
-    write_atomically(path, _nearest_page(options.run.name, found).encode())
+    write_atomically(path, _nearest_page(options.run.name, found.record, nearest).encode())
     return f"{found.text}{path}"
 
 
-def _nearest_page(name: str, found: finished.Evaluation) -> str:
+def _nearest_page(name: str, record: Mapping[str, Any], nearest: Mapping[str, np.ndarray]) -> str:
     """Shows samples beside the training pictures that are nearest to them."""
-    assert found.nearest is not None
-    by_features, by_pixels = found.nearest["features"], found.nearest["pixels"]
+    by_features, by_pixels = nearest["features"], nearest["pixels"]
     count = by_features.shape[1] - 1
     columns = ["sample", *["by features"] * count, *["by pixels"] * count]
     rows = [
         Row(f"sample {number}", "", np.concatenate([own, pixels[1:]]))
         for number, (own, pixels) in enumerate(zip(by_features, by_pixels, strict=True), 1)
     ]
-    facts = {"Run": name, "Step": f"{found.record['step']:,}"}
+    facts = {"Run": name, "Step": f"{record['step']:,}"}
     facts |= {
         result["metric"]: f"{result['value']:.4g} (of held-out examples: {result['floor']:.4g})"
-        for result in found.record["results"]
+        for result in record["results"]
         if result["metric"] in ("authenticity", "c_t", "distance_ratio")
     }
     facts["Order"] = "from the sample nearest to the training set, by features, to the farthest"

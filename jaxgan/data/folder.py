@@ -27,13 +27,9 @@ class Folder:
     paths: tuple[Path, ...]
     labels: Int32[np.ndarray, "N"] | None
     shape: tuple[int, int, int]
+    classes: int | None = None  # number of subfolders, if these are the classes
     half: int | None = None  # of each picture: 0 for the left one, 1 for the right one
     cache: None = None  # the files may change from run to run
-
-    @property
-    def classes(self) -> int | None:
-        """Number of subfolders; see `jaxgan.data.sources.Source`."""
-        return None if self.labels is None else int(self.labels.max()) + 1
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -67,7 +63,8 @@ def open_folder(path: Path, size: int) -> Folder:
     """Finds and checks the pictures in a folder and its subfolders.
 
     Links to folders are not followed, and names that start with a dot are ignored. If every picture
-    is in a direct subfolder, the subfolders are the classes, numbered in the order of their names.
+    is in a direct subfolder, the subfolders are the classes, numbered in the order of their names;
+    one without pictures counts too.
 
     Args:
         path: the folder.
@@ -81,7 +78,8 @@ def open_folder(path: Path, size: int) -> Folder:
     """
     path, pictures = _pictures(path)
     shape = _shape(_look(path, pictures), size)
-    return Folder(tuple(pictures), _labels(path, pictures), shape)
+    labels, classes = _classes(path, pictures)
+    return Folder(tuple(pictures), labels, shape, classes)
 
 
 def open_pictures(path: Path, shape: tuple[int, int, int]) -> Folder:
@@ -321,9 +319,12 @@ def _some(paths: Sequence[Path]) -> str:
     return ", ".join(map(str, paths[:NAMED])) + more
 
 
-def _labels(root: Path, paths: list[Path]) -> np.ndarray | None:
+def _classes(root: Path, paths: list[Path]) -> tuple[np.ndarray | None, int | None]:
+    """Labels pictures by the subfolder that they are in, and counts the subfolders."""
     parents = [path.relative_to(root).parent for path in paths]
     if any(len(parent.parts) != 1 for parent in parents):
-        return None
-    classes = sorted(set(parents))
-    return np.array([classes.index(parent) for parent in parents], np.int32)
+        return None, None
+    folders = [x.name for x in root.iterdir() if x.is_dir() and not x.is_symlink()]
+    visible = sorted(name for name in folders if not name.startswith("."))
+    numbers = {name: number for number, name in enumerate(visible)}
+    return np.array([numbers[str(parent)] for parent in parents], np.int32), len(numbers)

@@ -16,6 +16,7 @@ from jaxgan.util.errors import UserError
 
 PAIRS = {"faces-pairs": "faces#glasses,image", "openmoji-pairs": "openmoji#drawing,image"}
 
+_OF_TRAINING = re.compile(r"train(\[[^\]]*\])?")  # splits
 _REST = r"(@(?P<split>[^#]+))?(#(?P<picture>\w+))?"
 UNKNOWN = "unknown: ask the owner of the data"  # a license
 DATA = "data:"  # begins the name of a data set where a path may stand
@@ -96,12 +97,12 @@ def held_out(spec: str) -> str:
         spec: of `open_sources`.
 
     Returns:
-        The spec with the split `test`, where the data set comes with the package; else the spec as
-        it is, as nothing is known of other splits.
+        The spec with the split `test`, where the data set comes with the package and the spec is of
+        its training split, or a slice of it; else the spec as it is, as nothing is known of others.
     """
     name, _, pictures = spec.partition("#")
-    name, _, _ = name.partition("@")
-    if name not in (*BUILDERS, *PAIRS):
+    name, _, split = name.partition("@")
+    if name not in (*BUILDERS, *PAIRS) or not _OF_TRAINING.fullmatch(split or "train"):
         return spec
     return f"{name}@test#{pictures}" if pictures else f"{name}@test"
 

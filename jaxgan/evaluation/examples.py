@@ -155,9 +155,9 @@ def chooser(
         data_dir: TFDS's data directory; None for its default.
 
     Returns:
-        A function of the number of examples and of the choice, from 0, that returns as many, or all
-        of them if there are fewer. Choices are independent of each other; the first is that of
-        `real_batch`.
+        A function of the number of examples and of the choice, from 0, that returns as many, or, if
+        there are fewer, those that fill the recipe's batches. Choices are independent of each
+        other; the first is that of `real_batch`.
 
     Raises:
         UserError: if the data set is not available.

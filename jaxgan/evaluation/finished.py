@@ -3,7 +3,7 @@
 import datetime
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +36,8 @@ class Evaluation(NamedTuple):
 
     text: str  # a table and the protocol
     record: Mapping[str, Any]  # the same in detail, for `jaxgan.rundir.add_evaluation`
-    nearest: Mapping[str, np.ndarray] | None = None  # see `Evaluator.nearest`
+    # Finds the pictures nearest to samples (see `Evaluator.nearest`), which can take much memory.
+    nearest: Callable[[], Mapping[str, np.ndarray] | None] | None = None
 
 
 def evaluate(
@@ -144,8 +145,8 @@ def evaluate(
             protocol += f"{COVERED}{measure.covered()}"
         text = tables.as_text(*evaluation.table(found)) + f"({protocol})\n"
         record = {**made, "protocol": protocol, "results": evaluation.as_json(found)}
-        nearest = measure.nearest(draw(gans[0], 0)) if held_out else None
-        return Evaluation(text, record, nearest)
+        search = (lambda: measure.nearest(draw(gans[0], 0))) if held_out else None
+        return Evaluation(text, record, search)
 
     evaluated: list[list[Evaluated] | None] = []
     for index, gan in enumerate(gans):

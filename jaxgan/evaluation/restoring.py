@@ -194,7 +194,8 @@ def _spec(words: str, trained: Trained) -> str:
         return words
     if own.startswith("folder:"):
         raise UserError(f"{own} has no split {shown(words)}: write {DATA}folder:PATH, or a path")
-    return f"{own}@{words}"
+    name, mark, picture = own.partition("#")
+    return f"{name}@{words}{mark}{picture}"
 
 
 def _quantize(images: Array) -> np.ndarray:

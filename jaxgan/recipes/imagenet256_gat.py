@@ -34,8 +34,8 @@ class Imagenet256Gat(LatentGat):
     therefore read beside the latents.
 
     Source: Hyun et al., "Scalable GANs with Transformers" (2025), and its code. Latents are means,
-    where the source draws them from the encoder's distributions, and DINOv2 sees pictures as they
-    are prepared for evaluation.
+    where the source draws them from the encoder's distributions. DINOv2 sees pictures prepared as
+    for evaluation, and as they are, where D sees latents shifted, mirrored and cut out.
 
     Command: `jaxgan train imagenet256_gat --latents latents`, after `jaxgan encode
     diffusion_pytorch_model.safetensors --data tfds:imagenet2012 --image-size 256 --out latents` and
@@ -50,6 +50,12 @@ class Imagenet256Gat(LatentGat):
     presets: ClassVar = {
         f"{name.lower()}{patch}": _preset(name, patch) for name in gat.SIZES for patch in (2, 4, 8)
     }
+
+    coder: ClassVar = (
+        "`jaxgan encode FILE --data tfds:imagenet2012 --image-size 256 --out FOLDER`, where FILE "
+        "is diffusion_pytorch_model.safetensors of Stable Diffusion's autoencoder"
+    )
+    fitting: ClassVar = "encode the pictures with that of Stable Diffusion"
 
     data: str = "tfds:imagenet2012"  # of the pictures: tfds:NAME, folder:PATH, ...
     image_size: Count | None = 256  # height and width of the pictures

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from flax import linen as nn
 from jax.tree_util import Partial
@@ -26,6 +27,9 @@ class LatentGat(GatRecipe):
 
     `data` and `image_size` name the pictures themselves: real examples are theirs.
     """
+
+    coder: ClassVar[str]  # how latents are made, in an error message
+    fitting: ClassVar[str]  # the way out, in that of a decoder that does not fit
 
     latents: str | None = None  # folder that `jaxgan encode` made
 
@@ -75,8 +79,8 @@ class LatentGat(GatRecipe):
                 return with_decoder(state, variables)
             except ValueError as error:
                 raise UserError(
-                    f"{path} is of another decoder than that of {self.name}: {error}; choose the "
-                    "sizes of the autoencoder, such as --decoder-widths"
+                    f"{path} is of another decoder than that of {self.name}: {error}; "
+                    f"{self.fitting}"
                 ) from None
 
         return Partial(put, load_variables(path))
@@ -96,8 +100,8 @@ class LatentGat(GatRecipe):
     def _folder(self) -> Path:
         if self.latents is None:
             raise UserError(
-                f"{self.name} learns from latents: make some by `jaxgan encode RUN --out FOLDER`, "
-                "where RUN is of the recipe autoencoder, and choose --latents FOLDER"
+                f"{self.name} learns from latents: make some by {self.coder}, and choose --latents "
+                "FOLDER"
             )
         return Path(self.latents)
 

@@ -30,6 +30,8 @@ class OpenmojiGat(LatentGat):
 
     name: ClassVar[str] = "openmoji_gat"
     default_length: ClassVar = {"steps": 4000}
+    coder: ClassVar = "`jaxgan encode RUN --out FOLDER`, where RUN is of the recipe autoencoder"
+    fitting: ClassVar = "choose the sizes of the autoencoder, such as --decoder-widths"
 
     data: str = "openmoji"  # of the pictures: mnist, openmoji, faces, tfds:NAME, folder:PATH
     image_size: Count | None = 32  # height and width of the pictures

@@ -65,6 +65,16 @@ def test_subfolders_are_classes(tmp_path):
     np.testing.assert_array_equal(labels, [1, 1, 0])
 
 
+def test_classes_without_pictures_keep_their_numbers(tmp_path):
+    for name in ("1/a.png", "3/b.png"):
+        save(tmp_path / name, 6, 6)
+    for name in ("0", "2", "4", ".hidden"):
+        (tmp_path / name).mkdir()
+    source = open_folder(tmp_path, 6)
+    assert source.classes == 5
+    np.testing.assert_array_equal(source.read([0, 1])[1], [1, 3])
+
+
 @pytest.mark.parametrize("stray", ["stray.png", "ant/deeper/stray.png"])
 def test_no_classes_if_a_picture_lies_elsewhere(tmp_path, stray):
     for name in ("cat/1.png", "ant/1.png", stray):

@@ -13,6 +13,7 @@ from jaxgan import losses, restoration
 from jaxgan.core.gan import generate, init
 from jaxgan.core.networks import always_training, linen
 from jaxgan.data import unscale
+from jaxgan.data.sources import is_spec
 from jaxgan.evaluation import restoring
 from jaxgan.evaluation.restoring import Damage, Pictures, Way
 from jaxgan.rundir import loading
@@ -132,6 +133,12 @@ def test_the_starts_of_a_picture_do_not_depend_on_the_others(trained):
     whole = restored(trained, pictures, steps=3)
     first = restored(trained, Pictures(["a"], truth[:1]), steps=3)
     np.testing.assert_allclose(whole.images[:1].astype(int), first.images.astype(int), atol=1)
+
+
+def test_a_split_is_of_the_picture_that_the_run_learned(trained):
+    recipe = replace(trained.recipe, data="openmoji@train#drawing")
+    spec = restoring._spec("test[:3]", trained._replace(recipe=recipe))
+    assert spec == "openmoji@test[:3]#drawing" and is_spec(spec)
 
 
 def test_data_sets_are_damaged_and_their_truth_is_kept(trained, mnist_dir):

@@ -135,6 +135,8 @@ def test_samples_are_made_from_pictures_that_training_does_not_see(root):
     assert held_out("openmoji-pairs@train[:9]") == "openmoji-pairs@test"
     assert held_out("faces@train#glasses") == "faces@test#glasses"
     assert held_out("folder:PATH#A,B") == "folder:PATH#A,B"
+    for all_or_others in ("mnist@train+test", "mnist@test[:9]", "openmoji@all#drawing"):
+        assert held_out(all_or_others) == all_or_others  # as training sees them too
     recipe = tiny(data="faces-pairs@train[:8]")
     spec = DataSpec((16, 16, 3), None, (16, 16, 3))
     found = recipe.conditions(120, spec, root)["source"]
