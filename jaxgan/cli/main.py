@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -388,7 +389,8 @@ def _evaluate(words: list[str]) -> None:
 
 
 def _features(words: list[str]) -> None:
-    usage = "jaxgan features import-{clip,dinov2,dinov2-base,inception}"
+    networks = ",".join(command.removeprefix("import-") for command in IMPORTS)
+    usage = f"jaxgan features import-{{{networks}}}"
     if words[:1] in (["-h"], ["--help"]):
         parse(ImportWeights, ["--help"], usage)
     command, *rest = words or [""]
@@ -397,10 +399,8 @@ def _features(words: list[str]) -> None:
     options = parse(ImportWeights, rest, f"jaxgan features {command}")
     from jaxgan.features import clip, dinov2, inception
 
-    importers = (
-        *(clip.import_clip, dinov2.import_dinov2, dinov2.import_base),
-        inception.import_inception,
-    )
+    base = partial(dinov2.import_dinov2, size=dinov2.BASE)
+    importers = (clip.import_clip, dinov2.import_dinov2, base, inception.import_inception)
     print(dict(zip(IMPORTS, importers, strict=True))[command](options.file))
 
 

@@ -40,6 +40,7 @@ from jaxgan.types import Images
 SOURCE = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vit{0}14/dinov2_vit{0}14_pretrain.pth"
 LARGE = Size()
 BASE = Size(width=768, depth=12, heads=12)
+NAMES = {LARGE: "dinov2", BASE: "dinov2-base"}  # of the imported files
 SIDE = 224  # of the network's input, in pixels
 EPSILON = 1e-6  # of the norms
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colors
@@ -54,7 +55,7 @@ def load() -> Extractor:
     Raises:
         UserError: if no weights were imported, or their file is damaged.
     """
-    return from_state_dict(load_weights("dinov2", "DINOv2", SOURCE.format("l")))
+    return from_state_dict(load_weights(NAMES[LARGE], "DINOv2", SOURCE.format("l")))
 
 
 def load_base() -> Partial:
@@ -66,15 +67,17 @@ def load_base() -> Partial:
     Raises:
         UserError: if no weights were imported, or their file is damaged.
     """
-    weights = load_weights("dinov2-base", "DINOv2's ViT-B/14", SOURCE.format("b"))
+    weights = load_weights(NAMES[BASE], "DINOv2's ViT-B/14", SOURCE.format("b"))
     return make_tokens(weights, BASE)
 
 
-def import_dinov2(path: Path) -> Path:
-    """Checks a file of weights and copies them to where `load` finds them.
+def import_dinov2(path: Path, size: Size = LARGE) -> Path:
+    """Checks a file of weights and copies them to where `load`, or `load_base`, finds them.
 
     Args:
-        path: `dinov2_vitl14_pretrain.pth`, or the same as safetensors. Nothing in it is executed.
+        path: `dinov2_vitl14_pretrain.pth`, or `dinov2_vitb14_pretrain.pth` of the size `BASE`, or
+            the same as safetensors. Nothing in it is executed.
+        size: `LARGE` or `BASE`.
 
     Returns:
         The copy.
@@ -83,22 +86,7 @@ def import_dinov2(path: Path) -> Path:
         UserError: if the file cannot be read, a weight is missing, unexpected or of the wrong
             shape, or the data directory cannot be written to.
     """
-    return import_weights("dinov2", path, partial(fit_shapes, shapes=shapes(LARGE)))
-
-
-def import_base(path: Path) -> Path:
-    """Checks a file of weights and copies them to where `load_base` finds them.
-
-    Args:
-        path: `dinov2_vitb14_pretrain.pth`, or the same as safetensors. Nothing in it is executed.
-
-    Returns:
-        The copy.
-
-    Raises:
-        UserError: as of `import_dinov2`.
-    """
-    return import_weights("dinov2-base", path, partial(fit_shapes, shapes=shapes(BASE)))
+    return import_weights(NAMES[size], path, partial(fit_shapes, shapes=shapes(size)))
 
 
 def from_state_dict(state_dict: Mapping[str, Any], size: Size = LARGE) -> Extractor:

@@ -18,6 +18,8 @@ import_net = partial(
     import_weights, "net", choose=partial(fit_shapes, shapes={"a.weight": (2, 3), "b": (4,)})
 )
 
+import_base = partial(dinov2.import_dinov2, size=dinov2.BASE)
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
@@ -79,7 +81,7 @@ def test_old_weights_stay_when_others_are_refused(home):
     ("importer", "told"),
     [
         (dinov2.import_dinov2, r"lacks blocks.0.attn.proj.bias, .* and \d+ more"),
-        (dinov2.import_base, r"lacks blocks.0.attn.proj.bias, .* and \d+ more"),
+        (import_base, r"lacks blocks.0.attn.proj.bias, .* and \d+ more"),
         (clip.import_clip, r"lacks class_embedding, .* and \d+ more"),
     ],
 )
@@ -105,7 +107,7 @@ def test_without_weights_one_line_says_what_to_do(load, name):
 def test_the_base_of_dinov2_has_a_file_of_its_own(home):
     made = {name: np.zeros(shape) for name, shape in dinov2.shapes(dinov2.BASE).items()}
     save_safetensors(home / "given.safetensors", made)
-    assert dinov2.import_base(home / "given.safetensors") == weights_path("dinov2-base")
+    assert import_base(home / "given.safetensors") == weights_path("dinov2-base")
     with pytest.raises(UserError, match=r"lacks blocks.12.attn.proj.bias"):
         dinov2.import_dinov2(home / "given.safetensors")
     tokens = jax.eval_shape(dinov2.load_base(), jax.ShapeDtypeStruct((2, 256, 256, 3), float))
