@@ -1,7 +1,6 @@
 """`jaxgan encode`: from its options to a folder of latents."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -34,7 +33,7 @@ def make_latents(options: Encode) -> Path:
     coder, recipe = _autoencoder(options)
     data = recipe.data if options.data is None else options.data
     size = recipe.image_size if options.image_size is None else options.image_size
-    one_by_one = replace(recipe, data=data, image_size=size, batch_size=1, microbatch=None)
+    one_by_one = recipe.one_by_one(data=data, image_size=size)
     feed = one_by_one.open(data, None, options.data_dir)
     count = feed.size
     assert count is not None

@@ -13,7 +13,6 @@ decoder.safetensors  the weights that make pictures of them (see `jaxgan.interop
 import json
 import math
 from collections.abc import Iterable, Iterator
-from copy import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -122,13 +121,15 @@ class Encoded:
         self.autoencoder = origin.autoencoder
         self.size, self.classes, self.arrays = feed.size, feed.classes, feed.arrays
         self.batch_size, self.longest = feed.batch_size, feed.longest
-        self._feed = feed
+        self._feed, self._origin = feed, origin
 
     def with_seed(self, seed: int) -> "Encoded":
         """Returns the same latents in another order; see `jaxgan.data.feeds.Feed`."""
-        other = copy(self)
-        other._feed = self._feed.with_seed(seed)
-        return other
+        return Encoded(self._feed.with_seed(seed), self._origin)
+
+    def with_batch_size(self, batch_size: int) -> "Encoded":
+        """Returns the same latents in other batches; see `jaxgan.data.feeds.Feed`."""
+        return Encoded(self._feed.with_batch_size(batch_size), self._origin)
 
     def rows(self, start: int, stop: int, share: slice = ALL) -> PyTree:
         """Returns what some steps need; see `jaxgan.data.feeds.Feed`."""
@@ -170,6 +171,11 @@ class Taught:
     def with_seed(self, seed: int) -> "Taught":
         """Returns the same in another order; see `jaxgan.data.feeds.Feed`."""
         return Taught(self._latents.with_seed(seed), self._pictures.with_seed(seed), self._look)
+
+    def with_batch_size(self, batch_size: int) -> "Taught":
+        """Returns the same in other batches; see `jaxgan.data.feeds.Feed`."""
+        pictures = self._pictures.with_batch_size(batch_size)
+        return Taught(self._latents.with_batch_size(batch_size), pictures, self._look)
 
     def rows(self, start: int, stop: int, share: slice = ALL) -> PyTree:
         """Returns what some steps need; see `jaxgan.data.feeds.Feed`."""

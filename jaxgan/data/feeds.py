@@ -60,6 +60,10 @@ class Feed(Protocol):
         """Returns a feed of the same examples, shared, in the order of another seed."""
         ...
 
+    def with_batch_size(self, batch_size: int) -> "Feed":
+        """Returns a feed of the same examples, shared, in the same order, in other batches."""
+        ...
+
     def rows(self, start: int, stop: int, share: slice = ALL) -> PyTree:
         """Returns what the steps start..stop-1 need; on the host.
 
@@ -199,6 +203,12 @@ class Resident:
         other.seed = seed
         return other
 
+    def with_batch_size(self, batch_size: int) -> "Resident":
+        """Returns the same examples in other batches; see `Feed`."""
+        other = copy(self)
+        other.batch_size = batch_size
+        return other
+
     def rows(self, start: int, stop: int, share: slice = ALL) -> Int32[np.ndarray, "T b"]:
         """Returns the indices of some steps' examples; see `Feed`."""
         steps = range(start, stop)
@@ -236,6 +246,10 @@ class Drawn:
         """Returns the feed itself, which draws with the keys that `batch` gets; see `Feed`."""
         del seed
         return self
+
+    def with_batch_size(self, batch_size: int) -> "Drawn":
+        """Returns a feed that draws other batches; see `Feed`."""
+        return Drawn(self._draw, self.shape, batch_size)
 
     def rows(self, start: int, stop: int, share: slice = ALL) -> Int32[np.ndarray, "T"]:
         """Numbers the steps; see `Feed`."""

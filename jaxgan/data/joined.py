@@ -28,10 +28,11 @@ class Pairs:
             raise UserError(
                 f"{target.size} pictures cannot be made from {source.size}: a pair needs both"
             )
+        self.size = target.size
         self._join(target, source)
 
     def _join(self, target: Feed, source: Feed) -> None:
-        self.shape, self.classes, self.size = target.shape, target.classes, target.size
+        self.shape, self.classes = target.shape, target.classes
         self.batch_size = target.batch_size
         self.arrays = target.arrays, source.arrays
         self.longest = min(target.longest, source.longest)
@@ -41,6 +42,13 @@ class Pairs:
         """Returns the same pairs in another order; see `jaxgan.data.feeds.Feed`."""
         other = copy(self)
         other._join(self._target.with_seed(seed), self._source.with_seed(seed))
+        return other
+
+    def with_batch_size(self, batch_size: int) -> "Pairs":
+        """Returns the same examples in other batches; see `jaxgan.data.feeds.Feed`."""
+        other = copy(self)
+        target, source = (feed.with_batch_size(batch_size) for feed in (self._target, self._source))
+        other._join(target, source)
         return other
 
     def rows(self, start: int, stop: int, share: slice = ALL) -> tuple[PyTree, PyTree]:

@@ -7,7 +7,6 @@ Mapped(feed, degraded(of_batch(degradations.blur(1.5))))
 """
 
 from collections.abc import Callable
-from copy import copy
 
 import jax
 import jax.numpy as jnp
@@ -38,9 +37,11 @@ class Mapped:
 
     def with_seed(self, seed: int) -> "Mapped":
         """Returns the same of the other feed's examples in another order; see `Feed`."""
-        other = copy(self)
-        other._feed = self._feed.with_seed(seed)
-        return other
+        return Mapped(self._feed.with_seed(seed), self._change)
+
+    def with_batch_size(self, batch_size: int) -> "Mapped":
+        """Returns the same in other batches; see `Feed`."""
+        return Mapped(self._feed.with_batch_size(batch_size), self._change)
 
     def rows(self, start: int, stop: int, share: slice = ALL) -> PyTree:
         """Returns what the other feed needs for some steps; see `Feed`."""

@@ -39,6 +39,12 @@ class Stacked:
         other._seed = seed
         return other
 
+    def with_batch_size(self, batch_size: int) -> "Stacked":
+        """Returns the same examples in other batches; see `jaxgan.data.feeds.Feed`."""
+        other = copy(self)
+        other.batch_size = batch_size
+        return other
+
     def rows(self, start: int, stop: int, share: slice = ALL) -> Int32[np.ndarray, "T b K"]:
         """Returns the indices of the pictures of some steps; see `jaxgan.data.feeds.Feed`."""
         seeds = [self._seed * self._channels + channel for channel in range(self._channels)]

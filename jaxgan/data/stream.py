@@ -57,6 +57,10 @@ class Stream:
         """Returns a feed in another order, with its own threads; see `jaxgan.data.feeds.Feed`."""
         return Stream(self._source, self.batch_size, seed, self._to_batch)
 
+    def with_batch_size(self, batch_size: int) -> "Stream":
+        """Returns a feed of other batches, with its own threads; see `jaxgan.data.feeds.Feed`."""
+        return Stream(self._source, batch_size, self._seed, self._to_batch)
+
     def rows(self, start: int, stop: int, share: slice = ALL) -> PyTree:
         """Reads the examples, and labels, of some steps; see `jaxgan.data.feeds.Feed`.
 

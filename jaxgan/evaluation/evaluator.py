@@ -325,13 +325,8 @@ class Evaluator:
         if not isinstance(recipe, ImageRecipe):
             raise UserError(f"{recipe.name} has no data set of which examples could be held out")
         train, other = (
-            # Small batches, as examples that do not fill one are left out.
-            real_batch(
-                recipe.with_values({"data": data, "batch_size": 1}),
-                MOST_TRAINING,
-                self._seed,
-                self._data_dir,
-            )
+            # A batch of the recipe can be larger than what is held out.
+            real_batch(recipe.one_by_one(data=data), MOST_TRAINING, self._seed, self._data_dir)
             for data in (recipe.data, held_out)
         )
         shapes = [batch["image"].shape[1:] for batch in (train, other)]

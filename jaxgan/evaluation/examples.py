@@ -144,6 +144,14 @@ def real_batch(recipe: Recipe, count: int, seed: int = 0, data_dir: str | None =
     return chooser(recipe, seed, data_dir)(count, 0).read()
 
 
+def in_whole_batches(feed: Feed) -> Feed:
+    """Returns a feed whose epochs leave out no example: of batches that divide the data set."""
+    if feed.size is None:
+        return feed
+    sizes = range(feed.batch_size, 0, -1)
+    return feed.with_batch_size(next(size for size in sizes if feed.size % size == 0))
+
+
 def chooser(
     recipe: Recipe, seed: int = 0, data_dir: str | None = None
 ) -> Callable[[int, int], Examples]:
@@ -156,13 +164,13 @@ def chooser(
 
     Returns:
         A function of the number of examples and of the choice, from 0, that returns as many, or, if
-        there are fewer, those that fill the recipe's batches. Choices are independent of each
-        other; the first is that of `real_batch`.
+        there are fewer, all of them. Choices are independent of each other; the first is that of
+        `real_batch`.
 
     Raises:
         UserError: if the data set is not available.
     """
-    opened = recipe.examples(seed, data_dir)
+    opened = in_whole_batches(recipe.examples(seed, data_dir))
 
     @jax.jit
     def make(arrays: PyTree, rows: PyTree, first: Array, key: PRNGKey) -> dict[str, Array]:
@@ -194,7 +202,7 @@ def chooser(
             name = f"choice_{choice}"
             feed, key = opened.with_seed(order.named(seed, name)), stream(key, name)
         if feed.size is not None:
-            count = min(count, feed.size - feed.size % feed.batch_size)
+            count = min(count, feed.size)
         return Examples(partial(make_from, feed, key), feed.shape, 0, count)
 
     return choose

@@ -65,9 +65,7 @@ def read_reals(
     """
 
     def read(data: str, count: int) -> Part:
-        # Small batches, as examples that do not fill one are left out.
-        own = recipe.with_values({"data": data, "batch_size": 1})
-        batch = real_batch(own, count, seed, data_dir)
+        batch = real_batch(recipe.one_by_one(data=data), count, seed, data_dir)
         return Part(batch["image"], batch.get("label"))
 
     train = read(recipe.data, TRAIN)

@@ -1,7 +1,6 @@
 """Translates pictures with a finished run, and measures how well where the truth is known."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,7 +70,7 @@ def read(
             names_below(root, folder), scale(decode(folder, None)[0], *recipe.value_range)
         )
     side = shape[0] if shape[0] == shape[1] else None
-    one_by_one = replace(recipe, batch_size=1, microbatch=None, image_size=side)
+    one_by_one = recipe.one_by_one(image_size=side)
     feed = one_by_one.open(source.removeprefix(DATA), None, data_dir)
     count = feed.size
     assert count is not None

@@ -291,6 +291,22 @@ class ImageRecipe(Recipe):
         """Opens the data set (see `Recipe.feed`)."""
         return self.open(self.data, seed, data_dir)
 
+    def one_by_one(self, **values: Any) -> "ImageRecipe":
+        """Returns a recipe to read pictures with, whose batches of one any data set can fill.
+
+        Args:
+            values: of other fields.
+
+        Returns:
+            The recipe. Whether its GAN can train on such batches is not asked.
+
+        Raises:
+            UserError: if a value has the wrong type, or is out of range.
+        """
+        read = self.with_values({**self.check_values(values), "batch_size": 1})
+        assert isinstance(read, ImageRecipe)
+        return read
+
     def open(self, data: str, seed: int | None, data_dir: str | None = None) -> Feed:
         """Opens any data set at the batch size, value range and image size of the recipe.
 

@@ -47,8 +47,7 @@ class TranslatingRecipe(ImageRecipe):
 
     def conditions(self, count: int, spec: DataSpec, data_dir: str | None = None) -> Batch:
         """Returns held-out pictures as "source" (see `Recipe.conditions`)."""
-        one_by_one = self.with_values({"batch_size": 1})
-        assert isinstance(one_by_one, ImageRecipe)
+        one_by_one = self.one_by_one()
         with jax.ensure_compile_time_eval():  # where samples are traced, these are constants
             feed = one_by_one.open(self.held_out or held_out(self.origin), 0, data_dir)
             batch = first_examples(feed, count, from_seed(0))

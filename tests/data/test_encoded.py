@@ -57,6 +57,17 @@ def test_another_seed_is_another_order_of_the_same(tmp_path):
     assert other.arrays is feed.arrays
 
 
+@pytest.mark.parametrize("resident_bytes", [1 << 20, 100])
+def test_other_batches_hold_the_same_latents(tmp_path, resident_bytes):
+    feed = load_latents(written(tmp_path), batch_size=7, seed=3, resident_bytes=resident_bytes)
+    sevens, tens = (
+        np.concatenate([x["latent"] for x in batches(each, KEY, 0, 3)])
+        for each in (feed, feed.with_batch_size(10))
+    )
+    np.testing.assert_array_equal(sevens, tens[:21])
+    assert len(np.unique(tens.sum((1, 2, 3)))) == 30
+
+
 def beside(n: int, seed: int) -> Resident:
     pictures = np.zeros((n, 5, 4, 3), np.uint8) + np.arange(n, dtype=np.uint8).reshape(-1, 1, 1, 1)
     return Resident(pictures, None, 8, seed, scaled(-1.0, 1.0))
@@ -71,7 +82,7 @@ def test_what_a_network_sees_is_of_the_same_pictures(tmp_path, resident_bytes):
     latents = load_latents(written(tmp_path), batch_size=8, seed=3, resident_bytes=resident_bytes)
     feed = Taught(latents, beside(30, 3), Partial(look, np.full((1, 1), 255.0, np.float32)))
     assert spec_of(feed) == spec_of(latents) and feed.size == 30
-    for each in (feed, feed.with_seed(4)):
+    for each in (feed, feed.with_seed(4), feed.with_batch_size(5)):
         for batch in batches(each, KEY, 2, 6):
             rows = np.rint(batch["whole"][:, 0]).astype(int)
             np.testing.assert_array_equal(batch["latent"], LATENTS[rows].astype(np.float32))

@@ -45,6 +45,16 @@ def test_a_resident_batch_is_the_scaled_examples_of_the_order():
     assert batch["image"].dtype == np.float32 and batch["label"].dtype == np.int32
 
 
+@pytest.mark.parametrize("feed", pair(), ids=["resident", "stream"])
+def test_other_batches_hold_the_same_examples_in_the_same_order(feed):
+    sevens, tens = batches(feed, 0, 4), batches(feed.with_batch_size(10), 0, 3)
+    for name in ("image", "label"):
+        ours, theirs = (np.concatenate([x[name] for x in found]) for found in (sevens, tens))
+        np.testing.assert_array_equal(ours, theirs[:28])
+        assert len(theirs) == 30
+    assert feed.batch_size == 7 and sorted(theirs) == list(range(30))
+
+
 @pytest.mark.parametrize("labeled", [True, False])
 @pytest.mark.parametrize("start", [0, 3, 123_456_789])
 def test_streamed_batches_are_the_resident_ones_bit_by_bit(start, labeled):

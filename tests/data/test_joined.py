@@ -195,6 +195,21 @@ def test_a_batch_is_changed_on_the_device_with_a_key_for_each_step():
     )
 
 
+@pytest.mark.parametrize(
+    "feed",
+    [pairs(), unpaired(), Mapped(pairs(), jointly(lambda images, key: -images))],
+    ids=["pairs", "unpaired", "mapped"],
+)
+def test_other_batches_hold_the_same_pictures_of_both(feed):
+    other = feed.with_batch_size(10)
+    assert (other.size, other.batch_size, feed.batch_size) == (30, 10, 7)
+    small, large = ([batch(each, step) for step in range(2)] for each in (feed, other))
+    for name in ("image", "source"):
+        ours, theirs = (np.concatenate([x[name] for x in found]) for found in (small, large))
+        assert len(theirs) == 20
+        np.testing.assert_array_equal(ours, theirs[:14])
+
+
 def test_one_draw_for_both_pictures_of_a_pair():
     both = Pairs(resident(TARGET), resident(TARGET[..., :1]))
     feed = Mapped(both, jointly(augment.of_batch(augment.jitter(0.5))))

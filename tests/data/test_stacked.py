@@ -36,6 +36,12 @@ def test_channels_are_shuffled_apart():
     np.testing.assert_array_equal(feed().rows(1, 2, slice(1, 3)), rows[1:, 1:3])
 
 
+def test_an_epoch_of_batches_that_divide_it_has_all_pictures_in_each_channel():
+    rows = feed().with_batch_size(7).rows(0, 1)[0]
+    assert all(sorted(order) == list(range(7)) for order in rows.T)
+    np.testing.assert_array_equal(feed().rows(0, 2).reshape(-1, 3), rows[:6])
+
+
 def test_the_rows_of_all_seeds_differ():
     everyone = [feed(seed).rows(0, 2).reshape(-1, 3).T for seed in range(4)]
     assert len({tuple(order) for orders in everyone for order in orders}) == 12

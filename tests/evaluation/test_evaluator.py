@@ -35,7 +35,9 @@ def test_real_examples_are_all_different_and_of_the_seed(mnist_dir):
     assert len({image.tobytes() for image in images}) == 60
     np.testing.assert_array_equal(images[:9], real_examples(SOME, 9, 3, mnist_dir))
     assert not np.array_equal(images, real_examples(SOME, 60, 4, mnist_dir))
-    assert len(real_examples(SOME, 1000, 3, mnist_dir)) == 400  # there are no more
+    everything = real_examples(replace(SOME, batch_size=128), 1000, 3, mnist_dir)
+    assert len({image.tobytes() for image in everything}) == 400  # there are no more
+    np.testing.assert_array_equal(images, everything[:60])
     points = real_examples(GaussiansRing8(), 250)
     assert (points.shape, points.dtype) == ((250, 2), np.float32)
 

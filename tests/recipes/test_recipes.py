@@ -12,6 +12,7 @@ from tiny_systems import FIELDS, SHAPES, make_recipe, small_gan
 import jaxgan
 from jaxgan import GAN, latents, losses
 from jaxgan.recipes import ImageRecipe, find_recipe, recipes
+from jaxgan.recipes.mnist_stylegan2 import MnistStyleGan2
 from jaxgan.types import DataSpec
 from jaxgan.util.errors import UserError
 
@@ -281,3 +282,10 @@ def test_every_hyperparameter_reaches_the_training_step(name):
         changed = dataclasses.replace(recipe, **{field: other(getattr(recipe, field))})
         assert program(changed) != before, field
     assert program(recipe) == before
+
+
+def test_any_recipe_of_images_reads_them_one_by_one():
+    recipe = MnistStyleGan2(microbatch=8).one_by_one(data="openmoji")  # its groups are of 4
+    assert (recipe.batch_size, recipe.data) == (1, "openmoji")
+    with pytest.raises(UserError, match="image_size"):
+        MnistStyleGan2().one_by_one(image_size=0)
