@@ -148,8 +148,8 @@ def top_k(k: Scalar, loss: Loss) -> Loss:
     Samples" (2020).
 
     Args:
-        k: how many, at least 1, of the batch on all devices together; it is rounded down and may be
-            traced.
+        k: how many of the batch on all devices together; it is rounded down, may be traced, and
+            stands for 1 if it is less, and for the batch if it is more.
         loss: of scores `[B]`.
 
     Returns:
@@ -162,7 +162,8 @@ def top_k(k: Scalar, loss: Loss) -> Loss:
             raise ValueError(
                 f"top_k ranks examples by one score each, not by scores {fake.shape} of patches"
             )
-        scores, count = axes.whole(fake), jnp.floor(k)
+        scores = axes.whole(fake)
+        count = jnp.clip(jnp.floor(k), 1, len(scores))
         ranks = axes.share(jnp.argsort(jnp.argsort(-scores)))
         return jnp.where(ranks < count, loss.generator(fake, real) * (len(scores) / count), 0)
 

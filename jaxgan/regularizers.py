@@ -122,6 +122,9 @@ def orthogonality(params: PyTree) -> Array:
 
     Returns:
         A scalar, at least 0.
+
+    Raises:
+        ValueError: if no array has two axes.
     """
     different = [g - jnp.diag(jnp.diag(g)) for g in _products(params)]
     return jnp.stack([(g**2).sum() for g in different]).sum()
@@ -140,6 +143,9 @@ def orthonormality(params: PyTree) -> Array:
 
     Returns:
         A scalar, at least 0.
+
+    Raises:
+        ValueError: if no array has two axes.
     """
     apart = [g - jnp.eye(len(g), dtype=g.dtype) for g in _products(params)]
     return jnp.stack([(g**2).sum() for g in apart]).sum()
@@ -148,6 +154,8 @@ def orthonormality(params: PyTree) -> Array:
 def _products(params: PyTree) -> list[Array]:
     """Products of all pairs of filters, of each layer: `[F, F]`."""
     kernels = [x.reshape(-1, x.shape[-1]) for x in jax.tree.leaves(params) if x.ndim > 1]
+    if not kernels:
+        raise ValueError("there are no filters: no array of params has two axes")
     return [kernel.T @ kernel for kernel in kernels]
 
 

@@ -28,7 +28,7 @@ def cosine(first: Scalar, last: Scalar, steps: int | float) -> Callable[[Array],
 
     Args:
         first: at step 0.
-        last: from `steps` on.
+        last: from `steps` on; at once, if these are 0.
         steps: how many steps it takes (of images seen: images / batch size).
 
     Returns:
@@ -36,7 +36,8 @@ def cosine(first: Scalar, last: Scalar, steps: int | float) -> Callable[[Array],
     """
 
     def value(step: Array) -> Array:
-        share = (1 - jnp.cos(jnp.pi * jnp.minimum(step / steps, 1))) / 2
+        passed = jnp.where(step < steps, step / jnp.maximum(steps, 1), 1)  # never 0 / 0
+        share = (1 - jnp.cos(jnp.pi * passed)) / 2
         return first + (last - first) * share
 
     return value

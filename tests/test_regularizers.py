@@ -107,6 +107,12 @@ def test_orthogonality_is_about_the_products_of_different_filters():
     assert orthogonality([jnp.array([[3.0, 4.0], [-4.0, 3.0]])]) == 0
 
 
+def test_a_network_without_filters_is_told():
+    for measure in (orthogonality, orthonormality):
+        with pytest.raises(ValueError, match="there are no filters"):
+            measure({"scale": jnp.ones(3)})
+
+
 def test_orthonormality_is_also_about_their_lengths():
     assert orthonormality({"kernel": FILTERS.T, "bias": jnp.ones(3)}) == 12 + 4**2 + 0 + 1
     assert orthonormality([jnp.array([[0.0, 1.0], [-1.0, 0.0]])]) == 0

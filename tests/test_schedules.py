@@ -33,6 +33,12 @@ def test_the_burn_in_of_cifar10(name):
     np.testing.assert_allclose(found, [first, *expected], rtol=1e-6)
 
 
+def test_a_burn_in_of_no_steps_is_over_at_once():
+    for step in (0, 1):
+        assert float(cosine(2.0, 5.0, 0)(jnp.asarray(step))) == 5
+    assert float(cosine(2.0, 5.0, 0.5)(jnp.asarray(0))) == 2
+
+
 @pytest.mark.parametrize(
     "last, burn_in, expected",
     [

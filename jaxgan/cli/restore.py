@@ -141,14 +141,15 @@ def _damage(options: Restore, shape: tuple[int, int, int]) -> Damage:
 def _known(words: str, height: int, width: int) -> Known:
     """Finds out how a mask is made."""
     if words.startswith(RANDOM):
-        return restoration.scattered(_share(words.removeprefix(RANDOM)))
-    known = FIXED.get(words) or _always(open_mask(Path(words), height, width))
+        known = restoration.scattered(_share(words.removeprefix(RANDOM)))
+        advice = "choose another share"
+    else:
+        known = FIXED.get(words) or _always(open_mask(Path(words), height, width))
+        advice = "let it be black where pixels are missing, and white where they are known"
     mask = known(height, width, jax.random.key(0))
     if mask.all() or not mask.any():
-        raise UserError(
-            f"the mask {words} hides {'nothing' if mask.all() else 'everything'}: "
-            "let it be black where pixels are missing, and white where they are known"
-        )
+        what = "nothing" if mask.all() else "everything"
+        raise UserError(f"the mask {words} hides {what} of {height} x {width} pixels: {advice}")
     return known
 
 

@@ -326,22 +326,50 @@ def searcher(objective: Callable[..., PerSample], way: Way) -> Callable[..., Sea
 def _begin(trained: Trained, way: Way) -> tuple[int, Batch]:
     """Checks the way, and chooses the number of starts and what they are conditioned on."""
     name, conditional = trained.recipe.name, is_conditional(trained)
-    if way.realism and trained.gan.loss.real is None:
-        raise UserError(
-            f"D of {name} judges fakes beside reals, not by themselves: leave out --realism"
-        )
+    if way.realism:
+        _check_judge(trained)
     classes = trained.spec.classes or 1
     if way.label is not None:
         if not conditional:
             raise UserError(f"{name} is not conditioned on labels: leave out --label")
         if not 0 <= way.label < classes:
             raise UserError(f"--label must be from 0 to {classes - 1}, not {way.label}")
-    searched = conditional and way.label is None
-    starts = way.starts or max(STARTS, classes if searched else 1)
+    starts = way.starts or max(STARTS, _kinds(trained) if way.label is None else 1)
     conditions = dict(trained.recipe.conditions(starts, trained.spec))
     if way.label is not None:
         conditions["label"] = jnp.full(starts, way.label, jnp.int32)
     return starts, conditions
+
+
+def _kinds(trained: Trained) -> int:
+    """How many different ones are among what starts are conditioned on: classes, or categories."""
+    conditions = trained.recipe.conditions(MOST, trained.spec)
+    return max((len(np.unique(x, axis=0)) for x in conditions.values()), default=1)
+
+
+def _check_judge(trained: Trained) -> None:
+    """Checks that D judges a picture as it does, whatever is beside it."""
+    name, gan, state = trained.recipe.name, trained.gan, trained.state
+    if gan.loss.real is None:
+        raise UserError(
+            f"D of {name} judges fakes beside reals, not by themselves: leave out --realism"
+        )
+    conditions = dict(trained.recipe.conditions(3, trained.spec))
+    images = generate(gan, state, gan.inputs(jax.random.key(0), 3, conditions))
+
+    def first_beside(other: int) -> Array:
+        both = jax.tree.map(lambda x: x[jnp.asarray([0, other])], (images, conditions))
+        return restoration.realism(gan, state, *both)[0]
+
+    try:
+        alone = jnp.isclose(first_beside(1), first_beside(2), rtol=1e-6, atol=0, equal_nan=True)
+    except ValueError:
+        alone = False
+    if not alone:
+        raise UserError(
+            f"D of {name} judges several pictures together, which have nothing to do with each "
+            "other here: leave out --realism"
+        )
 
 
 def _measure(

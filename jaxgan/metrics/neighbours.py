@@ -70,12 +70,15 @@ def prdc(
 
     Raises:
         UserError: if a shape or a k is wrong, or a feature is not finite.
+        ValueError: if the radii are not those of two k.
     """
     ks = (k_manifold, k_density)
     _check_ks(ks)
     real, fake = check_pair(real, fake, at_least=max(ks) + 1)
     if radii_real is None:
         radii_real = radii(real, ks)
+    if radii_real.shape != (len(real), 2):
+        raise ValueError(f"radii_real must be {(len(real), 2)}, not {radii_real.shape}")
     radii_fake = radii(fake, ks[:1])
     precise, dense, recalled, covered = _compare(real, fake, radii_real, radii_fake[:, 0])
     return PRDC(
@@ -118,7 +121,8 @@ def nearest(queries: Numbers, references: Numbers, k: int = 1) -> Neighbours:
         k: number of neighbours, 1 or more.
 
     Returns:
-        Indices of references and distances to them; of equally near ones, the first comes first.
+        Indices of references and distances to them. Of equally near ones, the first comes first,
+        unless there are many more than k.
 
     Raises:
         UserError: if a shape or k is wrong, or a feature is not finite.

@@ -64,7 +64,12 @@ def hole_weights(mask: Mask, window: int = WINDOW) -> Float[Array, "M H W 1"]:
 
     Returns:
         `[N, H, W, 1]`, 0 to 1: of known pixels, the share of missing ones in their window.
+
+    Raises:
+        ValueError: if the window is even.
     """
+    if window % 2 == 0:
+        raise ValueError(f"a window around a pixel has an odd side, not {window}")
     reach = window // 2
     missing = jnp.where(mask, 0.0, 1.0)
     padded = jnp.pad(missing, ((0, 0), (reach, reach), (reach, reach), (0, 0)), "symmetric")
@@ -95,7 +100,8 @@ def realism(
     their code has it, -log D(G(z)).
 
     Args:
-        gan: the GAN. Its loss does not pair reals with fakes.
+        gan: the GAN. Its loss does not pair reals with fakes, nor rank those of a batch, and D
+            judges each by itself: not in packs, nor by how those of a batch differ.
         state: its state.
         images: what G made, `[N, ...]`.
         conditions: what `gan.view` takes from a batch, such as `{"label": labels}`, arrays
@@ -105,11 +111,15 @@ def realism(
         `[N]`.
 
     Raises:
-        ValueError: if the loss pairs reals with fakes, of which none are real here.
+        ValueError: if the loss pairs reals with fakes, of which none are real here, or D judges
+            packs.
     """
     if gan.loss.real is None:
         raise ValueError("the loss pairs reals with fakes, so D does not judge fakes by themselves")
     key, net = jax.random.key(0), state.discriminator
     seen = gan.view(images, dict(conditions or {}), stream(key, "view"), state)
     outputs, _ = gan.discriminator.apply(net.params, net.collections, seen, key, False)
-    return gan.loss.generator(outputs, None)
+    paid, count = gan.loss.generator(outputs, None), len(jax.tree.leaves(images)[0])
+    if paid.shape != (count,):
+        raise ValueError(f"D judges packs: {count} pictures have the losses {paid.shape}")
+    return paid

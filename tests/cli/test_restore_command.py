@@ -111,6 +111,8 @@ def test_a_mask_and_a_picture_of_a_file(run, here, digits):
         ("--mask white.png", "the mask white.png hides nothing"),
         ("--mask torn.png", "are broken: torn.png; repair"),
         ("--mask random:2", "random: needs the share of missing pixels, 0 to 1, not '2'"),
+        ("--mask random:0.0001", "the mask random:0.0001 hides nothing of 28 x 28 pixels: choose"),
+        ("--mask random:0.9999", "the mask random:0.9999 hides everything of 28 x 28"),
         ("--mask random:x", "random: needs the share of missing pixels, 0 to 1, not 'x'"),
         ("--blur 0", "blur must be above 0 and at most 1000, not 0.0"),
         ("--blur nan", "blur must be above 0 and at most 1000, not nan"),

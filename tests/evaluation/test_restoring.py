@@ -11,11 +11,13 @@ from flax import linen as nn
 
 from jaxgan import losses, restoration
 from jaxgan.core.gan import generate, init
-from jaxgan.core.networks import always_training, linen
+from jaxgan.core.networks import always_training, in_packs, linen
 from jaxgan.data import unscale
 from jaxgan.data.sources import is_spec
 from jaxgan.evaluation import restoring
 from jaxgan.evaluation.restoring import Damage, Pictures, Way
+from jaxgan.models import mlp
+from jaxgan.nn.minibatch import minibatch_deviation
 from jaxgan.rundir import loading
 from jaxgan.util.errors import UserError
 
@@ -89,6 +91,47 @@ def test_labels_that_cannot_be_had_are_refused(shaded, trained):
     paired = trained._replace(gan=replace(trained.gan, loss=losses.relativistic))
     with pytest.raises(UserError, match="judges fakes beside reals, not by themselves"):
         restored(paired, pictures, realism=1.0)
+
+
+class Beside(nn.Module):
+    """Sees how much the pictures of a batch differ, as D of StyleGAN2 does."""
+
+    groups: int
+
+    @nn.compact
+    def __call__(self, images, train):
+        apart = minibatch_deviation(images, self.groups)
+        return nn.Dense(1)(apart.reshape(len(images), -1))[:, 0]
+
+
+@pytest.mark.parametrize(
+    "discriminator",
+    [linen(Beside(2)), linen(Beside(4)), in_packs(linen(mlp.Discriminator((8,))), 2)],
+    ids=["pairs", "groups that do not fit", "packs"],
+)
+def test_realism_is_refused_where_d_judges_pictures_together(trained, discriminator):
+    gan = replace(trained.gan, discriminator=discriminator)
+    batch = {"image": jnp.zeros((4, 28, 28, 1))}
+    together = trained._replace(gan=gan, state=init(gan, KEY, batch))
+    pictures = Pictures(["a"], np.zeros((1, 28, 28, 1), np.uint8))
+    with pytest.raises(UserError, match="judges several pictures together.*leave out --realism"):
+        restored(together, pictures, realism=1.0)
+
+
+def test_all_categories_are_searched(trained):
+    gan = replace(
+        trained.gan, inputs=lambda key, n, batch: (trained.gan.inputs(key, n, batch), batch["kind"])
+    )
+
+    class Kinds(type(trained.recipe)):
+        name = "kinds"
+
+        def conditions(self, count, spec, data_dir=None):
+            return {"kind": jnp.arange(count) % 11}
+
+    kinds = trained._replace(recipe=Kinds(), gan=gan)
+    starts, conditions = restoring._begin(kinds, Way())
+    assert starts == 11 and len(set(conditions["kind"].tolist())) == 11
 
 
 @pytest.mark.slow

@@ -104,6 +104,17 @@ def test_a_loss_of_pairs_has_no_realism():
         restoration.realism(gan, state, jnp.ones((1, 6, 6, 1)))
 
 
+def test_packs_have_no_realism_of_each_picture():
+    gan, state = small_gan(discriminator=jaxgan.in_packs(jaxgan.linen(mlp.Discriminator((8,))), 2))
+    with pytest.raises(ValueError, match=r"D judges packs: 4 pictures have the losses \(2,\)"):
+        restoration.realism(gan, state, jnp.ones((4, 6, 6, 1)))
+
+
+def test_a_window_has_a_middle():
+    with pytest.raises(ValueError, match="odd side, not 6"):
+        restoration.hole_weights(jnp.ones((1, 8, 8, 1), bool), 6)
+
+
 @pytest.mark.slow
 def test_gradients_by_latents_are_finite_differences():
     """The whole objective, in float64; smooth, so with L2."""
