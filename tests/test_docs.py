@@ -163,6 +163,15 @@ CHANGES = {
 AFTER = {
     "evaluation.md": "assert metrics.path_lengths(path, jnp.full(4, 0.5)).shape == (4,)",
     "own_gan.md": "assert isinstance(pretrain(plain), jaxgan.Update)",
+    "own_network.md": """
+from dataclasses import replace
+
+for own in (critic, linear):
+    other = replace(gan, discriminator=own)
+    step = jaxgan.make_step(jaxgan.update_both(other))
+    _, metrics = step(jaxgan.init(other, key, batch), batch, key)
+    assert jnp.isfinite(metrics["loss_d"])
+""",
     "latents.md": "assert pictures.shape == (16, 16, 16, 3) and jnp.isfinite(pictures).all()",
     "restoration.md": """
 known, starts = jnp.zeros((1, 14, 14, 1)), jnp.ones((1, 4))

@@ -165,7 +165,12 @@ def update_average(
 
     Returns:
         An update without metrics.
+
+    Raises:
+        ValueError: if the average of another player than G is called "average".
     """
+    if of != "generator" and name == "average":
+        raise ValueError(f"give the average of {of} a name: samples are made with {name!r}")
 
     def init(state: GANState, batch: Batch, key: PRNGKey) -> GANState:
         return state.with_extra(**{name: getattr(state, of).replace(opt_state=())})

@@ -173,6 +173,8 @@ def sample(
 ) -> PyTree:
     """Draws images. The first of them are the same whatever `n` is.
 
+    It is compiled once for a GAN and a number of images.
+
     Args:
         gan: the GAN.
         state: its state.
@@ -184,6 +186,11 @@ def sample(
     Returns:
         What G makes, such as images `[n, ...]` in the range of its outputs.
     """
+    return _sample(gan, state, key, n, dict(conditions or {}))
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def _sample(gan: GAN, state: GANState, key: PRNGKey, n: int, conditions: Batch) -> PyTree:
     count = math.ceil(n / SAMPLE_BATCH)
     missing = count * SAMPLE_BATCH - n
 
@@ -200,5 +207,5 @@ def sample(
         return generate(gan, state, inputs, stream(key, "generator"))
 
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(count))
-    batches = lax.map(draw, (keys, jax.tree.map(split, dict(conditions or {}))))
+    batches = lax.map(draw, (keys, jax.tree.map(split, conditions)))
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], batches)

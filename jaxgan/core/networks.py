@@ -46,7 +46,8 @@ def linen(module: nn.Module) -> Network:
             "dropout" or from streams of any other name (`self.make_rng("noise")`).
 
     Returns:
-        The network.
+        The network. It raises a ValueError when traced with a module that adds to its collections
+        as it runs, as `sow` does.
     """
 
     def init(key: PRNGKey, inputs: PyTree) -> tuple[PyTree, PyTree]:
@@ -62,9 +63,20 @@ def linen(module: nn.Module) -> Network:
             rngs={"dropout": key, "params": stream(key, "others")},
             mutable=list(collections),
         )
-        return outputs, {**collections, **moved}
+        moved = {**collections, **moved}
+        changed = [name for name, x in moved.items() if _differ(x, collections[name])]
+        if changed:
+            raise ValueError(
+                f"{type(module).__name__} changes the structure of its collections "
+                f"{', '.join(changed)} when it runs, as `sow` does: a state keeps its structure"
+            )
+        return outputs, moved
 
     return Network(init, apply)
+
+
+def _differ(x: PyTree, other: PyTree) -> bool:
+    return jax.tree.structure(x) != jax.tree.structure(other)
 
 
 def nnx(make: Callable[..., Any]) -> Network:
@@ -135,10 +147,10 @@ def in_microbatches(network: Network, size: int) -> Network:
     """Wraps a network so that it trains on a part of the batch at a time, to save memory.
 
     Only one part's activations are alive at a time; the gradient computes them once more. Losses
-    and penalties still see the whole batch, and outputs are the same but for batch norm, whose
-    statistics become those of a part (collections take the mean over the parts), and for dropout,
-    which draws other masks. Parts are every n-th example, so that each device of several has a
-    share of each part.
+    and penalties still see the whole batch, and outputs are the same but for what looks at several
+    examples, such as batch norm and minibatch deviation, which see those of a part (collections
+    take the mean over the parts), and for what is drawn, such as dropout's masks. Parts are every
+    n-th example, so that each device of several has a share of each part.
 
     Args:
         network: the network.
@@ -146,15 +158,18 @@ def in_microbatches(network: Network, size: int) -> Network:
 
     Returns:
         The network in microbatches. It raises a ValueError when traced with a batch that `size`
-        does not divide.
+        does not divide, or with a part that the devices do not divide.
     """
 
     def apply(params: PyTree, collections: PyTree, inputs: PyTree, key: PRNGKey, train: bool):
-        batch = axes.device_count() * len(jax.tree.leaves(inputs)[0])
+        devices = axes.device_count()
+        batch = devices * len(jax.tree.leaves(inputs)[0])
         if not train or size >= batch:
             return network.apply(params, collections, inputs, key, train)
         if batch % size:
             raise ValueError(f"microbatches of {size} do not divide a batch of {batch}")
+        if size % devices:
+            raise ValueError(f"{devices} devices do not divide a microbatch of {size}")
         count = batch // size
 
         def split(x: Array) -> Array:
@@ -204,7 +219,9 @@ def always_training(network: Network) -> Network:
     """Wraps a generator so that it samples as it trains, with the statistics of each batch.
 
     Args:
-        network: the network.
+        network: the network. `in_microbatches(always_training(network), n)` trains on a part of the
+            batch at a time, and samples whole batches of any size; wrapped the other way round, it
+            would sample in microbatches too.
 
     Returns:
         The network, for which `train` is always true.

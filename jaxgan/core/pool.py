@@ -25,7 +25,8 @@ def update_discriminator_from_pool(gan: GAN, size: int, *, apart: bool = False) 
     from Simulated and Unsupervised Images through Adversarial Training" (2017), section 2.3.
 
     Args:
-        gan: the GAN.
+        gan: the GAN. Its view takes labels or sources of the batch for those of the fakes that are
+            shown, of which some are earlier ones: let G return what belongs to a fake beside it.
         size: fakes in the pool, for all devices together.
         apart: whether each entry of the fakes, a dictionary, has a pool of its own, as several
             discriminators that are one player want it.

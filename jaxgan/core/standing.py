@@ -70,7 +70,8 @@ def _replace(collections: PyTree, function: Any, *others: PyTree) -> PyTree:
     """Replaces the statistics of batch norm, except a decoder's; everything else stays."""
 
     def replace(path: Any, leaf: Array, *others: Array) -> Array:
-        moves = path[-1].key in STATISTICS and path[0].key != DECODER
+        first, last = (getattr(entry, "key", None) for entry in (path[0], path[-1]))
+        moves = last in STATISTICS and first != DECODER
         return function(leaf, *others) if moves else leaf
 
     return jax.tree_util.tree_map_with_path(replace, collections, *others)

@@ -108,13 +108,18 @@ def run_steps(
         key: the key of the whole run, or what the step takes for it; of a population, the keys
             `[M]` of its members.
         count: how many of the batches to use, from the first; all if None. It may be a traced
-            number, so that chunks of any length share one compilation.
+            number, so that chunks of any length share one compilation; then, it is at most T.
 
     Returns:
         The state after the steps, and each step's metrics, `[T]` (`[T, M]` of a population); unused
         places hold zeros.
+
+    Raises:
+        ValueError: if there are fewer batches than `count`, which is no traced number.
     """
     length = jax.tree.leaves(batches)[0].shape[0]
+    if isinstance(count, int) and count > length:
+        raise ValueError(f"{count} steps take as many batches, of which there are {length}")
     step = jax.jit(step, inline=True)  # traced once, for the shapes of its metrics and for the loop
 
     def pick(index) -> PyTree:

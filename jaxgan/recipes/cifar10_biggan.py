@@ -17,8 +17,9 @@ from jaxgan.models import biggan
 from jaxgan.nn import heads
 from jaxgan.recipes.labels import labelled, with_labels
 from jaxgan.recipes.recipe import Count, Counts, Share, require_classes
-from jaxgan.recipes.resnet import StudioRecipe
+from jaxgan.recipes.resnet import AttentiveRecipe
 from jaxgan.types import DataSpec
+from jaxgan.util.errors import UserError
 
 SMALL = {
     "steps": 5000,
@@ -32,7 +33,7 @@ SMALL = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cifar10Biggan(StudioRecipe):
+class Cifar10Biggan(AttentiveRecipe):
     """BigGAN on CIFAR-10: labels and parts of the latent in each block of an averaged G.
 
     Source: Brock et al., "Large Scale GAN Training for High Fidelity Natural Image Synthesis"
@@ -55,6 +56,15 @@ class Cifar10Biggan(StudioRecipe):
     discriminator_attention: Counts = biggan.Discriminator.attention  # likewise of D
     average_decay: Share = 0.9999  # of the moving average of G
     average_start: Count = 1000  # step before which the average is G itself
+
+    def __post_init__(self):
+        super().__post_init__()
+        parts = len(self.generator_widths)
+        if self.latent_size % parts:
+            raise UserError(
+                f"latent_size must be a multiple of {parts}, as G's first layer and blocks have a "
+                f"part each, not {self.latent_size}"
+            )
 
     def head(self, classes: int) -> nn.Module:
         """Makes D's head."""

@@ -14,12 +14,12 @@ from jaxgan.models import sagan
 from jaxgan.nn import heads
 from jaxgan.recipes.labels import labelled, with_labels
 from jaxgan.recipes.recipe import Counts, require_classes
-from jaxgan.recipes.resnet import StudioRecipe
+from jaxgan.recipes.resnet import AttentiveRecipe
 from jaxgan.types import DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cifar10Sagan(StudioRecipe):
+class Cifar10Sagan(AttentiveRecipe):
     """SAGAN on CIFAR-10: SNGAN with labels, self-attention, spectral normalization in both.
 
     Source: Zhang et al., "Self-Attention Generative Adversarial Networks" (2019), with StudioGAN's

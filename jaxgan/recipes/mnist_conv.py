@@ -11,7 +11,7 @@ import optax
 from jaxgan import latents, losses
 from jaxgan.core.combinators import chain
 from jaxgan.core.gan import GAN
-from jaxgan.core.networks import always_training
+from jaxgan.core.networks import always_training, linen
 from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.models import conv
 from jaxgan.recipes.recipe import Count, ImageRecipe, NonNegative, Positive, Share, require_size
@@ -68,7 +68,7 @@ class MnistConv(ImageRecipe):
             self.discriminator_channels, self.discriminator_width, self.slope
         )
         return GAN(
-            generator=always_training(self.network(generator)),
+            generator=self.network(always_training(linen(generator))),
             discriminator=self.network(discriminator),
             generator_optimizer=adam,
             discriminator_optimizer=adam,

@@ -9,6 +9,7 @@ from jaxgan.core.updates import Update, update_generator
 from jaxgan.recipes.recipe import Count, Counts, NonNegative, Share
 from jaxgan.recipes.stylegan2 import GENERATOR_PERIOD, StyleGan2Recipe
 from jaxgan.regularizers import path_length
+from jaxgan.util.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,19 @@ class MnistStyleGan2(StyleGan2Recipe):
     gamma: NonNegative = 5.0  # of R1
     path_weight: NonNegative = 0.0  # of the penalty of path lengths
     half_life: NonNegative = 16_000.0  # of the average of G, in images
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.path_weight:
+            return
+        if self.batch_size % 2:
+            raise UserError(f"path_weight takes half of a batch, and {self.batch_size} is odd")
+        half = self.batch_size // 2
+        if self.microbatch is not None and self.microbatch < half and half % self.microbatch:
+            raise UserError(
+                f"microbatch must divide half of a batch, {half}, or be no less, not "
+                f"{self.microbatch}: path_weight takes half of a batch"
+            )
 
     def train_generator(self, gan: GAN) -> Update:
         """Makes G's step, and now and then the one that evens out path lengths."""

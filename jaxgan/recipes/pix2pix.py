@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from jaxgan import augment, degradations, losses, restoration
 from jaxgan.core.gan import GAN, Play
-from jaxgan.core.networks import always_training
+from jaxgan.core.networks import always_training, linen
 from jaxgan.core.updates import Update, update_both
 from jaxgan.data import Feed, Mapped, degraded, jointly, on_images, spec_of
 from jaxgan.models import patchgan, unet
@@ -128,7 +128,7 @@ class Pix2pix(TranslatingRecipe):
             return self.l1_weight * jnp.abs(play.fake - play.real).mean((1, 2, 3))
 
         return GAN(
-            generator=always_training(self.network(generator)),
+            generator=self.network(always_training(linen(generator))),
             discriminator=self.network(discriminator),
             generator_optimizer=self.adam(),
             discriminator_optimizer=self.adam(),

@@ -58,6 +58,7 @@ class Recipe(ABC):
     name: ClassVar[str]
     default_length: ClassVar[Mapping[str, int]]  # {"steps": n} or {"epochs": n}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # other values of fields, by name
+    of_data: ClassVar[Sequence[str]] = ()  # real numbers that `feed` looks at: no sweep has these
 
     batch_size: Count  # real examples in one update
     steps: Count | None = None  # length of the run in training steps
@@ -107,16 +108,17 @@ class Recipe(ABC):
         text = getdoc(cls) or ""
         return "" if text.startswith(f"{cls.__name__}(") else text.partition("\n")[0]
 
-    def network(self, module: nn.Module) -> Network:
+    def network(self, player: nn.Module | Network) -> Network:
         """Makes a network that computes as `dtype` and `microbatch` say.
 
         Args:
-            module: a Linen module (see `jaxgan.linen`).
+            player: a Linen module, or a network such as `always_training(linen(module))`.
 
         Returns:
             The network.
         """
-        network, dtype = linen(module), DTYPES[self.dtype]
+        network = linen(player) if isinstance(player, nn.Module) else player
+        dtype = DTYPES[self.dtype]
         if dtype is not None:
             network = in_dtype(network, dtype)
         if self.microbatch is not None:

@@ -1,5 +1,6 @@
 """What the recipes of residual GANs share: several steps of D for one of G, with Adam."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ from jaxgan.recipes.recipe import (
     require_size,
 )
 from jaxgan.types import DataSpec
+from jaxgan.util.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,3 +99,30 @@ class StudioRecipe(ResNetRecipe):
     def adam(self) -> optax.GradientTransformation:
         """Makes the optimizer of either player."""
         return optax.adam(self.learning_rate, self.beta1, self.beta2, self.adam_epsilon)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentiveRecipe(StudioRecipe):
+    """A residual GAN with self-attention after some of the blocks."""
+
+    generator_attention: Counts  # numbers of the blocks that it follows, from 1
+    discriminator_attention: Counts  # likewise of D
+
+    def __post_init__(self):
+        super().__post_init__()
+        _, *blocks = self.generator_widths
+        _check_attention("generator_attention", self.generator_attention, blocks)
+        _check_attention(
+            "discriminator_attention", self.discriminator_attention, self.discriminator_widths
+        )
+
+
+def _check_attention(name: str, numbers: Sequence[int], widths: Sequence[int]) -> None:
+    for number in numbers:
+        if number > len(widths):
+            raise UserError(f"{name} has numbers of blocks, 1 to {len(widths)}, not {number}")
+        if widths[number - 1] % 8:
+            raise UserError(
+                f"{name} is for blocks whose channels are a multiple of 8: block {number} has "
+                f"{widths[number - 1]}"
+            )

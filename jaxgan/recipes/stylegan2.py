@@ -69,6 +69,8 @@ class StyleGan2Recipe(ImageRecipe):
         super().__post_init__()
         if self.batch_size % self.group:
             raise UserError(f"group must divide the batch size {self.batch_size}, not {self.group}")
+        if self.microbatch is not None and self.microbatch % self.group:
+            raise UserError(f"group must divide microbatch {self.microbatch}, not {self.group}")
         require_sizes(self.in_bfloat16, self.widths)
 
     def adam(self, period: int) -> optax.GradientTransformation:

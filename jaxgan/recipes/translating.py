@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import optax
@@ -22,6 +23,8 @@ class TranslatingRecipe(ImageRecipe):
     Samples are made from held-out pictures. The learning rate is constant at first, then falls to 0
     in a straight line.
     """
+
+    of_data: ClassVar = ("jitter",)
 
     held_out: str | None = None  # data set to make samples from; by default a split test like data
     jitter: NonNegative = 30 / 256  # enlarge by this share, crop, mirror; 0: leave as they are

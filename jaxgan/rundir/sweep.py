@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from itertools import product
 from typing import get_type_hints
 
+from jaxgan.recipes import Recipe
 from jaxgan.util.errors import UserError
 from jaxgan.util.parsing import shown
 
@@ -69,13 +70,14 @@ class Members:
         return self.settings[member // self.per_setting]
 
 
-def numeric(kind: type) -> list[str]:
-    """Lists the hyperparameters that can be swept: the real numbers."""
+def numeric(kind: type[Recipe]) -> list[str]:
+    """Lists the hyperparameters that can be swept: the real numbers, unless data depend on them."""
     types = get_type_hints(kind)
-    return [field.name for field in fields(kind) if types[field.name] is float]
+    names = [field.name for field in fields(kind) if types[field.name] is float]
+    return [name for name in names if name not in kind.of_data]
 
 
-def check_sweep(sweep: Mapping[str, tuple[float, ...]], kind: type) -> None:
+def check_sweep(sweep: Mapping[str, tuple[float, ...]], kind: type[Recipe]) -> None:
     """Checks that hyperparameters can be swept.
 
     Args:
@@ -83,7 +85,8 @@ def check_sweep(sweep: Mapping[str, tuple[float, ...]], kind: type) -> None:
         kind: the class of the recipe.
 
     Raises:
-        UserError: if the recipe has no hyperparameter of that name, or it is not a real number.
+        UserError: if the recipe has no hyperparameter of that name, it is not a real number, or the
+            data, which all members share, depend on it.
     """
     known = numeric(kind)
     for name in sweep:
@@ -96,7 +99,7 @@ def choose(
     count: int | None,
     words: Sequence[str],
     at_once: int | None,
-    kind: type,
+    kind: type[Recipe],
     before: Members | None,
 ) -> Members:
     """Makes the members that a command line asks for.

@@ -204,6 +204,11 @@ def test_averages_of_several_kinds_live_side_by_side():
     equal(state.extra["average_of_d"].params, state.discriminator.params)
 
 
+def test_samples_are_made_with_the_average_of_g_alone():
+    with pytest.raises(ValueError, match="give the average of discriminator a name"):
+        update_average(0.9, of="discriminator")
+
+
 def test_half_lives():
     step = jnp.int32(30)
     assert np.isclose(half_life(10.0)(step) ** 10, 0.5)

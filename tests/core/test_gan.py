@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -145,6 +147,20 @@ def test_the_first_samples_are_the_same_whatever_their_number(wrap):
     np.testing.assert_array_equal(few, many[:3])
     np.testing.assert_array_equal(some, many[:SAMPLE_BATCH])
     assert len(np.unique(np.asarray(many), axis=0)) == len(many)
+
+
+def test_sampling_again_traces_nothing():
+    traced = []
+
+    def inputs(key, n, batch):
+        traced.append(n)
+        return jax.random.normal(key, (n, 2))
+
+    gan = replace(small_gan(), inputs=inputs)
+    state = moved(gan)
+    traced.clear()
+    once, again = (sample(gan, state, jax.random.key(seed), 3) for seed in (1, 2))
+    assert len(traced) == 1 and not np.array_equal(once, again)
 
 
 def test_samples_depend_on_the_key_and_come_from_the_inputs():

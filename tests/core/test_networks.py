@@ -13,7 +13,7 @@ from flax import nnx
 from tiny_systems import Plain, small_gan, to_float64
 
 import jaxgan
-from jaxgan import losses, penalties
+from jaxgan import axes, losses, penalties
 from jaxgan.core.gan import init
 from jaxgan.core.networks import (
     always_training,
@@ -171,6 +171,15 @@ def test_microbatches_divide_the_batch():
         in_microbatches(linen(Plain()), 3).apply({}, {}, jnp.zeros((8, 3)), KEY, True)
 
 
+def test_devices_divide_a_microbatch():
+    def run(images):
+        with axes.spread("devices"):
+            return in_microbatches(linen(Plain()), 3).apply({}, {}, images, KEY, True)[0]
+
+    with pytest.raises(ValueError, match="2 devices do not divide a microbatch of 3"):
+        jax.pmap(run, "devices")(jnp.zeros((2, 3, 3)))
+
+
 def test_microbatches_take_less_memory():
     class Wide(nn.Module):
         @nn.compact
@@ -199,6 +208,28 @@ def test_always_training_is_training():
     params, collections = network.init(KEY, images)
     expected = network.apply(params, collections, images, KEY, True)
     close(always_training(network).apply(params, collections, images, KEY, False), expected)
+
+
+def test_what_always_trains_samples_whole_batches_where_it_trains_in_microbatches():
+    network, images = linen(Norm()), jnp.asarray(IMAGES, jnp.float32)
+    params, collections = network.init(KEY, images)
+    parts = in_microbatches(always_training(network), 3)  # which do not divide the 8
+    expected = network.apply(params, collections, images, KEY, True)
+    close(parts.apply(params, collections, images, KEY, False), expected)
+
+
+class Sowing(nn.Module):
+    @nn.compact
+    def __call__(self, inputs, train: bool):
+        self.sow("seen", "mean", inputs.mean())
+        return nn.Dense(1)(inputs)
+
+
+def test_a_module_that_sows_is_refused():
+    network = linen(Sowing())
+    params, collections = network.init(KEY, jnp.zeros((2, 3)))
+    with pytest.raises(ValueError, match="Sowing changes .* its collections seen when it runs"):
+        network.apply(params, collections, jnp.zeros((2, 3)), KEY, True)
 
 
 def test_packs_of_vectors_are_neighbours_in_a_row():

@@ -13,7 +13,7 @@ from tiny_systems import small_gan, to_float64
 from jaxgan import axes
 from jaxgan.core.combinators import update_average
 from jaxgan.core.gan import init
-from jaxgan.core.networks import linen, nnx
+from jaxgan.core.networks import Network, linen, nnx
 from jaxgan.core.standing import standing_statistics
 from jaxgan.keys import stream
 from jaxgan.nn.layers import batch_norm
@@ -100,6 +100,18 @@ def test_what_is_no_statistic_stays_as_it_is():
     before, after = (x.generator.collections["batch_stats"] for x in (state, standing(gan, state)))
     jax.tree.map(np.testing.assert_array_equal, after["SpectralNorm_0"], before["SpectralNorm_0"])
     assert not np.allclose(after["BatchNorm_0"]["var"], before["BatchNorm_0"]["var"])
+
+
+def test_collections_may_hold_tuples():
+    def init(key, inputs):
+        return {}, {"kept": (jnp.zeros(2), [jnp.ones(3)])}
+
+    def apply(params, collections, inputs, key, train):
+        return inputs, collections
+
+    gan = small_gan(generator=Network(init, apply))
+    state = start(gan)
+    jax.tree.map(np.testing.assert_array_equal, standing(gan, state), state)
 
 
 class Newer(flax.nnx.Module):

@@ -158,6 +158,8 @@ def test_a_count_leaves_the_rest_unused_and_needs_no_compilation_of_its_own():
     assert len(traced) == times
     state, _ = run_steps(make_step(record), STATE, batches(4), KEY, 3)  # a number of Python's
     assert state.step == 3
+    with pytest.raises(ValueError, match="5 steps take as many batches, of which there are 4"):
+        run_steps(make_step(record), STATE, batches(4), KEY, 5)
 
 
 def test_a_step_without_metrics_can_be_run():

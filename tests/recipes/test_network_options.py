@@ -85,3 +85,11 @@ def test_microbatches_that_do_not_divide_are_refused(words, told, here):
     assert (done.status, done.out) == (2, "")
     assert told in done.err
     assert not any(here.iterdir())
+
+
+@pytest.mark.slow
+def test_what_samples_with_the_statistics_of_a_batch_may_train_in_microbatches(here):
+    words = "--batch-size 12 --microbatch 6 --steps 1 --sample-every 1 --out run".split()
+    done = command("train", "mnist_conv", *TINY["mnist_conv"], *words)
+    assert done.status == 0, done.err
+    assert list((here / "run" / "samples").glob("*.png"))

@@ -61,6 +61,18 @@ def test_a_number_below_1_is_an_error_that_names_its_field(field, value):
         ("mnist_dcgan_bn", {"discriminator_steps": 0}, "discriminator_steps .*0"),
         ("mnist_dcgan_bn", {"generator_steps": -1}, "generator_steps .*-1"),
         ("mnist_mlp", {"steps": 5, "epochs": 5}, "steps and epochs"),
+        ("cifar10_sagan", {"generator_attention": (9,)}, "generator_attention .* 1 to 3, not 9"),
+        ("cifar10_sagan", {"generator_widths": (64, 32)}, "generator_attention .* 1 to 1, not 2"),
+        ("cifar10_biggan", {"discriminator_attention": (5,)}, "discriminator_attention .*not 5"),
+        ("cifar10_biggan", {"discriminator_widths": (60, 64)}, "multiple of 8: block 1 has 60"),
+        ("cifar10_biggan", {"latent_size": 61}, "latent_size must be a multiple of 4"),
+        ("mnist_stylegan2", {"batch_size": 12, "microbatch": 6}, "group must divide microbatch 6"),
+        ("mnist_stylegan2", {"batch_size": 3, "group": 3, "path_weight": 2.0}, "3 is odd"),
+        (
+            "mnist_stylegan2",
+            {"batch_size": 24, "microbatch": 8, "path_weight": 2.0},
+            "microbatch must divide half of a batch, 12, or be no less, not 8",
+        ),
     ],
 )
 def test_other_bad_values_are_errors_that_name_their_field(name, fields, words):

@@ -5,6 +5,7 @@ import pytest
 from msgspec import Meta
 
 from jaxgan.recipes.mnist_mlp import MnistMlp
+from jaxgan.recipes.mnist_restore import MnistRestore
 from jaxgan.recipes.pattern_1010 import Pattern1010
 from jaxgan.rundir.sweep import EACH, Members, choose, numeric
 from jaxgan.util.errors import UserError
@@ -80,3 +81,5 @@ def test_real_numbers_can_be_swept():
     assert numeric(Kinds) == ["learning_rate", "plain", "ranged"]
     assert {"learning_rate", "beta1", "slope"} <= set(numeric(MnistMlp))
     assert not {"batch_size", "data", "steps", "grid"} & set(numeric(MnistMlp))
+    # All members see the same data.
+    assert "jitter" not in numeric(MnistRestore) and "l1_weight" in numeric(MnistRestore)
