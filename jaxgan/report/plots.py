@@ -37,6 +37,8 @@ FEW = 30  # most points of a curve that has a marker for each
 MAX_CELLS = 100  # most cells of a heat map that shows each value
 LEGEND_LENGTH = 72  # characters in a row of a legend
 LINE_LENGTH = 5  # that the line before a label takes
+LEGEND_ROW = 15  # points
+POINTS = 72  # in an inch
 LABELS_LENGTH = 66  # characters that fit below a heat map
 MOST_READ = 400  # points of a curve whose values can be read
 MAGNITUDES = 100  # from this ratio of the largest to the smallest value on, a scale is logarithmic
@@ -146,25 +148,28 @@ def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
         dark: whether the background is dark.
     """
     ink = DARK_INK if dark else INK
-    figure = Figure((WIDTH, 2.9 * len(shown)), layout=_layout())
+    columns = [max(1, LEGEND_LENGTH // (max(map(len, x.series)) + LINE_LENGTH)) for x in shown]
+    further = [  # points of the legends' rows but the first
+        LEGEND_ROW * (math.ceil(len(panel.series) / ncols) - 1)
+        for panel, ncols in zip(shown, columns, strict=True)
+    ]
+    figure = Figure((WIDTH, 2.9 * len(shown) + sum(further) / POINTS), layout=_layout())
     all_axes: list[Axes] = list(figure.subplots(len(shown), squeeze=False)[:, 0])
-    for axes, panel in zip(all_axes, shown, strict=True):
+    for axes, panel, ncols, more in zip(all_axes, shown, columns, further, strict=True):
         pairs = zip(panel.series.values(), _looks(panel), strict=True)
         drawn = [_draw(axes, series, look) for series, look in pairs]
-        longest = max(map(len, panel.series))
-        columns = max(1, LEGEND_LENGTH // (longest + LINE_LENGTH))
         axes.margins(x=0.02)
         if panel.bounds:
             axes.set_ylim(panel.bounds)
         elif not panel.signed and _spans_magnitudes(panel):
             axes.set_yscale("log")
         axes.set_title(
-            panel.title, loc="left", fontsize=10.5, color=ink, fontweight="bold", pad=24,
+            panel.title, loc="left", fontsize=10.5, color=ink, fontweight="bold", pad=24 + more,
             parse_math=False,
         )  # fmt: skip
         legend = axes.legend(
             drawn, list(panel.series),  # or names that begin with "_" would be left out
-            loc="lower left", bbox_to_anchor=(-0.01, 0.985), ncols=columns, borderaxespad=0.3,
+            loc="lower left", bbox_to_anchor=(-0.01, 0.985), ncols=ncols, borderaxespad=0.3,
             frameon=False, fontsize=10, labelcolor=ink, handlelength=1.4, columnspacing=1.4,
         )  # fmt: skip
         for text in legend.get_texts():

@@ -153,6 +153,18 @@ def test_a_dozen_runs_look_different_whatever_their_names():
     assert [(line.get_color(), line.get_linestyle()) for line in other] == looks
 
 
+def test_a_title_is_above_its_legend():
+    figure = curves([named("first"), named(*(f"run number {i}" for i in range(12)))])
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        legend, title = axes.get_legend(), axes._left_title  # pyright: ignore
+        assert legend is not None
+        texts = [text.get_window_extent() for text in legend.get_texts()]
+        assert title.get_window_extent().y0 >= max(box.y1 for box in texts)
+    heights = [axes.get_window_extent().height for axes in figure.axes]
+    assert heights[0] == pytest.approx(heights[1], rel=0.1)
+
+
 def test_a_curve_without_a_color_of_its_own_has_none_of_the_others():
     (panel,) = panels([{"step": 1, "loss_e": 1.0, "loss_d": 1.0, "loss_g": 2.0}])
     lines = curves([panel]).axes[0].lines
