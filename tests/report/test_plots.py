@@ -153,7 +153,7 @@ def test_a_dozen_runs_look_different_whatever_their_names():
     assert [(line.get_color(), line.get_linestyle()) for line in other] == looks
 
 
-def test_a_title_is_above_its_legend():
+def test_a_legend_of_many_runs_has_room_beside_the_curves():
     figure = curves([named("first"), named(*(f"run number {i}" for i in range(12)))])
     figure.draw_without_rendering()
     for axes in figure.axes:
@@ -163,6 +163,8 @@ def test_a_title_is_above_its_legend():
         assert title.get_window_extent().y0 >= max(box.y1 for box in texts)
     heights = [axes.get_window_extent().height for axes in figure.axes]
     assert heights[0] == pytest.approx(heights[1], rel=0.1)
+    width = figure.axes[0].get_window_extent().width
+    assert width > 0.8 * figure.get_size_inches()[0] * figure.dpi
 
 
 def test_a_curve_without_a_color_of_its_own_has_none_of_the_others():
