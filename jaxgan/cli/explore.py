@@ -1,15 +1,11 @@
 """`jaxgan explore`: from its options to a page in which a generator runs."""
 
-from pathlib import Path
-
 from jaxgan.cli.options import Explore
 from jaxgan.pretrained import place_beside
 from jaxgan.report.page import EXPLORER, renew_report
 from jaxgan.rundir import loading
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import naming
-
-DRAWS = "draw.onnx"  # in every folder of an explorer
 
 
 def explore(options: Explore) -> str:
@@ -24,13 +20,13 @@ def explore(options: Explore) -> str:
     Raises:
         UserError: if the run cannot be loaded or explored, or `options.out` is something else.
     """
-    from jaxgan.explorer.page import write_folder, write_page
+    from jaxgan.explorer.page import is_free, write_folder, write_page
     from jaxgan.explorer.program import program  # which asks for the extra
 
     name = "explorer" if options.folder else EXPLORER
     out = options.out or place_beside(options.run) / name
     with naming(out, missing=True):
-        if options.folder and out.exists() and not _is_ours(out):
+        if options.folder and out.exists() and not is_free(out):
             raise UserError(f"{out} exists and is no explorer: choose another --out")
         if not options.folder and out.is_dir():
             raise UserError(f"{out} is a folder, not a file: choose another --out")
@@ -45,8 +41,3 @@ def explore(options: Explore) -> str:
     if made.about["no_search"]:
         lines.append(f"without painting: {made.about['no_search']}")
     return "\n".join(lines)
-
-
-def _is_ours(path: Path) -> bool:
-    """Tells a folder that was written before, or is empty, from anything else."""
-    return path.is_dir() and (not any(path.iterdir()) or (path / DRAWS).exists())

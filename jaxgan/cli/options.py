@@ -149,7 +149,9 @@ class Sample:
     member: Member = None  # which GAN of a population, from 0
     step: Step = None  # of the checkpoint
     best: Flag = False  # take the best checkpoint that --eval-every found
-    out: Annotated[Path | None, _default("a new file in RUN")] = None  # .png, .npz or a folder
+    out: Annotated[Path | None, _default("a new file in RUN")] = (
+        None  # .png, .npz or a folder of its own
+    )
     import_: Imports = ()  # Python module or file that defines recipes
 
 

@@ -519,9 +519,17 @@ function makeSearch() {
     pixel(canvas, i, j, hides ? "#c2518b" : {light: "#fff", dark: "#000"}[$("tool").value] ?? $("color").value);
   }, () => {});
   $("find").addEventListener("click", () => {
-    if (search) endSearch();
-    else begin();
+    if (!search) return begin();
+    const {best} = search;
+    endSearch();
+    if (best) take(best);
   });
+
+  function take(point) {  // makes what was found the current point
+    Object.assign(state, {truncation: 1, moves: fresh().moves});
+    choose(point);
+    restore();
+  }
 
   function begin() {
     const target = fromCanvas(canvas, channels), own = conditions(STARTS, 1);
@@ -534,7 +542,7 @@ function makeSearch() {
     const points = joined(starts), drift = new Float32Array(points.length), spread = new Float32Array(points.length);
     const far = numbers => numbers.reduce((sum, x, i) => sum + weight[Math.floor(i / channels)] * (x - target[i]) ** 2, 0);
 
-    async function best() {  // latents and pictures, the nearest first
+    async function rank() {  // latents and pictures, the nearest first
       const rows = Array.from({length: STARTS}, (_, k) => points.slice(k * size, (k + 1) * size));
       const made = await draw(rows, own);
       const order = made.map((x, k) => [far(x), k]).sort((a, b) => a[0] - b[0]);
@@ -552,21 +560,20 @@ function makeSearch() {
       });
     }
 
-    const run = search = {};
+    const run = search = {best: null};
     $("find").textContent = "Stop";
     const go = step => ask("search", async () => {  // a few steps at a time, so that nothing else waits long
       if (search !== run) return;
       for (let k = 0; k < 5; k++) await improve(step + k);
-      const found = await best();
+      const found = await rank();
       if (search !== run) return;
+      run.best = found[0][0];
       show($("picture"), toImage(found[0][1]));
       say(`Searching: ${Math.round(100 * (step + 4) / ITERATIONS)}%`);
       list(found);
       if (step + 5 <= ITERATIONS) return go(step + 5);
       endSearch();
-      Object.assign(state, {truncation: 1, moves: fresh().moves});
-      choose(found[0][0]);
-      restore();
+      take(run.best);
     });
     go(1);
   }
@@ -577,11 +584,7 @@ function makeSearch() {
       show(small, toImage(numbers));
       button.setAttribute("aria-label", `Found picture ${k + 1}`);
       button.append(small);
-      button.addEventListener("click", () => {
-        Object.assign(state, {truncation: 1, moves: fresh().moves});
-        choose(point);
-        restore();
-      });
+      button.addEventListener("click", () => take(point));
       return button;
     }));
   }

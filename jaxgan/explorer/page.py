@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from jaxgan.explorer.program import Program
+from jaxgan.explorer.program import OPTIONAL, Program
 from jaxgan.report.page import as_uri, render
 from jaxgan.report.pictures import picture
 from jaxgan.util.files import make_folder, read_bytes, write_atomically
 
 RUNTIME = Path(__file__).parent / "runtime"
 SCRIPT = Path(__file__).parent / "explorer.js"
+HTML = "index.html"  # of a folder
 CODE, COMPUTER = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 
 
@@ -47,11 +48,25 @@ def write_page(path: Path, program: Program) -> None:
     write_atomically(path, _html(program, packed).encode())
 
 
+def is_free(path: Path) -> bool:
+    """Tells whether a folder may be written at a path.
+
+    Args:
+        path: where something is.
+
+    Returns:
+        Whether that is an empty folder, or what `write_folder` wrote.
+    """
+    return path.is_dir() and (
+        not any(path.iterdir()) or all((path / name).exists() for name in (HTML, COMPUTER))
+    )
+
+
 def write_folder(folder: Path, program: Program) -> None:
     """Writes the page as a folder for a web server: a small page, with all else beside it.
 
     Args:
-        folder: made if it is missing; files of an earlier page are replaced.
+        folder: made if it is missing; files of an earlier page are replaced, all others stay.
         program: what the page computes.
 
     Raises:
@@ -61,14 +76,18 @@ def write_folder(folder: Path, program: Program) -> None:
     assets = _assets(program)
     for name, data in assets.items():
         write_atomically(folder / name, data)
-    write_atomically(folder / "index.html", _html(program, {}).encode())
-    for left in folder.glob("*.onnx"):
-        if left.name not in assets:
-            left.unlink()
+    write_atomically(folder / HTML, _html(program, {}).encode())
+    for name in OPTIONAL:
+        if _file_of(name) not in assets:
+            (folder / _file_of(name)).unlink(missing_ok=True)
 
 
 def _assets(program: Program) -> dict[str, bytes]:
-    return {f"{name}.onnx": data for name, data in program.models.items()} | runtime()
+    return {_file_of(name): data for name, data in program.models.items()} | runtime()
+
+
+def _file_of(model: str) -> str:
+    return f"{model}.onnx"
 
 
 def _html(program: Program, assets: Mapping[str, str]) -> str:

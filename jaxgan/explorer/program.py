@@ -33,7 +33,8 @@ DIRECTIONS = 8  # along which the page moves latents, at most
 LEAST = 1e-6  # sum of weights: of a picture that is all unknown, it is 0
 PICTURES = 512  # of which principal components are found
 CODES = 10  # numbers in an array of uniform latents of which each is a direction of its own
-MOST_CLASSES = 1000  # looked for in what samples are conditioned on
+MOST_CATEGORIES = 100_000  # looked for in what samples are conditioned on besides labels
+OPTIONAL = ("back", "search")  # models that not every program has
 DRAWABLE = ("N(0, 1)", "U(-1, 1)")  # distributions that the page can draw from
 
 
@@ -59,7 +60,7 @@ def program(trained: Trained, data_dir: str | None = None) -> Program:
         and "taken" `[B, L]`, the share of the other style in each layer. "search" also has "target"
         `[B, H, W, C]` and "weight" `[B, H, W, 1]`, and makes the gradient by the latents of the
         mean square of what differs; it is left out where that has no counterpart in ONNX. "back" is
-        the way back of a G that learned both ways.
+        the way back of a G that learned both ways between pictures of one shape.
 
     Raises:
         UserError: if the samples are no pictures that a page can show, latents have a distribution
@@ -80,7 +81,7 @@ def program(trained: Trained, data_dir: str | None = None) -> Program:
     page = Sampler(draw, arguments, jax.jit(draw)(arguments), exported.about)
     models, why, directions = {"draw": _model(page)}, None, []
     if "source" in told:
-        if _goes_back(trained):
+        if spec.source == spec.shape and _goes_back(trained):  # the page turns what it has turned
             models["back"] = _model(sampler(trained, data_dir, "a"))
     else:
         directions = _directions(trained, page, parts)
@@ -139,10 +140,12 @@ def _parts(told: Mapping[str, Any]) -> list[_Part]:
 
 def _classes(trained: Trained, told: Mapping[str, Any]) -> dict[str, int]:
     """Counts the classes of what is a number of a class: labels, or InfoGAN's categories."""
-    conditions = (
-        trained.recipe.conditions(MOST_CLASSES, trained.spec) if "source" not in told else {}
-    )
-    return {name: int(np.max(x)) + 1 for name, x in conditions.items() if name in told}
+    if "source" in told:
+        return {}
+    conditions = trained.recipe.conditions(MOST_CATEGORIES, trained.spec)
+    counts = {name: int(np.max(x)) + 1 for name, x in conditions.items()}
+    counts["label"] = trained.spec.classes or 0
+    return {name: count for name, count in counts.items() if name in told}
 
 
 def _joined(

@@ -13,13 +13,17 @@ from jaxgan.report.page import (
     Picture,
     adaptive,
     chart,
+    check_picture,
     facts_of,
+    final_of,
     picture_of,
     plain,
+    readable,
     render,
+    vectors_of,
 )
 from jaxgan.rundir.config import parse_config
-from jaxgan.rundir.directory import find_samples, read_vectors
+from jaxgan.rundir.directory import find_samples
 from jaxgan.rundir.evaluated import read_evaluated
 from jaxgan.rundir.log import read_evaluations, read_metrics
 from jaxgan.rundir.schema import Config
@@ -45,6 +49,8 @@ class Compared(NamedTuple):
 
 def comparison(runs: Sequence[Path]) -> str:
     """Makes the page that compares runs or populations.
+
+    Samples that cannot be read are left out, with a warning.
 
     Args:
         runs: 2 to `MOST` run directories, all different.
@@ -89,23 +95,23 @@ def _read(name: str, run: Path) -> Compared:
     config = parse_config(run)
     members = None if config.members is None else config.members.count
     metrics = read_metrics(run, members)
-    picture = _picture(run, config)
+    picture = _picture(run, config, metrics)
     measured = [{"step": x["step"], **x["metrics"]} for x in read_evaluations(run)]
     return Compared(name, config, metrics, measured, read_evaluated(run), picture)
 
 
-def _picture(run: Path, config: Config) -> Picture | None:
-    """Shows the last samples of a run."""
+def _picture(run: Path, config: Config, metrics: Sequence[Mapping[str, Any]]) -> Picture | None:
+    """Shows the newest samples of a run that can be read."""
     from jaxgan.report import plots
 
-    vectors = find_samples(run, "npy")
-    if not vectors:
-        last = [sample.path for sample in find_samples(run, "png")[-1:]]
-        final = run / "final.png"
-        shown = [final] if final.exists() else last
-        return picture_of(f"Samples of {run.name}", shown[0]) if shown else None
-    step, path = vectors[-1]
-    samples = read_vectors(path)
+    stored = reversed(find_samples(run, "npy"))
+    vectors = next(readable(stored, partial(vectors_of, config=config)), None)
+    if vectors is None:
+        grids = find_samples(run, "png")
+        grids += final_of(run, config, metrics, grids)
+        newest = next(readable(reversed(grids), check_picture), None)
+        return newest and picture_of(f"Samples of {run.name}", newest[0].path)
+    (step, _), samples = vectors
     clouds = samples if config.members else samples[None]
     alt = f"Samples of {run.name} at step {step:,}"
     if samples.shape[-1] == 2:
@@ -147,20 +153,22 @@ def _curves(
         if key.startswith(beginnings) and key != "step":
             own = {name: plots.curve_of(records, key) for name, records in runs}
             series = {name: found for name, found in own.items() if len(found.steps)}
-            charts.append(chart(plots.Panel(key, series, signed=key.startswith("score_"))))
+            signed = key.startswith("score_")
+            charts.append(chart(plots.Panel(key, series, signed=signed, named=True)))
     return charts
 
 
 def _by_protocol(runs: Sequence[Compared]) -> list[tuple[str, Table]]:
-    """Tabulates the last evaluation of each run under each protocol."""
+    """Tabulates the last evaluation of each run, or member of one, under each protocol."""
     protocols: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for run in runs:
-        last: dict[str, Mapping[str, Any]] = {}
+        last: dict[tuple[str, int | None], Mapping[str, Any]] = {}
         for evaluation in run.evaluated:
             of_run, _, protocol = evaluation["protocol"].partition("; ")  # step and average; ...
-            last[protocol] = evaluation
-        for protocol, evaluation in last.items():
-            protocols.setdefault(protocol, []).append((run.name, evaluation))
+            last[protocol, evaluation.get("member")] = evaluation
+        for (protocol, member), evaluation in last.items():
+            name = run.name if member is None else f"{run.name}, member {member}"
+            protocols.setdefault(protocol, []).append((name, evaluation))
     return [(protocol, _numbers(found)) for protocol, found in protocols.items()]
 
 

@@ -4,7 +4,7 @@ import json
 import logging
 import math
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -75,8 +75,11 @@ def write_report(run: Path) -> Path:
     config = parse_config(run)
     members = config.members
     metrics = read_metrics(run, None if members is None else members.count)
-    vectors = _same_shape(_read(find_samples(run, "npy"), partial(_read_vectors, config=config)))
-    grids = [] if vectors else [grid for grid, _ in _read(find_samples(run, "png"), _check_picture)]
+    stored = find_samples(run, "npy")
+    vectors = _same_shape([*readable(stored, partial(vectors_of, config=config))])
+    grids = [] if vectors else [x for x, _ in readable(find_samples(run, "png"), check_picture)]
+    samples = [sample for sample, _ in vectors] or grids
+    final = next(readable(final_of(run, config, metrics, samples), check_picture), None)
 
     panels = plots.panels(metrics) if members is None else _panels_of(metrics, members)
     if panels:
@@ -96,7 +99,7 @@ def write_report(run: Path) -> Path:
         "page.html.jinja",
         config=config,
         explorer=EXPLORER if (run / EXPLORER).exists() else None,
-        facts=facts_of(config, metrics, [sample for sample, _ in vectors] or grids),
+        facts=facts_of(config, metrics, samples),
         summary=None if groups is None else summary.table(groups),
         members=None if groups is None or members is None else _members(config, metrics, members),
         curves=[chart(panel) for panel in panels],
@@ -105,7 +108,7 @@ def write_report(run: Path) -> Path:
         protocol=during[-1]["protocol"] if during else None,
         not_finite=_not_finite(metrics),
         vectors=_vectors(run, vectors, members) if vectors else None,
-        final=picture_of("Grid of new samples of the trained generator", run / "final.png"),
+        final=final and picture_of("Grid of new samples of the trained generator", final[0].path),
         grids=[
             (s.step, picture_of(f"Samples at step {s.step:,}", s.path)) for s in _affordable(grids)
         ],
@@ -138,18 +141,56 @@ def _evaluations(run: Path) -> list[Shown]:
         return []
 
 
-def _read(samples: Sequence[Sample], read: Callable[[Path], T]) -> list[tuple[Sample, T]]:
-    """Reads samples, and leaves out those that cannot be read."""
-    found = []
+def readable(samples: Iterable[Sample], read: Callable[[Path], T]) -> Iterator[tuple[Sample, T]]:
+    """Reads samples, and leaves out those that cannot be read, with a warning.
+
+    Args:
+        samples: where they are.
+        read: what reads one, and raises a `UserError` if that cannot be.
+
+    Yields:
+        Each sample that can be read, with what `read` returned.
+    """
     for sample in samples:
         try:
-            found.append((sample, read(sample.path)))
+            found = read(sample.path)
         except UserError as error:
-            logger.warning("the report leaves out a sample: %s", error)
-    return found
+            logger.warning("the page leaves out a sample: %s", error)
+        else:
+            yield sample, found
 
 
-def _read_vectors(path: Path, config: Config) -> np.ndarray:
+def final_of(
+    run: Path, config: Config, metrics: Sequence[Mapping[str, Any]], samples: Sequence[Sample]
+) -> list[Sample]:
+    """Finds the samples that a run ended with, unless it has gone on since then.
+
+    Args:
+        run: its directory.
+        config: of the run.
+        metrics: its records.
+        samples: the others that it has.
+
+    Returns:
+        One sample, or none.
+    """
+    path, step = run / "final.png", _step_of(metrics, samples)
+    return [Sample(step, path)] if path.exists() and step >= (config.steps or 0) else []
+
+
+def vectors_of(path: Path, config: Config) -> np.ndarray:
+    """Reads samples of a run whose examples are vectors.
+
+    Args:
+        path: of one of its samples.
+        config: of the run.
+
+    Returns:
+        float32 `[N, D]`; `[M, N, D]` of a population.
+
+    Raises:
+        UserError: if the file is damaged, or of other examples.
+    """
     vectors = read_vectors(path)
     if (
         vectors.ndim != (2 if config.members is None else 3)
@@ -168,7 +209,15 @@ def _same_shape(samples: Sequence[tuple[Sample, np.ndarray]]) -> list[tuple[Samp
     return [(sample, vectors) for sample, vectors in samples if vectors.shape == usual]
 
 
-def _check_picture(path: Path) -> None:
+def check_picture(path: Path) -> None:
+    """Checks that a file is a picture in PNG.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        UserError: if it is damaged or cannot be read.
+    """
     try:
         with Image.open(BytesIO(read_bytes(path)), formats=["PNG"]) as picture:
             picture.load()
@@ -285,10 +334,7 @@ def facts_of(
         parts.append(f"{device.count} devices")
     if device.cores:
         parts.append(f"{device.cores} cores")
-    done = max(
-        [record["step"] for record in metrics[-1:]] + [sample.step for sample in samples[-1:]],
-        default=0,
-    )
+    done = _step_of(metrics, samples)
     rates = [record.get("images_per_second") for record in metrics]
     rates = [rate for rate in rates if rate is not None and math.isfinite(rate)]
     facts = {
@@ -301,6 +347,12 @@ def facts_of(
         "Started": (config.created or "").replace("T", " "),
     }
     return {name: str(fact) for name, fact in facts.items() if fact not in (None, "")}
+
+
+def _step_of(metrics: Sequence[Mapping[str, Any]], samples: Sequence[Sample]) -> int:
+    """Returns how far a run is known to be."""
+    recorded = [record["step"] for record in metrics[-1:]]
+    return max(recorded + [sample.step for sample in samples[-1:]], default=0)
 
 
 def _rounded(rate: float) -> int | float:

@@ -197,11 +197,13 @@ def save_samples(samples: np.ndarray, out: Path, columns: int | None = None) -> 
 
     Args:
         samples: what `jaxgan.rundir.draw` returned.
-        out: a .png (a grid), a .npz (the array `samples`), or a folder (a PNG per image).
+        out: a .png (a grid), a .npz (the array `samples`), or a folder (a PNG per image), which may
+            hold earlier samples if all of them are replaced.
         columns: of the grid; None for a grid as square as possible.
 
     Raises:
-        UserError: if the samples do not suit the format, or there is no such format.
+        UserError: if the samples do not suit the format, there is no such format, or the folder
+            holds anything else.
     """
     _check(samples, out, ".png", ".npz")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -213,8 +215,12 @@ def save_samples(samples: np.ndarray, out: Path, columns: int | None = None) -> 
         save_png(grid(samples, rows, columns), out)
     else:
         out.mkdir(exist_ok=True)
-        for index, image in enumerate(samples):
-            save_png(picture(image), out / f"{index:05d}.png")
+        names = [f"{index:05d}.png" for index in range(len(samples))]
+        others = {path.name for path in out.iterdir()}.difference(names)
+        if others:
+            raise UserError(f"{out} holds other files, such as {min(others)}: choose another --out")
+        for name, image in zip(names, samples, strict=True):
+            save_png(picture(image), out / name)
 
 
 def _check(samples: np.ndarray, out: Path, *suffixes: str) -> None:

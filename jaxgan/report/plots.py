@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from jaxgan.report.pictures import evenly
@@ -28,13 +29,16 @@ COLORS = {  # distinct on white, on black, and for the color-blind
     "generated": "#b455c4",
 }
 OTHER_COLORS = [*("#2f7fd6", "#dd6b20", "#159a80", "#b455c4"), *("#8a8f00", "#d6457a", "#808080")]
+DASHES = ["solid", (0, (2.2, 1.1))]  # of curves beyond one for each color
 INK, DARK_INK = "#3a3936", "#c9c7c1"
 WIDTH = 5.6  # inches, so that 10 pt text is legible on a phone
 MANY = 120  # least points of a curve that is smoothed
 FEW = 30  # most points of a curve that has a marker for each
 MAX_CELLS = 100  # most cells of a heat map that shows each value
-LEGEND_LENGTH = 72  # characters in a row of a legend
-LINE_LENGTH = 5  # that the line before a label takes
+LEGEND_LENGTH = 57  # characters in a row of a legend
+LINE_LENGTH = 6  # that the line before a label takes
+LEGEND_ROW = 15  # points
+POINTS = 72  # in an inch
 LABELS_LENGTH = 66  # characters that fit below a heat map
 MOST_READ = 400  # points of a curve whose values can be read
 MAGNITUDES = 100  # from this ratio of the largest to the smallest value on, a scale is logarithmic
@@ -52,6 +56,13 @@ class Series(NamedTuple):
     spread: Float[np.ndarray, "T"] | None = None
 
 
+class Look(NamedTuple):
+    """How a curve is drawn."""
+
+    color: str
+    dash: Any = DASHES[0]  # as matplotlib takes it
+
+
 class Panel(NamedTuple):
     """Curves that share axes, by label; with `bounds` of the y axis, or None."""
 
@@ -59,6 +70,7 @@ class Panel(NamedTuple):
     series: dict[str, Series]
     bounds: tuple[float, float] | None = None
     signed: bool = False  # of either sign by their nature, so that a logarithm would mislead
+    named: bool = False  # by users: labels are names of runs, which stand for no color
 
 
 def panels(metrics: Sequence[Mapping[str, Any]]) -> list[Panel]:
@@ -106,18 +118,15 @@ def evaluations(lines: Sequence[Mapping[str, Any]]) -> list[Panel]:
     Returns:
         The panels; none without records.
     """
-    return [
-        Panel(
-            name,
-            {
-                "generated": curve_of([{"step": x["step"], **x["metrics"]} for x in lines], name),
-                "real examples": curve_of(
-                    [{"step": x["step"], **x["floors"]} for x in lines], name
-                ),
-            },
-        )
-        for name in dict.fromkeys(name for line in lines for name in line["metrics"])
-    ]
+    parts = {"generated": "metrics", "real examples": "floors"}
+    arranged = []
+    for name in dict.fromkeys(name for line in lines for name in line["metrics"]):
+        found = {
+            label: curve_of([{"step": x["step"], **x[part]} for x in lines], name)
+            for label, part in parts.items()
+        }
+        arranged.append(Panel(name, {label: x for label, x in found.items() if len(x.steps)}))
+    return arranged
 
 
 def describe(panel: Panel) -> str:
@@ -139,24 +148,32 @@ def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
         dark: whether the background is dark.
     """
     ink = DARK_INK if dark else INK
-    figure = Figure((WIDTH, 2.9 * len(shown)), layout=_layout())
+    columns = [max(1, LEGEND_LENGTH // (max(map(len, x.series)) + LINE_LENGTH)) for x in shown]
+    further = [  # points of the legends' rows but the first
+        LEGEND_ROW * (math.ceil(len(panel.series) / ncols) - 1)
+        for panel, ncols in zip(shown, columns, strict=True)
+    ]
+    figure = Figure((WIDTH, 2.9 * len(shown) + sum(further) / POINTS), layout=_layout())
     all_axes: list[Axes] = list(figure.subplots(len(shown), squeeze=False)[:, 0])
-    for axes, panel in zip(all_axes, shown, strict=True):
-        others = cycle(OTHER_COLORS)
-        for label, series in panel.series.items():
-            _draw(axes, label, series, COLORS.get(label) or next(others))
-        longest = max(map(len, panel.series))
-        columns = max(1, LEGEND_LENGTH // (longest + LINE_LENGTH))
+    for axes, panel, ncols, more in zip(all_axes, shown, columns, further, strict=True):
+        pairs = zip(panel.series.values(), _looks(panel), strict=True)
+        drawn = [_draw(axes, series, look) for series, look in pairs]
         axes.margins(x=0.02)
         if panel.bounds:
             axes.set_ylim(panel.bounds)
         elif not panel.signed and _spans_magnitudes(panel):
             axes.set_yscale("log")
-        axes.set_title(panel.title, loc="left", fontsize=10.5, color=ink, fontweight="bold", pad=24)
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(-0.01, 0.985), ncols=columns, borderaxespad=0.3,
+        axes.set_title(
+            panel.title, loc="left", fontsize=10.5, color=ink, fontweight="bold", pad=24 + more,
+            parse_math=False,
+        )  # fmt: skip
+        legend = axes.legend(
+            drawn, list(panel.series),  # or names that begin with "_" would be left out
+            loc="lower left", bbox_to_anchor=(-0.01, 0.985), ncols=ncols, borderaxespad=0.3,
             frameon=False, fontsize=10, labelcolor=ink, handlelength=1.4, columnspacing=1.4,
         )  # fmt: skip
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # "$" in the name of a run is no formula
         axes.grid(axis="y", color=ink, alpha=0.16, linewidth=0.7)
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)
@@ -315,8 +332,22 @@ def _nans(like: np.ndarray) -> np.ndarray:
     return np.full(len(like), np.nan)
 
 
-def _draw(axes: Axes, label: str, series: Series, color: str) -> None:
+def _looks(panel: Panel) -> list[Look]:
+    """Chooses a color and a dash for each curve; no two of a dozen look the same."""
+    known = {} if panel.named else {x: COLORS[x] for x in panel.series if x in COLORS}
+    others = cycle(
+        Look(color, dash)
+        for dash in DASHES
+        for color in OTHER_COLORS
+        if color not in known.values()
+    )
+    return [Look(known[x]) if x in known else next(others) for x in panel.series]
+
+
+def _draw(axes: Axes, series: Series, look: Look) -> Line2D:
+    """Draws a curve, and returns the line that stands for it in a legend."""
     steps, values, spread = series
+    color = look.color
     if len(values) >= MANY:
         if spread is None:
             axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.7)
@@ -327,7 +358,10 @@ def _draw(axes: Axes, label: str, series: Series, color: str) -> None:
         low, high = values - spread, values + spread
         axes.fill_between(steps, low, high, color=color, alpha=0.2, linewidth=0)
     mark = "o" if len(values) <= FEW else None
-    axes.plot(steps, values, color=color, linewidth=1.8, marker=mark, markersize=4, label=label)
+    (line,) = axes.plot(
+        steps, values, color=color, linestyle=look.dash, linewidth=1.8, marker=mark, markersize=4
+    )
+    return line
 
 
 def _moving_average(values: np.ndarray, width: int) -> np.ndarray:

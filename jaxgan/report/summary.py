@@ -53,6 +53,8 @@ def spread(values: Float[np.ndarray, "N"]) -> Spread:
 def final_values(metrics: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """Computes each member's final values: means over the last tenth of the log points.
 
+    A metric that is not in all of these is left out.
+
     Args:
         metrics: records of a population, at least one.
 
@@ -60,7 +62,9 @@ def final_values(metrics: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         float64 `[M]` by metric, NaN for members with a value that is not finite.
     """
     tail = metrics[-math.ceil(TAIL * len(metrics)) :]
-    names = [name for name in tail[-1] if name not in NO_METRICS]
+    names = [
+        name for name in tail[-1] if name not in NO_METRICS and all(name in line for line in tail)
+    ]
     return {name: np.array([line[name] for line in tail], float).mean(axis=0) for name in names}
 
 
@@ -87,7 +91,9 @@ def group(values: Mapping[str, np.ndarray], members: Members) -> list[Group]:
     Returns:
         A group for each setting.
     """
-    finite = np.all([np.isfinite(x) for x in values.values()], axis=0)
+    finite = np.ones(members.count, bool)
+    for x in values.values():
+        finite &= np.isfinite(x)
     groups = []
     for index, setting in enumerate(members.settings):
         part = slice(index * members.per_setting, (index + 1) * members.per_setting)
@@ -128,7 +134,7 @@ def table(
     for group in groups:
         start = [setting_in_words(group.setting)] if swept else []
         count = f"{group.members - group.diverged} of {group.members}"
-        if not group.metrics:
+        if not group.metrics and group.diverged:
             rows.append([*start, "all diverged", count, "", "", "", *([""] if floors else [])])
         for name, found in group.metrics.items():
             rows.append(

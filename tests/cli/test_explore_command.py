@@ -54,6 +54,11 @@ def test_a_folder_holds_page_model_and_runtime(whole_run, here):
         *("index.html", "draw.onnx", "search.onnx"),
         *("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"),
     }
+    (folder / "mine.onnx").write_text("mine")
+    (folder / "back.onnx").write_text("of an earlier page")
+    assert command("explore", "run", "--folder").status == 0
+    assert (folder / "mine.onnx").read_text() == "mine"
+    assert not (folder / "back.onnx").exists()
     page = (folder / "index.html").read_text()
     assert "connect-src 'self'" in page and 'id="asset:' not in page and len(page) < 60_000
 
@@ -70,7 +75,11 @@ def test_a_folder_holds_page_model_and_runtime(whole_run, here):
 def test_what_has_no_page_gets_one_line(recipe, words, told, whole_run, here):
     copy(whole_run(recipe), here / "run")
     (here / "taken").mkdir()
-    (here / "taken" / "file").write_text("mine")
+    for name in ("file", "draw.onnx"):
+        (here / "taken" / name).write_text("mine")
     assert_refused(command("explore", "run", *words.split()), told)
-    assert (here / "taken" / "file").read_text() == "mine"
+    assert {path.name: path.read_text() for path in (here / "taken").iterdir()} == {
+        "file": "mine",
+        "draw.onnx": "mine",
+    }
     assert not (here / "run" / "explorer.html").exists()

@@ -291,9 +291,31 @@ def test_a_search_yields_to_whoever_uses_the_page(visit):
     chosen = shown(page)
     assert page.inner_text("#find") == "Find latents"
     np.testing.assert_array_equal(chosen, shown(visit("mnist_mlp", "#point=5")))
-    page.dblclick("#find")  # begins, and stops
-    assert page.inner_text("#find") == "Find latents"
+    page.evaluate("() => { for (let k = 0; k < 2; k++) document.getElementById('find').click(); }")
+    assert page.inner_text("#find") == "Find latents"  # began, and stopped before it found anything
     assert "point=5" in page.evaluate("() => location.hash")
+
+
+def test_what_was_found_until_a_search_is_stopped_is_kept(visit):
+    page = visit("mnist_mlp")
+    before = shown(page)
+    stop = """() => {
+      const find = document.getElementById("find");
+      find.click();
+      new MutationObserver((_, observer) => { observer.disconnect(); find.click(); })
+        .observe(document.getElementById("found"), {childList: true});
+    }"""
+    page.evaluate(stop)
+    page.wait_for_function("() => location.hash.startsWith('#point=z')")
+    found = shown(page)
+    assert page.inner_text("#find") == "Find latents"
+    assert page.inner_text("#caption") == "Found by search"
+    assert (found != before).any()
+    page.click("#link")
+    again = visit("mnist_mlp", page.evaluate("() => location.hash"))
+    np.testing.assert_array_equal(shown(again), found)
+    page.click("#back")
+    np.testing.assert_array_equal(shown(page), before)
 
 
 def test_nothing_known_finds_something_finite(visit):

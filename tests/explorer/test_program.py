@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from families import tiny
+from families import CODES, FAMILIES, tiny
 
 from jaxgan.core.first_layer import first_layer
 from jaxgan.core.gan import generate
@@ -48,6 +48,33 @@ def test_latents_are_joined_and_classes_are_weights(made):
         (2, "U(-1, 1)"),
     ]
     assert page.about["classes"] == 10 and page.about["source"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("mnist_cgan", FAMILIES["mnist_cgan"]._replace(classes=1500)),
+        ("mnist_infogan", FAMILIES["mnist_infogan"]._replace(fields={**CODES, "categories": 1500})),
+    ],
+)
+def test_all_classes_are_counted(name, family):
+    page = program(tiny(name, family))
+    assert page.about["classes"] == page.sampler.arguments["classes"].shape[1] == 1500
+
+
+@pytest.mark.parametrize(("channels", "models"), [(1, ["draw"]), (3, ["draw", "back"])])
+def test_the_way_back_is_offered_between_pictures_of_one_shape(channels, models, monkeypatch):
+    family = FAMILIES["cyclegan"]
+    given = (16, 16, channels)
+    family = family._replace(source=given, fields={**family.fields, "identity_weight": 0.0})
+    sources = np.random.default_rng(0).uniform(-1, 1, (12, *given)).astype(np.float32)
+    monkeypatch.setattr(
+        "jaxgan.recipes.translating.TranslatingRecipe.conditions",
+        lambda self, count, spec, data_dir=None: {"source": jnp.asarray(sources[:count])},
+    )
+    page = program(tiny("cyclegan", family))
+    assert list(page.models) == models
+    assert page.about["source"] == list(given)
 
 
 def test_a_mixture_of_classes_is_neither_of_them(made):

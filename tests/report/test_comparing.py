@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from html_pages import Page, assert_self_contained
 from runs import assert_refused, command, copy
@@ -9,6 +10,7 @@ from runs import assert_refused, command, copy
 from jaxgan.metrics.intervals import Interval
 from jaxgan.metrics.result import Protocol, Result
 from jaxgan.report.comparing import comparison
+from jaxgan.report.page import as_uri
 from jaxgan.rundir.evaluated import add_evaluation
 from jaxgan.util.errors import UserError
 
@@ -80,6 +82,36 @@ def test_settings_of_a_population_are_rows(two):
     assert "first, learning_rate=0.5 40 4 first, learning_rate=0.25 40 4" in comparison_text(two)
 
 
+def test_members_of_a_population_are_rows_of_their_own(two):
+    protocol = {"protocol": f"step 40, G not averaged; {PROTOCOL}"}
+    for member, value in enumerate((1.5, 2.5)):
+        told = {"member": member, "digest": f"{member}" * 16, "results": numbers(value)}
+        add_evaluation(two[0], EVALUATION | protocol | told)
+    add_evaluation(two[1], EVALUATION | protocol | {"results": numbers(3.5)})
+    told = "fd_digits first, member 0 40 1.5 first, member 1 40 2.5 second 40 3.5"
+    assert told in comparison_text(two)
+
+
+def test_samples_are_the_newest_that_can_be_read(two, caplog):
+    (first, second), path = two, "samples/step_000000040.png"
+
+    def pictures() -> list[str]:
+        return [image["src"] for image in Page(comparison(two)).all("img")[:2]]
+
+    def uri(run, name: str) -> str:
+        return as_uri((run / name).read_bytes())
+
+    assert pictures() == [uri(first, "final.png"), uri(second, "final.png")]
+    config = json.loads((first / "config.json").read_text())
+    (first / "config.json").write_text(json.dumps(config | {"steps": 80}))  # resumed
+    assert pictures() == [uri(first, path), uri(second, "final.png")]
+    assert caplog.messages == []
+    for damaged in (first / path, second / "final.png"):
+        damaged.write_bytes(b"")
+    assert pictures() == [uri(first, "samples/step_000000030.png"), uri(second, path)]
+    assert len(caplog.messages) == 2 and path in caplog.messages[0]
+
+
 def comparison_text(runs) -> str:
     return Page(comparison(runs)).text
 
@@ -91,6 +123,16 @@ def test_vectors_are_drawn(here, whole_run):
     assert_self_contained(page)
     assert page.all("img")[0]["alt"] == "Samples of first at step 40"
     assert "Settings in which they differ None." in page.text
+
+
+def test_a_damaged_sample_is_left_out_with_a_warning(here, whole_run, caplog):
+    runs = [copy(whole_run("pattern_1010"), here / name) for name in ("first", "second")]
+    last = runs[0] / "samples" / "step_000000040.npy"
+    np.save(last, np.zeros((0, 4), np.float32))
+    page = Page(comparison(runs))
+    assert page.all("img")[0]["alt"] == "Samples of first at step 30"
+    (warning,) = caplog.messages
+    assert str(last) in warning and "\n" not in warning
 
 
 def test_runs_of_one_name_are_told_apart(here, two):

@@ -50,6 +50,7 @@ def write_grid(path, value):
 
 
 def image_run(run, count):
+    write_config(run, steps=100 * count)
     records = [RECORD | {"step": 50 * i, "images_per_second": 5123.0} for i in range(1, 4)]
     write_metrics(run, records)
     for i in range(count):
@@ -68,7 +69,7 @@ def test_report_of_images(run):
     assert len(page.all("h1")) == 1
     for words in (
         "mnist_mlp A fully connected GAN.",
-        "Steps 300 of 4,680",
+        "Steps 300 of 300",
         "Seed 7",
         "Device cpu, 2 cores",
         "Speed 5,120 examples/s",
@@ -168,9 +169,15 @@ def test_a_run_that_has_just_begun_has_a_page(tmp_path, names):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "report.html"]
 
 
-def test_without_final_samples_the_last_ones_lead(run):
+@pytest.mark.parametrize("how", ["missing", "resumed", "damaged"])
+def test_without_final_samples_the_last_ones_lead(run, how):
     image_run(run, 2)
-    (run / "final.png").unlink()
+    if how == "missing":
+        (run / "final.png").unlink()
+    elif how == "resumed":  # final.png is of an earlier end
+        write_config(run, steps=300)
+    else:
+        damage(run / "final.png", "cut")
     page = page_of(run)
     assert "Latest samples" in page.text
     assert page.all("img")[0]["alt"] == "Samples at step 200"

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan.report.plots import curves, describe, heat_map, panels, png, reading, scatter
+from jaxgan.report.plots import (
+    Panel,
+    Series,
+    curves,
+    describe,
+    evaluations,
+    heat_map,
+    panels,
+    png,
+    reading,
+    scatter,
+)
 
 THOUSANDS = ("1,000", "2,000", "3,000")
 
@@ -114,6 +125,60 @@ def test_one_bad_value_does_not_spoil_the_average():
     records[200]["loss_d"] = float("nan")
     smooth = curves(panels(records)).axes[0].lines[1]
     np.testing.assert_allclose(np.asarray(smooth.get_ydata()), 2.0)
+
+
+def named(*names: str) -> Panel:
+    """A curve for each of some runs."""
+    steps = np.arange(3)
+    series = {name: Series(steps, steps + float(i)) for i, name in enumerate(names)}
+    return Panel("loss_d", series, named=True)
+
+
+def test_names_of_runs_are_no_markup():
+    names = ["_under", "cost$5_to_$6", "generator"]
+    panel = named(*names)
+    figure = curves([panel._replace(title="$x_$")])
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == names
+    size_of(png(figure))  # or matplotlib would raise for what is no formula
+
+
+def test_a_dozen_runs_look_different_whatever_their_names():
+    names = "abcdefghijkl"
+    lines = curves([named(*names)]).axes[0].lines
+    looks = [(line.get_color(), line.get_linestyle()) for line in lines]
+    assert len(set(looks)) == 12
+    other = curves([named("generator", *names[1:])]).axes[0].lines
+    assert [(line.get_color(), line.get_linestyle()) for line in other] == looks
+
+
+def test_a_legend_of_many_runs_has_room_beside_the_curves():
+    figure = curves([named("first"), named(*(f"run number {i}" for i in range(12)))])
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        legend, title = axes.get_legend(), axes._left_title  # pyright: ignore
+        assert legend is not None
+        texts = [text.get_window_extent() for text in legend.get_texts()]
+        assert title.get_window_extent().y0 >= max(box.y1 for box in texts)
+    heights = [axes.get_window_extent().height for axes in figure.axes]
+    assert heights[0] == pytest.approx(heights[1], rel=0.1)
+    width = figure.axes[0].get_window_extent().width
+    assert width > 0.8 * figure.get_size_inches()[0] * figure.dpi
+
+
+def test_a_curve_without_a_color_of_its_own_has_none_of_the_others():
+    (panel,) = panels([{"step": 1, "loss_e": 1.0, "loss_d": 1.0, "loss_g": 2.0}])
+    lines = curves([panel]).axes[0].lines
+    assert len({line.get_color() for line in lines}) == 3
+
+
+def test_an_evaluation_without_its_value_for_real_examples_is_drawn():
+    lines = [{"step": 1, "metrics": {"fd": 2.0, "kd": 1.0}, "floors": {"kd": 0.5}}]
+    fd, kd = evaluations(lines)
+    assert list(fd.series) == ["generated"]
+    assert list(kd.series) == ["generated", "real examples"]
+    assert describe(fd) == "fd over the steps. Last values: generated 2 at step 1."
 
 
 def test_heat_map_has_a_row_per_entry_and_a_column_per_step():

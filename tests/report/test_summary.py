@@ -37,6 +37,15 @@ def test_a_member_is_the_mean_of_its_last_tenth():
     np.testing.assert_array_equal(summary.final_values(records(values[:3]))["loss_d"], [4, 5])
 
 
+def test_what_some_of_the_last_lines_lack_is_left_out():
+    metrics = records([[1.0, 2.0]] * 20)
+    metrics[-1]["loss_new"] = [5.0, 6.0]
+    assert list(summary.final_values(metrics)) == ["loss_d"]
+    (group,) = summary.summarize([{"step": 1}, {"step": 2}], Members(2, {}))
+    assert (group.members, group.diverged, group.metrics) == (2, 0, {})
+    assert len(summary.as_text([group]).splitlines()) == 1  # the heads
+
+
 def test_settings_are_summarized_apart_and_members_that_diverged_are_left_out():
     members = Members(6, {"beta1": (0.1, 0.2)})
     lines = records([[1, 2, 3, 4, 5, None]])

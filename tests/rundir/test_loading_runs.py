@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from runs import EACH, VECTORS, command, contents, copy
+from runs import EACH, VECTORS, assert_refused, command, contents, copy
 
 from jaxgan.keys import from_seed, stream
 from jaxgan.report.pictures import grid
@@ -87,6 +87,19 @@ def test_patterns_are_drawn_as_numbers(here, whole_run):
         assert done.status == 2
         told = f"these samples are vectors, not images: give a .npz instead of {out}"
         assert done.err == f"jaxgan: {told}\n"
+
+
+def test_a_folder_holds_the_samples_asked_for_and_no_others(here, whole_run):
+    run = copy(whole_run("mnist_mlp"), here / "run")
+    for num in (3, 5):  # the second ones in place of the first
+        done = command("sample", run, "--num", str(num), "--out", "made/here")
+        assert (done.status, done.out) == (0, "made/here\n")
+        names = sorted(path.name for path in (here / "made" / "here").iterdir())
+        assert names == [f"{index:05d}.png" for index in range(num)]
+    before = contents(here / "made")
+    told = "made/here holds other files, such as 00002.png: choose another --out"
+    assert_refused(command("sample", run, "--num", "2", "--seed", "1", "--out", "made/here"), told)
+    assert contents(here / "made") == before
 
 
 @pytest.mark.parametrize(
