@@ -27,7 +27,9 @@ And from a PyTorch network into a state:
     state = state.replace(generator=generator)
 
 The inputs of a conditional network are a tuple, `(np.zeros((1, 128)), np.zeros(1, int))`. Layers
-may be connected in any way, such as in residual blocks.
+may be connected in any way, such as in residual blocks, also within `jax.jit` and the like. Only a
+part of a flattened feature map, or one joined with other numbers, is nothing that a layer can take
+or give.
 
 `save_safetensors` and `load_safetensors` write and read such state dicts. `load_sd_vae` reads the
 weights of a published autoencoder.
@@ -53,8 +55,10 @@ batch, n / (n - 1) times the one that Flax's tracks.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +69,8 @@ import safetensors
 import safetensors.numpy
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
-from jax.extend.core import Jaxpr, Literal
+from jax.ad_checkpoint import checkpoint_name
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
 from jaxgan.core.networks import Network
 from jaxgan.core.state import GANState, TrainState
@@ -99,6 +104,10 @@ _AXES = {
 _NORMALIZED = "parametrizations.weight"  # of a layer with spectral normalization
 _COUNTERPARTS = {"_u": "_v", "_v": "_u"}  # vectors of the power iteration
 _LAYERS = (nn.Dense, nn.Conv, Conv, ConvTranspose, nn.BatchNorm, nn.Embed, Embed, SelfAttention)
+_ENDS = ("inputs of ", "outputs of ")  # what marks a layer in a program
+_CALLS = {"jit", "custom_jvp_call", "custom_vjp_call", "remat2"}  # of programs within programs
+# What variables are in place of flattened maps: parts of one, or one and other numbers.
+_MADE_OF_SOME, _MADE_INTO_SOME = 0, -1
 _IGNORED = "num_batches_tracked"  # a count that PyTorch uses for cumulative averages only
 _NAMED = 3  # names that an error message lists
 # Layers of attention, as older versions of diffusers name them.
@@ -190,7 +199,8 @@ def to_torch_state_dict(
         its parametrization. As tensors, they suit `torch.nn.Module.load_state_dict`.
 
     Raises:
-        UserError: if the network has other layers, or `net` or `layers` do not match it.
+        UserError: if the network has other layers, `net` or `layers` do not match it, or a layer
+            maps parts of a flattened feature map, or one that is joined with other numbers.
     """
     variables = flatten_dict(_variables(net))
     weights = _weights(network, inputs, layers)
@@ -233,7 +243,8 @@ def from_torch_state_dict(
         state.
 
     Raises:
-        UserError: if a name is missing or unexpected, a shape is wrong, or a value is no array.
+        UserError: if a name is missing or unexpected, a shape is wrong, a value is no array, or a
+            layer maps parts of a flattened feature map, or one that is joined with other numbers.
     """
     leaves: dict[tuple[str, ...], Any] = flatten_dict(_variables(net))
     dtypes = {path: leaf.dtype for path, leaf in leaves.items()}
@@ -465,33 +476,27 @@ def _weights_by_layer(
     """Lists a network's arrays by layer, in the order in which the layers are applied."""
     key, inputs = jax.random.key(0), structure.unflatten(shapes)
     params, collections = jax.eval_shape(network.init, key, inputs)
-    layers: list[tuple[str, ...]] = []
+    layers: dict[tuple[str, ...], None] = {}  # an ordered set
     axes: dict[tuple[str, ...], int] = {}  # of the outputs of normalized kernels
 
     def apply(params: PyTree, collections: PyTree, inputs: PyTree) -> PyTree:
-        ends: dict[tuple[str, ...], tuple[jax.Array, jax.Array]] = {}
-
         def record(call, arguments, settings, context):
             seen = context.module
-            is_layer = isinstance(seen, _LAYERS) and context.method_name == "__call__"
-            if is_layer:  # it comes before the layers within it, as in PyTorch
-                ends[seen.path] = arguments[0], arguments[0]
-            outputs = call(*arguments, **settings)
-            if is_layer:
-                ends[seen.path] = arguments[0], outputs
-            elif isinstance(seen, SpectralNorm):
-                axes[seen.path] = seen.axis
-            return outputs
+            if not isinstance(seen, _LAYERS) or context.method_name != "__call__":
+                outputs = call(*arguments, **settings)
+                if isinstance(seen, SpectralNorm):
+                    axes[seen.path] = seen.axis
+                return outputs
+            layers[seen.path] = None  # it comes before the layers within it, as in PyTorch
+            before, after = (end + "/".join(seen.path) for end in _ENDS)
+            first, *others = arguments
+            return checkpoint_name(call(checkpoint_name(first, before), *others, **settings), after)
 
         with nn.intercept_methods(record):
-            outputs, _ = network.apply(params, collections, inputs, key, False)
-        layers.extend(ends)
-        return list(ends.values()), outputs
+            return network.apply(params, collections, inputs, key, False)
 
     program = jax.make_jaxpr(apply)(params, collections, inputs).jaxpr
-    channels = _flattened(program)
-    ends = [channels.get(end, 1) for end in program.outvars[: 2 * len(layers)]]
-    groups = dict(zip(layers, zip(ends[::2], ends[1::2], strict=True), strict=True))
+    groups = _channels_of_ends(_inlined(program), layers)
     leaves: dict[tuple[str, ...], Any] = flatten_dict({"params": params, **collections})
     by_layer: dict[tuple[str, ...], list[_Weight]] = {path: [] for path in layers}
     for path, leaf in leaves.items():
@@ -500,6 +505,12 @@ def _weights_by_layer(
         if layer not in groups or order is None:
             raise UserError(f"cannot convert {'/'.join(path)}, which is of no supported layer")
         along = {0: (), 1: groups[layer][1:], 2: groups[layer], 4: (1, 1, 1, 1)}[leaf.ndim]
+        if None in along:
+            raise UserError(
+                f"cannot convert {'/'.join(path)}: the layer takes or gives parts of a flattened "
+                "feature map, or one joined with other numbers, which PyTorch orders differently; "
+                "give the map a layer of its own, whose outputs others can be added to"
+            )
         normalized = None
         if own.endswith("_u"):
             kernel = own.removesuffix("_u")
@@ -515,37 +526,102 @@ def _weights_by_layer(
     return by_layer
 
 
-def _flattened(program: Jaxpr) -> dict[Any, int]:
+def _inlined(program: Jaxpr) -> list[JaxprEqn]:
+    """Lists the operations of a program, and those of programs within it in their places."""
+    equations: list[JaxprEqn] = []
+
+    def inline(jaxpr: Jaxpr, arguments: Sequence[Any]) -> list[Any]:
+        # Calls of one program have variables of their own.
+        known: dict[Any, Any] = {x: Var(x.aval) for x in jaxpr.constvars}
+        known |= zip(jaxpr.invars, arguments, strict=True)
+
+        def read(x: Any) -> Any:
+            return x if isinstance(x, Literal) else known[x]
+
+        for equation in jaxpr.eqns:
+            inputs, params = [read(x) for x in equation.invars], equation.params
+            if equation.primitive.name in _CALLS:
+                inner = params["jaxpr"] if "jaxpr" in params else params["call_jaxpr"]
+                inner = inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner
+                outputs = inline(inner, inputs)
+            else:
+                outputs = [Var(x.aval) for x in equation.outvars]
+                equations.append(equation.replace(invars=inputs, outvars=outputs))
+            known |= zip(equation.outvars, outputs, strict=True)
+        return [read(x) for x in jaxpr.outvars]
+
+    inline(program, program.invars)
+    return equations
+
+
+def _channels_of_ends(
+    equations: Sequence[JaxprEqn], layers: Iterable[tuple[str, ...]]
+) -> dict[tuple[str, ...], tuple[int | None, ...]]:
+    """Finds the channels of the flattened maps that layers take and give.
+
+    Args:
+        equations: the network's operations.
+        layers: their paths.
+
+    Returns:
+        By layer, one number for what it takes and one for what it gives: 1 for what is no flattened
+        map, and None for what has no such order as a whole.
+    """
+    orders, marked = _orders(equations), defaultdict[str, set[int]](set)
+    for equation in equations:
+        if equation.primitive.name == "name":  # at each call of a layer
+            marked[equation.params["name"]] |= orders.get(equation.outvars[0]) or {1}
+
+    def at(mark: str) -> int | None:
+        counts = marked[mark]
+        return min(counts) if len(counts) == 1 and min(counts) > 0 else None
+
+    return {path: tuple(at(end + "/".join(path)) for end in _ENDS) for path in layers}
+
+
+def _orders(equations: Sequence[JaxprEqn]) -> dict[Any, frozenset[int]]:
     """Finds the flattened feature maps in a network's program.
 
     Args:
-        program: the network's operations.
+        equations: the network's operations.
 
     Returns:
-        The channels of the map, for each variable `[B, n * channels]` that is one in its order:
-        flattened from it, to be reshaped into it, or made of or into such a variable number by
-        number.
+        The channels of the map, if it has more than one, for each variable `[B, n * channels]` that
+        is one in its order: flattened from it, to be reshaped into it, or made of or into such a
+        variable number by number. With other numbers, or instead of them, what else a variable is.
     """
-    channels: dict[Any, int] = {}
-    equations: list[Any] = program.eqns
+    orders: defaultdict[Any, frozenset[int]] = defaultdict(frozenset)
     for equation in equations:
         if equation.primitive.name == "reshape":
-            ends = equation.invars[0], equation.outvars[0]
+            ends: list[Any] = [equation.invars[0], equation.outvars[0]]
             for flat, shaped in (ends, ends[::-1]):
                 if flat.aval.ndim == 2 < shaped.aval.ndim:
-                    channels[flat] = shaped.aval.shape[-1]
-    for equation in equations + equations[::-1]:  # along the program, and back
-        if equation.primitive.name == "dot_general":
-            continue  # a dense layer
-        shapes = [x.aval.shape for x in equation.outvars if x.aval.ndim == 2]
-        alike = [
-            x
-            for x in (*equation.invars, *equation.outvars)
-            if not isinstance(x, Literal) and x.aval.shape in shapes
-        ]
-        for known in [channels[x] for x in alike if x in channels][:1]:
-            channels |= dict.fromkeys(alike, known)
-    return channels
+                    # With one channel or one position, both orders are the same.
+                    orders[flat] |= {shaped.aval.shape[-1]} - {1, flat.aval.shape[1]}
+    before = None
+    while orders != before:
+        before = dict(orders)
+        for equation in (*equations, *reversed(equations)):  # along the program, and back
+            if equation.primitive.name == "dot_general":
+                continue  # a dense layer
+            for x, y in product(_rows(equation.invars), _rows(equation.outvars)):
+                if x.aval.shape[1] == y.aval.shape[1]:
+                    orders[x] = orders[y] = orders[x] | orders[y]
+                    continue
+                if orders[x] - {_MADE_INTO_SOME}:
+                    orders[y] |= {_MADE_OF_SOME}
+                if orders[y] - {_MADE_OF_SOME}:
+                    orders[x] |= {_MADE_INTO_SOME}
+    return orders
+
+
+def _rows(variables: Iterable[Any]) -> list[Any]:
+    """Returns the variables `[B, N]` of several numbers in a row."""
+    return [
+        x
+        for x in variables
+        if not isinstance(x, Literal) and x.aval.ndim == 2 and x.aval.shape[1] > 1
+    ]
 
 
 def _counterpart(vector: np.ndarray, kernel: np.ndarray) -> np.ndarray:

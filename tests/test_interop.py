@@ -1,10 +1,12 @@
 """Conversion of weights and their files; tests/parity compares them with PyTorch."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 
 import hypothesis.extra.numpy
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
@@ -135,6 +137,86 @@ def test_arrays_of_other_layers_are_refused():
     net = TrainState(*network.init(KEY, inputs), opt_state=())
     with pytest.raises(UserError, match="cannot convert params/GroupNorm_0/.*no supported layer"):
         to_torch_state_dict(network, net, inputs=inputs)
+
+
+class Flattening(nn.Module):
+    """A map of 5 channels, and a way to go on."""
+
+    way: Callable[[jax.Array], jax.Array]
+
+    @nn.compact
+    def __call__(self, x, train: bool):
+        return self.way(nn.Conv(5, (3, 3))(x))
+
+
+class FlatDense(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(7)(flatten(x))
+
+
+def flatten(x):
+    return x.reshape(len(x), -1)
+
+
+flatten_by_a_rule = jax.custom_jvp(flatten)
+flatten_by_a_rule.defjvp(lambda x, dx: (flatten(*x), flatten(*dx)))
+
+
+def converted(way):
+    network, inputs = linen(Flattening(way)), np.zeros((2, 4, 4, 2), np.float32)
+    net = TrainState(*network.init(KEY, inputs), opt_state=())
+    return net.params, to_torch_state_dict(network, net, inputs=inputs)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda x: nn.Dense(7)(flatten(x)),
+        lambda x: nn.Dense(7)(jax.jit(flatten)(x)),
+        lambda x: nn.Dense(7)(jax.checkpoint(jax.jit(flatten))(x)),
+        lambda x: nn.Dense(7)(jax.nn.relu(flatten_by_a_rule(x))),
+        lambda x: nn.remat(FlatDense)()(x),
+        lambda x: nn.Dense(7)(jnp.concatenate([flatten(x), flatten(-x)])),
+        # Cut or joined elsewhere.
+        lambda x: nn.Dense(7)(flatten(x)) * flatten(x)[:, :9].max(1, keepdims=True),
+        lambda x: (nn.Dense(7)(flatten(x)), nn.Dense(9)(x), jnp.hstack([flatten(x), x[:, 0, 0]])),
+    ],
+)
+def test_flattened_maps_are_found_wherever_they_are(way):
+    params, weights = converted(way)
+    (kernel,) = [x for x in jax.tree.leaves(params) if x.shape == (80, 7)]
+    (weight,) = [x for x in weights.values() if x.shape == (7, 80)]
+    expected = kernel.reshape(4, 4, 5, 7).transpose(3, 2, 0, 1).reshape(7, 80)
+    np.testing.assert_array_equal(weight, expected)
+
+
+def test_an_order_that_is_known_later_is_that_of_what_came_before():
+    def way(x):
+        first, second = nn.Dense(80)(x[:, 0, 0]), nn.Dense(80)(x[:, 1, 1])
+        beside = jnp.sin(jnp.tanh(first))
+        return (first + second).reshape(x.shape), nn.Dense(7)(beside)
+
+    params, weights = converted(way)
+    kernel = params["Dense_2"]["kernel"]
+    expected = kernel.reshape(4, 4, 5, 7).transpose(3, 2, 0, 1).reshape(7, 80)
+    np.testing.assert_array_equal(weights["Dense_2.weight"], expected)
+
+
+@pytest.mark.parametrize(
+    ("way", "layer"),
+    [
+        (lambda x: nn.Dense(7)(jnp.hstack([flatten(x), jnp.ones((2, 3))])), "Dense_0"),
+        (lambda x: nn.Dense(7)(jnp.tanh(jax.jit(lambda x: flatten(x)[:, :40])(x))), "Dense_0"),
+        (lambda x: nn.Dense(7)(jnp.split(flatten(x), 2, 1)[1]), "Dense_0"),
+        (lambda x: jnp.split(nn.Dense(160)(x[:, 0, 0]), 2, 1)[0].reshape(x.shape), "Dense_0"),
+        (lambda x: nn.Dense(7)(flatten(x) + flatten(x.reshape(2, 4, 2, 10))), "Dense_0"),
+        (lambda x: nn.BatchNorm(True)(jnp.roll(flatten(x), 1, 1)), "BatchNorm_0"),
+    ],
+)
+def test_layers_of_parts_of_flattened_maps_are_refused(way, layer):
+    with pytest.raises(UserError, match=f"cannot convert params/{layer}/.* a layer of its own"):
+        converted(way)
 
 
 def test_too_few_names_of_layers_are_refused(trained):

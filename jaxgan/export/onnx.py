@@ -30,7 +30,7 @@ def serialize(sampler: Sampler) -> bytes:
         An ONNX model. Its inputs are the sampler's arguments, its output is called "samples".
 
     Raises:
-        UserError: if ONNX has no counterpart of an operation.
+        UserError: if ONNX has no counterpart of an operation, or none for numbers of its type.
     """
     shapes = symbolic_shapes(sampler)
     program, out = jax.make_jaxpr(sampler.draw, return_shape=True)(shapes)
@@ -54,7 +54,14 @@ def serialize(sampler: Sampler) -> bytes:
     )
     _check_size(graph)
     onnx.helper.set_model_props(model, {ABOUT: json.dumps(sampler.about)})
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"this network cannot be exported to ONNX, which refuses it ({reason}): export with "
+            "--format stablehlo, or try jax2onnx"
+        ) from error
     return model.SerializeToString()
 
 

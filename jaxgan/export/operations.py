@@ -8,7 +8,6 @@ import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
@@ -62,15 +61,12 @@ def _write(
         return [np.asarray(len(params["platforms"]) - 1)]
     if name == "cond" and not isinstance(values[0], Node):
         return write(graph, params["branches"][int(values[0])], values[1:])
+    if all(0 in _shape(x) for x in operation.outvars):
+        return [_nothing(x) for x in operation.outvars]
     sizes = [size for x in operation.outvars for size in _shape(x)]
-    empty = all(0 in _shape(x) for x in operation.outvars)
-    if all(isinstance(size, int) for size in sizes):
-        if empty:
-            return [np.zeros(_shape(x), _dtype(x)) for x in operation.outvars]
-        if not any(isinstance(x, Node) for x in values):
-            return _compute(jaxpr, operation, values)
-    elif empty:  # only ever joined with something else
-        return [Node("", _shape(x)) for x in operation.outvars]
+    known = not any(isinstance(x, Node) for x in values)
+    if known and all(isinstance(size, int) for size in sizes):
+        return _compute(jaxpr, operation, values)
     if name in CALLS:
         program = params["jaxpr"] if "jaxpr" in params else params["call_jaxpr"]
         if isinstance(program, Jaxpr):
@@ -178,7 +174,7 @@ def _select(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Seque
 
 def _convert(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
     dtype = _dtype(operation.outvars[0])
-    if dtype == jnp.bfloat16:  # which runtimes do not compute in
+    if dtype.kind not in "biuf":  # bfloat16, which runtimes do not compute in, and complex numbers
         raise Unknown
     return [graph.add_elementwise("Cast", *values, to=helper.np_dtype_to_tensor_dtype(dtype))]
 
@@ -191,6 +187,14 @@ def _broadcast(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Se
 
 
 def _reshape(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    (x,), order = _whole(graph, operation, values), operation.params["dimensions"]
+    if order is not None:
+        x = graph.transpose(x, order)
+    return [graph.reshape(x, _shape(operation.outvars[0]))]
+
+
+def _change_axes(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
+    """Adds axes of 1, or removes them."""
     return [graph.reshape(_whole(graph, operation, values)[0], _shape(operation.outvars[0]))]
 
 
@@ -307,6 +311,8 @@ def _gather(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Seque
 
 def _dot(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
     (summed, others), (batch, other_batch) = operation.params["dimension_numbers"]
+    if any(_dtype(x) != _dtype(operation.outvars[0]) for x in operation.invars):
+        raise Unknown
     a, b = _whole(graph, operation, values)
     shape = _shape(operation.outvars[0])
     last = len(a.shape) - 1
@@ -327,6 +333,8 @@ def _dot(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence
 
 def _convolve(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
     params, (out,) = operation.params, operation.outvars
+    if not isinstance(params["feature_group_count"], int):  # a kernel for each of a batch
+        raise Unknown
     images, kernel = _whole(graph, operation, values)
     order, order_of_kernel, order_of_outputs = params["dimension_numbers"]
     x, kernel = graph.transpose(images, order), graph.transpose(kernel, order_of_kernel)
@@ -363,6 +371,8 @@ def _convolve(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Seq
 def _scan(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
     """Writes each round of a loop of known length."""
     params, count = operation.params, operation.params["num_carry"]
+    if not isinstance(params["length"], int):
+        raise Unknown
     before = params["num_consts"]
     constants, carry = values[:before], values[before : before + count]
     rows = [
@@ -380,11 +390,20 @@ def _scan(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequenc
     if params["reverse"]:
         made.reverse()
     variables = operation.outvars[count:]
+    if not made:
+        return [*carry, *(_nothing(out) for out in variables)]
     stacked = [
         graph.stack([graph.whole(x, _shape(out)[1:]) for x in column], _shape(out), 0)
         for column, out in zip(zip(*made, strict=True), variables, strict=True)
     ]
     return [*carry, *stacked]
+
+
+def _nothing(variable: Any) -> Value:
+    """What has no numbers: known, or, for a batch, only ever joined with something else."""
+    shape = _shape(variable)
+    is_known = all(isinstance(size, int) for size in shape)
+    return np.zeros(shape, _dtype(variable)) if is_known else Node("", shape)
 
 
 def _whole(graph: Graph, operation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
@@ -429,7 +448,7 @@ RULES: dict[str, Rule] = {
     "eq": _elementwise("Equal"),
     "erf": _elementwise("Erf"),
     "exp": _elementwise("Exp"),
-    "expand_dims": _reshape,
+    "expand_dims": _change_axes,
     "expm1": _expm1,
     "floor": _elementwise("Floor"),
     "gather": _gather,
@@ -468,7 +487,7 @@ RULES: dict[str, Rule] = {
     "split": _split,
     "sqrt": _elementwise("Sqrt"),
     "square": _square,
-    "squeeze": _reshape,
+    "squeeze": _change_axes,
     "stack": _stack,
     "stop_gradient": _as_it_is,
     "sub": _elementwise("Sub"),

@@ -3,13 +3,14 @@
 import re
 import shlex
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxgan.core.state import steps_done
 from jaxgan.data.sources import UNKNOWN, license_of, public_name
-from jaxgan.recipes import ImageRecipe, Recipe
+from jaxgan.recipes import ImageRecipe, Recipe, source_of
 from jaxgan.rundir import WEIGHTS, Config, Measured, Trained
 from jaxgan.util.tables import as_markdown
 
@@ -59,7 +60,7 @@ def card(
     classes = trained.spec.classes
     license = license_of(recipe.data, data_dir) if isinstance(recipe, ImageRecipe) else UNKNOWN
     facts = [
-        f"Trained by {_code(_command(recipe, seed))}",
+        _made_by(recipe, seed),
         f"Examples: {shape}" + ("" if classes is None else f", of {classes} classes"),
     ]
     if isinstance(recipe, ImageRecipe):
@@ -142,18 +143,59 @@ def _evaluation(measured: Measured) -> str:
     return f"{as_markdown(['metric', 'value', 'of real examples'], rows)}\n{_plain(told)}"
 
 
-def _command(recipe: Recipe, seed: int) -> str:
-    """Returns the command that trains a recipe, with what differs from its defaults."""
-    words = ["jaxgan", "train", recipe.name, "--seed", str(seed)]
+def _made_by(recipe: Recipe, seed: int) -> str:
+    """Says what trains a GAN like this one."""
+    command = _command(recipe, seed)
+    if command is not None:
+        return f"Trained by {_code(command)}"
+    return (
+        f"Trained by the recipe {_code(recipe.name)} with the seed {seed}. No command "
+        "says its hyperparameters, which are in `config.json`"
+    )
+
+
+def _command(recipe: Recipe, seed: int) -> str | None:
+    """Returns the command that trains a recipe, with what differs from its defaults.
+
+    Args:
+        recipe: the recipe.
+        seed: of the run.
+
+    Returns:
+        The command, which names the file of an own recipe without its folder; None if there is
+        none, as for a value of None in place of another.
+    """
     kind: Any = type(recipe)
-    start = kind()
+    words = ["jaxgan", "train", recipe.name, "--seed", str(seed)]
+    start, source = kind(), source_of(kind)
+    if source == "__main__":  # a shell, which no file keeps
+        return None
+    if not source.startswith("jaxgan."):
+        words += ["--import", Path(source).name if source.endswith(".py") else source]
     for field in fields(recipe):
-        value = getattr(recipe, field.name)
-        if value != getattr(start, field.name):
-            values = value if isinstance(value, tuple) else (value,)
-            flag = isinstance(value, bool)
-            words += [f"--{field.name.replace('_', '-')}", *(() if flag else map(str, values))]
+        value, default = getattr(recipe, field.name), getattr(start, field.name)
+        if value != default:
+            option = _option(field.name.replace("_", "-"), value, default)
+            if option is None:
+                return None
+            words += option
     return shlex.join(words)
+
+
+def _option(name: str, value: Any, default: Any) -> list[str] | None:
+    """Writes a hyperparameter as the words of an option; None if there are no such words."""
+    match value:
+        case True:
+            return [f"--{name}"]
+        case False if default is True:
+            return [f"--no-{name}"]
+        case None | False:
+            return None
+        case tuple():
+            unsaid = any(isinstance(x, str) and x.startswith("-") or x is None for x in value)
+            return None if unsaid else [f"--{name}", *map(str, value)]
+    word = str(value)
+    return [f"--{name}={word}"] if word.startswith("-") else [f"--{name}", word]
 
 
 def _plain(text: str) -> str:

@@ -23,13 +23,14 @@ from jaxgan.export.onnx import FORMAT, run, serialize  # noqa: E402
 
 QUICK = ("mnist_cgan",)  # dense layers, transposed convolutions, batch norm by label
 KERNEL = np.random.default_rng(0).normal(size=(3, 3, 4, 6)).astype(np.float32)
+HALVES = KERNEL[0, 0].astype(np.float16)
 TABLE = np.arange(12, dtype=np.float32).reshape(4, 3)
 
 
-def convolve(x, stride=1, spread=1, groups=1, padding=((1, 1), (1, 1))):
+def convolve(x, stride=1, spread=1, groups=1, padding=((1, 1), (1, 1)), kernel=KERNEL):
     return lax.conv_general_dilated(
         x,
-        jnp.asarray(KERNEL[:, :, : 4 // groups]),
+        jnp.asarray(kernel[:, :, : 4 // groups]),
         (stride, stride),
         padding,
         lhs_dilation=(spread, spread),
@@ -57,6 +58,10 @@ OPERATIONS = {
     "angles": lambda x: jnp.arctan(x) + jnp.sinh(x) + jnp.cosh(x) + jnp.arcsin(jnp.tanh(x)),
     "positions": lambda x: jnp.argmax(x, 1).sum(2) + jnp.argmin(x, 3).sum(1)[:, :1] + x[:, 0, :, 0],
     "sums in logarithms": lambda x: jax.nn.logsumexp(x, 3),
+    "another order": lambda x: jnp.ravel(x, order="F")[None] * x.reshape(1, 80, order="C"),
+    "no rounds": lambda x: jnp.concatenate(
+        [x, lax.scan(lambda x, row: (x + row, x[0]), x, TABLE[:0, 0])[1].reshape(1, 0, 5, 4)], 1
+    ),
     "sums over nothing": lambda x: jnp.sum(x, axis=()),
     "rows beyond a table": lambda x: jnp.take(
         TABLE, (9 * x[:, 0, 0]).astype(int), axis=0, mode="clip"
@@ -106,6 +111,14 @@ def test_operations_compute_what_those_of_jax_do(name):
         (lambda x: jnp.sort(x, 1), "sort"),
         (lambda x: x.astype(jnp.bfloat16).astype(jnp.float32), "convert_element_type"),
         (lambda x: x[:, :0].sum(1) + 1, "reduce_sum"),
+        (lambda x: convolve(x, kernel=KERNEL * x[0, 0, 0, 0]), "conv_general_dilated"),
+        (lambda x: convolve(x, spread=2, kernel=KERNEL * x[0, 0, 0, 0]), "conv_general_dilated"),
+        (lambda x: lax.scan(lambda x, row: (x + row, x), x, TABLE[:0, 0])[1].sum(0), "reduce_sum"),
+        (
+            lambda x: jnp.dot(x.astype(np.float16), HALVES, preferred_element_type=jnp.float32),
+            "dot_general",
+        ),
+        (lambda x: abs(x + 1j * x), "convert_element_type"),
         (lambda x: lax.while_loop(lambda x: x.max() < 3, lambda x: x + 1, x), "while"),
     ],
 )
@@ -114,6 +127,21 @@ def test_other_operations_are_named(draw, told):
         UserError, match=f"{told}, as this network uses it, cannot .*--format stablehlo"
     ):
         serialize(of_pictures(draw))
+
+
+def test_a_loop_over_a_batch_of_any_size_is_named():
+    def each(arguments):
+        return lax.map(jnp.sin, arguments["x"])
+
+    x = jnp.ones((3, 4))
+    with pytest.raises(UserError, match="scan, as this network uses it, cannot"):
+        serialize(Sampler(each, {"x": x}, x, {"recipe": "none"}))
+
+
+def test_what_onnx_itself_refuses_is_told():
+    negative = of_pictures(lambda x: (-x.astype(jnp.uint8)).astype(jnp.float32))
+    with pytest.raises(UserError, match=r"^[^\n]*ONNX, which refuses it .*Neg.*stablehlo[^\n]*$"):
+        serialize(negative)
 
 
 @pytest.mark.parametrize(

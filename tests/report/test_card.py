@@ -1,5 +1,7 @@
 """Cards of bundles: what a hub reads of them, whatever is in the files of a run."""
 
+import shlex
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -9,10 +11,13 @@ import pytest
 import yaml
 from tiny_systems import FIELDS, make_recipe
 
+from jaxgan.cli.options import Train, imports, parse
 from jaxgan.core.gan import init
 from jaxgan.metrics import Protocol, Result
 from jaxgan.metrics.intervals import Interval
-from jaxgan.report.card import card
+from jaxgan.recipes import load_from
+from jaxgan.recipes.recipe import known
+from jaxgan.report.card import _command, card
 from jaxgan.rundir import Config, Measured, Trained
 from jaxgan.rundir.evaluated import Number
 from jaxgan.types import DataSpec
@@ -85,6 +90,62 @@ def test_licenses_have_the_names_of_the_hub(license, name, monkeypatch):
     head, text = written(trained("mnist_mlp", (4, 4, 1), data="tfds:some/kind:1.0.0@train[:9]"))
     assert head.get("license") == name and f"License of the data: {license}" in text
     assert head["datasets"] == ["some"]
+
+
+OWN = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxgan.recipes.pattern_1010 import Pattern1010
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own(Pattern1010):
+    name: ClassVar[str] = "own_of_card"
+
+    on: bool = True
+    off: bool = False
+    perhaps: bool | None = None
+    size: int | None = 4
+    word: str = "a"
+    words: tuple[str, ...] = ()
+    numbers: tuple[float, ...] = (1.0,)
+"""
+
+
+@pytest.fixture
+def own(tmp_path) -> Any:
+    path = tmp_path / "own gan.py"
+    path.write_text(OWN)
+    load_from(str(path))
+    yield known["own_of_card"]
+    del known["own_of_card"], sys.modules[str(path)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"on": False, "off": True, "perhaps": True},
+        {"word": "-x y", "words": ("it's", ""), "size": -3},
+        {"numbers": (-1e-5, 2.0), "word": ""},
+        {"numbers": ()},
+    ],
+)
+def test_the_command_makes_the_recipe_again(values, own):
+    recipe = own(**values)
+    words = shlex.split(_command(recipe, 3) or "")
+    assert words[:3] == ["jaxgan", "train", "own_of_card"] and imports(words) == ("own gan.py",)
+    options = parse(Train[own], words[3:], "p", Train(own()))
+    assert (options.recipe, options.run.seed) == (recipe, 3)
+
+
+@pytest.mark.parametrize("values", [{"size": None}, {"perhaps": False}, {"words": ("-x", "y")}])
+def test_what_no_command_says_is_left_to_the_config(values, own):
+    of = trained("pattern_1010", (4,))
+    _, text = written(of._replace(recipe=own(**values)))
+    told = "the recipe `own_of_card` with the seed 0. No command says its hyperparameters"
+    assert told in text and "jaxgan train" not in text
 
 
 def test_vectors_have_no_task_and_no_picture():
