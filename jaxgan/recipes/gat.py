@@ -72,6 +72,7 @@ class GatRecipe(ImageRecipe):
     width: Count  # numbers of a token
     heads: Count  # of attention; the channels of each are a multiple of 4
     patch: Count  # side of the square of pixels that a token stands for
+    style_gain: Positive = gat.Generator.gain  # how much first pictures depend on styles
     truncation: NonNegative = 1.0  # psi of samples: 0 makes those of a class alike
     learning_rate: Positive = 2e-4  # of Adam, at a width of 768; G's is a multiple of it
     generator_rate: Positive = 1.0  # G's learning rate as a multiple of D's
@@ -132,6 +133,7 @@ class GatRecipe(ImageRecipe):
             spec.classes,
             self.latent_size,
             truncation=self.truncation,
+            gain=self.style_gain,
         )
         wanted = self.representation(spec) if self.representation_weight else None
         discriminator = gat.Discriminator(

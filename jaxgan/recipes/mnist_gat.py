@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from jaxgan.augment import Augmentation, compose
 from jaxgan.features import digits
 from jaxgan.recipes.gat import GatRecipe, Representation
-from jaxgan.recipes.recipe import Count, Share
+from jaxgan.recipes.recipe import Count, NonNegative, Positive, Share
 from jaxgan.types import DataSpec
 from jaxgan.util.errors import UserError
 
@@ -38,7 +39,13 @@ class MnistGat(GatRecipe):
     width: Count = 96  # numbers of a token
     heads: Count = 4  # of attention; the channels of each are a multiple of 4
     patch: Count = 7  # side of the square of pixels that a token stands for
+    style_gain: Positive = 5.0  # how much first pictures depend on styles
+    gamma: NonNegative = 1.0  # of the approximate R1 and R2
     average_decay: Share = 0.995  # of the moving average of G
+
+    def augment(self) -> Augmentation:
+        """Makes no augmentation, which would hide how digits vary (see `GatRecipe.augment`)."""
+        return compose()
 
     def representation(self, spec: DataSpec) -> Representation:
         """Returns the digit network's features (see `GatRecipe.representation`)."""

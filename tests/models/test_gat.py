@@ -97,6 +97,18 @@ def test_first_values_are_those_of_the_source():
     np.testing.assert_allclose(params["token"].std(), 0.02, rtol=0.3)
 
 
+def test_first_samples_depend_on_the_latent_as_much_as_the_gain_says():
+    z, labels = jax.random.normal(jax.random.key(1), (64, 64)), jnp.zeros(64, jnp.int32)
+
+    def share(gain: float) -> float:
+        generator = Generator(Size(4, 96, 4), (28, 28, 1), 7, 10, gain=gain)
+        variables = generator.init(jax.random.key(0), z[:1], labels[:1], train=False)
+        samples = generator.apply(variables, z, labels, train=False)[:, -1]
+        return float(samples.var(0).mean() / (samples**2).mean())
+
+    assert share(0.1) < 0.002 and 0.7 < share(5.0) < 0.8
+
+
 def closed(variables: Any) -> Any:
     """With gates that are 0 whatever the style."""
 
