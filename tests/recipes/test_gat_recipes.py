@@ -97,8 +97,9 @@ def test_a_step_moves_both_players_and_keeps_averages(classes):
         )
         if (before == after).all()
     ]
-    # A real and its fake have the same label, so what a bias gives for it makes no difference.
-    assert idle == (["['features']['bias']"] if classes else [])
+    # A real and its fake have the same label, so what a bias gives for it makes no difference,
+    # unless by rounding.
+    assert set(idle) <= ({"['features']['bias']"} if classes else set())
     for kept in (moved.generator, moved.extra["average"]):
         average = kept.collections["batch_stats"]["average"]
         present = sorted({*np.asarray(batch["label"])} if classes else {0})
@@ -108,10 +109,11 @@ def test_a_step_moves_both_players_and_keeps_averages(classes):
 @pytest.mark.slow
 def test_a_tiny_one_learns_where_its_pictures_are_bright():
     recipe, gan, step, state, batch = started(
-        **{"batch_size": 16, "width": 16, "learning_rate": 1e-4, "average_decay": 0.9}
+        **{"batch_size": 16, "width": 16, "learning_rate": 1e-4, "average_decay": 0.9},
+        **{"style_gain": 1.0},
     )
-    images = jnp.full((100, 16, 8, 8, 1), -1.0).at[:, :, :4, :4].set(1.0)
-    labels = jnp.broadcast_to(batch["label"][None], (100, 16))
+    images = jnp.full((300, 16, 8, 8, 1), -1.0).at[:, :, :4, :4].set(1.0)
+    labels = jnp.broadcast_to(batch["label"][None], (300, 16))
     state, metrics = jax.jit(lambda *args: run_steps(step, *args))(
         state, {"image": images, "label": labels}, KEY
     )
