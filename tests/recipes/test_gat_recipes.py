@@ -109,8 +109,7 @@ def test_a_step_moves_both_players_and_keeps_averages(classes):
 @pytest.mark.slow
 def test_a_tiny_one_learns_where_its_pictures_are_bright():
     recipe, gan, step, state, batch = started(
-        **{"batch_size": 16, "width": 16, "learning_rate": 1e-4, "average_decay": 0.9},
-        **{"style_gain": 1.0},
+        batch_size=16, width=16, learning_rate=1e-4, average_decay=0.9, style_gain=1.0
     )
     images = jnp.full((300, 16, 8, 8, 1), -1.0).at[:, :, :4, :4].set(1.0)
     labels = jnp.broadcast_to(batch["label"][None], (300, 16))
