@@ -123,13 +123,13 @@ def test_all_categories_are_searched(trained):
         trained.gan, inputs=lambda key, n, batch: (trained.gan.inputs(key, n, batch), batch["kind"])
     )
 
-    class Kinds(type(trained.recipe)):
-        name = "kinds"
+    class Categories(type(trained.recipe)):
+        name = "categories"
 
         def conditions(self, count, spec, data_dir=None):
             return {"kind": jnp.arange(count) % 11}
 
-    kinds = trained._replace(recipe=Kinds(), gan=gan)
+    kinds = trained._replace(recipe=Categories(), gan=gan)
     starts, conditions = restoring._begin(kinds, Way())
     assert starts == 11 and len(set(conditions["kind"].tolist())) == 11
 
