@@ -144,7 +144,7 @@ def real_batch(recipe: Recipe, count: int, seed: int = 0, data_dir: str | None =
     return chooser(recipe, seed, data_dir)(count, 0).read()
 
 
-def in_whole_batches(feed: Feed) -> Feed:
+def _in_whole_batches(feed: Feed) -> Feed:
     """Returns a feed whose epochs leave out no example: of batches that divide the data set."""
     if feed.size is None:
         return feed
@@ -170,7 +170,7 @@ def chooser(
     Raises:
         UserError: if the data set is not available.
     """
-    opened = in_whole_batches(recipe.examples(seed, data_dir))
+    opened = _in_whole_batches(recipe.examples(seed, data_dir))
 
     @jax.jit
     def make(arrays: PyTree, rows: PyTree, first: Array, key: PRNGKey) -> dict[str, Array]:
