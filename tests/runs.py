@@ -2,12 +2,14 @@
 
 import contextlib
 import hashlib
+import importlib.util
 import io
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +21,7 @@ from jaxgan.core.state import GANState
 from jaxgan.rundir.loading import load
 from jaxgan.rundir.log import read_metrics
 
+SCRIPTS = Path(__file__).parents[1] / "experiments"
 JAXGAN = [sys.executable, "-m", "jaxgan.cli"]
 EVERY = "--log-every 4 --sample-every 10 --checkpoint-every 10".split()
 IMAGES = "--data mnist@train[:64] --batch-size 8 --latent-size 4 --grid 2 2".split()
@@ -55,6 +58,15 @@ class Result(NamedTuple):
     status: int
     out: str
     err: str
+
+
+def script(name: str) -> ModuleType:
+    """Imports a script of the experiments."""
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def command(*arguments: str | Path) -> Result:

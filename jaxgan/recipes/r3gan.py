@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import optax
+from flax import linen as nn
 from jax import Array
 
 from jaxgan import latents, losses, penalties
@@ -13,6 +14,7 @@ from jaxgan.core.gan import GAN
 from jaxgan.core.state import GANState
 from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.models import r3gan
+from jaxgan.penalties import Penalty
 from jaxgan.recipes.labels import beside_labels, labelled, without_labels
 from jaxgan.recipes.recipe import (
     Count,
@@ -25,7 +27,7 @@ from jaxgan.recipes.recipe import (
     require_sizes,
 )
 from jaxgan.schedules import cosine
-from jaxgan.types import DataSpec, Images, PRNGKey
+from jaxgan.types import DataSpec, Images, PRNGKey, Scalar
 from jaxgan.util.errors import UserError
 
 
@@ -81,12 +83,21 @@ class R3ganRecipe(ImageRecipe):
         """Returns what D sees of images: here the images themselves."""
         return images
 
-    def gan(self, spec: DataSpec) -> GAN:
-        """Makes the GAN (see `Recipe.gan`)."""
+    def networks(self, spec: DataSpec) -> tuple[nn.Module, nn.Module]:
+        """Makes G and D.
+
+        Args:
+            spec: what the examples look like.
+
+        Returns:
+            G, which takes latents, and D, which takes images; with labels if conditional.
+
+        Raises:
+            UserError: if they cannot make such examples.
+        """
         side, colors = require_side(spec.shape, 2 ** (len(self.widths) - 1))
         smallest = side >> (len(self.widths) - 1)
         classes = self.classes(spec)
-
         generator = r3gan.Generator(
             self.widths,
             colors,
@@ -104,18 +115,28 @@ class R3ganRecipe(ImageRecipe):
             smallest,
             self.in_bfloat16 or 0,
         )
+        return generator, discriminator
+
+    def penalty(self, gamma: Scalar) -> Penalty:
+        """Makes the penalty of D, R1 and R2 of the same strength."""
+        return penalties.total(penalties.r1(gamma), penalties.r2(gamma))
+
+    def gan(self, spec: DataSpec) -> GAN:
+        """Makes the GAN (see `Recipe.gan`)."""
+        generator, discriminator = self.networks(spec)
         adam = optax.inject_hyperparams(optax.adam)(
             self.burning(self.learning_rate), self.beta1, self.burning(self.beta2)
         )
         draw = latents.normal(self.latent_size)
+        conditional = self.classes(spec) is not None
         return GAN(
             generator=self.network(generator),
             discriminator=self.network(discriminator),
             generator_optimizer=adam,
             discriminator_optimizer=adam,
             loss=losses.relativistic,
-            inputs=draw if classes is None else labelled(draw),
-            view=without_labels(self.show) if classes is None else beside_labels(self.show),
+            inputs=labelled(draw) if conditional else draw,
+            view=(beside_labels if conditional else without_labels)(self.show),
         )
 
     def update(self, gan: GAN) -> Update:
@@ -123,8 +144,7 @@ class R3ganRecipe(ImageRecipe):
         gamma, memory = self.burning(self.gamma), self.burning(self.half_life)
 
         def penalized(step: Array) -> Update:
-            penalty = penalties.total(penalties.r1(gamma(step)), penalties.r2(gamma(step)))
-            return update_discriminator(replace(gan, penalty=penalty))
+            return update_discriminator(replace(gan, penalty=self.penalty(gamma(step))))
 
         def steps(step: Array) -> Array:
             return jnp.asarray(memory(step)) / self.batch_size

@@ -1,31 +1,20 @@
 """The scripts of docs/own_gan.md, each for a few steps, and the one thing that each is about."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
-from runs import command, digest
+from runs import command, digest, script
 
 import jaxgan
 from jaxgan.data.sources import open_source
 from jaxgan.rundir import load
 
-SCRIPTS = Path(__file__).parents[2] / "experiments"
 KEY = jax.random.key(0)
 GRID = (578, 578)  # pixels of ten rows of ten digits
-
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def is_finite(tree) -> bool:

@@ -1,25 +1,13 @@
-import importlib.util
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from runs import script
 
 from jaxgan import data
 from jaxgan.core.networks import linen
 from jaxgan.features import digits, extract
 from jaxgan.util.errors import UserError
-
-SCRIPT = Path(__file__).parents[2] / "experiments" / "train_digit_network.py"
-
-
-def script():
-    spec = importlib.util.spec_from_file_location("train_digit_network", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def held_out(data_dir: str) -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +51,7 @@ def test_images_of_another_shape_are_refused(shape):
 
 
 def test_distortions_move_turn_and_stretch_but_a_little(monkeypatch):
-    training = script()
+    training = script("train_digit_network")
     image = jnp.zeros((1, 28, 28, 1)).at[0, 10:18, 10:18].set(1.0)
     images = jnp.tile(image, (64, 1, 1, 1))
     distorted = np.asarray(training.distort(images, jax.random.key(0)))[..., 0]
@@ -83,7 +71,7 @@ def test_the_training_script_learns_and_writes_its_weights(
     tmp_path, whole_mnist_dir, monkeypatch, capsys
 ):
     monkeypatch.setenv("TFDS_DATA_DIR", whole_mnist_dir)
-    training = script()
+    training = script("train_digit_network")
     monkeypatch.setattr(training, "BATCH_SIZE", 32)  # many steps, for the running averages
     settings = training.Settings(
         train="mnist@train[:2000]", test="mnist@train[2000:3000]", out=tmp_path / "w.safetensors"
