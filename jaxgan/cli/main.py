@@ -2,6 +2,7 @@
 
 import difflib
 import gc
+import inspect
 import io
 import logging
 import math
@@ -196,7 +197,7 @@ def _begin(command: str, options_of: Any, words: list[str]) -> None:
     def parse_from(start: Any, **run: Any) -> Any:
         default = options_of(start)
         default = replace(default, run=replace(default.run, **run))
-        return parse(options_of[kind], rest, f"jaxgan {command} {name}", default, kind.__doc__)
+        return parse(options_of[kind], rest, f"jaxgan {command} {name}", default, _about(kind))
 
     start = kind()
     options = parse_from(start)
@@ -266,6 +267,16 @@ def _begin(command: str, options_of: Any, words: list[str]) -> None:
         if members is not None:
             print((run / "summary.txt").read_text("utf-8"), end="")
         print(f"done: {run / 'report.html'}")
+
+
+def _about(kind: Any) -> str:
+    """Writes what stands above the options of a recipe."""
+    told = [inspect.getdoc(kind) or ""] if kind.summary() else []
+    lengths = getattr(kind, "default_length", {})  # without one, --steps must be given
+    told += [f"Length: {number} {unit}, by default." for unit, number in lengths.items()]
+    if kind.presets:
+        told.append(f"Presets: {', '.join(kind.presets)}.")
+    return "\n\n".join(told)
 
 
 def _sample(words: list[str]) -> None:

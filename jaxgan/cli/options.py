@@ -43,6 +43,9 @@ def _default(words: str) -> Any:
 _no_default = tyro.conf.arg(help_behavior_hint="")
 Flag = Annotated[bool, _no_default]
 OwnRun = Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
+Runs = Annotated[
+    Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN RUN ...", help_behavior_hint="")
+]
 RunDirectory = Annotated[
     Positional[Path],
     PrimitiveConstructorSpec(
@@ -59,7 +62,17 @@ Imports = Annotated[
 DataDir = Annotated[str | None, _default("$TFDS_DATA_DIR or ~/tensorflow_datasets")]
 Input = Annotated[Positional[str], tyro.conf.arg(metavar="INPUT")]
 Label = Annotated[str | None, tyro.conf.arg(metavar="CLASS|each", help_behavior_hint="")]
+Protocol = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 Features = Annotated[str | None, _default("to suit the data")]
+HeldOut = Annotated[str | None, _no_default]
+TestSplit = Annotated[str | None, _default("the test split of data that come with jaxgan")]
+Truncation = Annotated[float | None, _no_default]
+Sources = Annotated[int | None, _default("1000; --num if that is less")]
+OutFile = Annotated[Path | None, _default("a new file in RUN")]
+OutFolder = Annotated[Path | None, _default("a new folder in RUN")]
+Mask = Annotated[
+    str | None, tyro.conf.arg(metavar="center|left|random:SHARE|FILE", help_behavior_hint="")
+]
 Member = Annotated[int | None, _no_default]
 Step = Annotated[int | None, _default("the newest")]
 OfCluster = _default("as the cluster says")
@@ -69,7 +82,7 @@ OfCluster = _default("as the cluster says")
 class RunOptions:
     """Where the run is kept, and how it starts."""
 
-    preset: str | None = None  # named set of hyperparameters to start from
+    preset: Annotated[str | None, _no_default] = None  # hyperparameters to start from, by name
     seed: int = 0  # of everything random; in a population, of its first member
     out: Annotated[Path | None, _default("runs/RECIPE-seedN")] = None  # run directory
     resume: Flag = False  # go on with the run in --out from its newest checkpoint
@@ -142,16 +155,12 @@ class Sample:
 
     run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
     num: int = 64  # how many; with --label each, rounded up to the same number of each class
-    label: Annotated[str | None, tyro.conf.arg(metavar="CLASS|each", help_behavior_hint="")] = (
-        None  # class to draw, from 0; each: every class, in a row of its own
-    )
+    label: Label = None  # class to draw, from 0; each: every class, in a row of its own
     seed: int = 0  # of the latents
     member: Member = None  # which GAN of a population, from 0
     step: Step = None  # of the checkpoint
     best: Flag = False  # take the best checkpoint that --eval-every found
-    out: Annotated[Path | None, _default("a new file in RUN")] = (
-        None  # .png, .npz or a folder of its own
-    )
+    out: OutFile = None  # .png, .npz, or a folder of its own
     import_: Imports = ()  # Python module or file that defines recipes
 
 
@@ -166,7 +175,7 @@ class Interpolate:
     member: Member = None  # which GAN of a population, from 0
     step: Step = None  # of the checkpoint
     best: Flag = False  # take the best checkpoint that --eval-every found
-    out: Annotated[Path | None, _default("a new file in RUN")] = None  # .png, .gif, .npz or folder
+    out: OutFile = None  # .png, .gif, .npz, or a folder
     import_: Imports = ()  # Python module or file that defines recipes
 
 
@@ -182,7 +191,7 @@ class Directions:
     member: Member = None  # which GAN of a population, from 0
     step: Step = None  # of the checkpoint
     best: Flag = False  # take the best checkpoint that --eval-every found
-    out: Annotated[Path | None, _default("a new file in RUN")] = None  # .png, .gif, .npz or folder
+    out: OutFile = None  # .png, .gif, .npz, or a folder
     import_: Imports = ()  # Python module or file that defines recipes
 
 
@@ -192,10 +201,7 @@ class Restore:
 
     run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
     input: Input  # damaged picture, folder of them, or data: and whole ones: data:test[:200]
-    mask: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="center|left|random:SHARE|FILE", help_behavior_hint=""),
-    ] = None  # what is missing; of a file, what is black
+    mask: Mask = None  # what is missing; of a file, what is black
     blur: Annotated[float | None, _no_default] = None  # standard deviation of a blur, in pixels
     scale: Annotated[int | None, _no_default] = None  # how many times smaller the pictures are
     gray: Flag = False  # the color is missing
@@ -210,7 +216,7 @@ class Restore:
     member: Member = None  # which GAN of a population, from 0
     step: Step = None  # of the checkpoint
     best: Flag = False  # take the best checkpoint that --eval-every found
-    out: Annotated[Path | None, _default("a new folder in RUN")] = None  # folder
+    out: OutFolder = None  # folder
     data_dir: DataDir = None  # where TFDS keeps data sets
     import_: Imports = ()  # Python module or file that defines recipes
 
@@ -226,7 +232,7 @@ class Translate:
     member: Member = None  # which GAN of a population, from 0
     step: Step = None  # of the checkpoint
     best: Flag = False  # take the best checkpoint that --eval-every found
-    out: Annotated[Path | None, _default("a new folder in RUN")] = None  # folder of the pictures
+    out: OutFolder = None  # folder of the pictures
     data_dir: DataDir = None  # where TFDS keeps data sets
     import_: Imports = ()  # Python module or file that defines recipes
 
@@ -235,25 +241,19 @@ class Translate:
 class Dataset:
     """Makes a data set of pictures, as similar to the training data as one likes."""
 
-    run: RunDirectory  # run directory
+    run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
     num: int = 10_000  # pictures
     similarity: float = 0.0  # 0: independent of real pictures, to 1: the closest that G can make
-    truncation: Annotated[float | None, _default("none")] = (
-        None  # largest absolute value in a latent that is drawn, such as 1: less variety
-    )
-    sources: Annotated[int | None, _default("1,000; --num if that is less")] = (
-        None  # training pictures that others are made near to, in turn
-    )
+    truncation: Truncation = None  # largest absolute value in a latent, such as 1: less variety
+    sources: Sources = None  # training pictures that others are made near to, in turn
     format: Literal["tfds", "folder", "npz"] = "tfds"  # tfds: ArrayRecord; folder: PNG files
     knob_num: int = 1000  # pictures that are measured at each of several similarities
-    held_out: Annotated[str | None, _default("test split of data that come with jaxgan")] = (
-        None  # data it did not learn from, such as mnist@test, to measure with
-    )
+    held_out: TestSplit = None  # data it did not learn from, such as mnist@test, to measure with
     seed: int = 0  # of the latents, and of the choice of training pictures
     member: Member = None  # which GAN of a population, from 0
     step: Step = None  # of the checkpoint
     best: Flag = False  # take the best checkpoint that --eval-every found
-    out: Annotated[Path | None, _default("a new folder in RUN")] = None  # folder, new or empty
+    out: OutFolder = None  # folder, new or empty
     data_dir: DataDir = None  # where TFDS keeps data sets
     import_: Imports = ()  # Python module or file that defines recipes
 
@@ -263,20 +263,12 @@ class Evaluate:
     """Measures how good the samples of a run are."""
 
     run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
-    protocol: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = (
-        None  # a published one: fid50k, clean-fid, studiogan-friendly, dgm-eval, prdc10k, cmmd
-    )
-    num: Annotated[int | None, _default("10,000")] = (
-        None  # samples in a draw, and as many real examples
-    )
+    protocol: Protocol = None  # fid50k, clean-fid, studiogan-friendly, dgm-eval, prdc10k, cmmd
+    num: Annotated[int | None, _default("10000")] = None  # samples in a draw; real examples, too
     draws: Annotated[int | None, _default("5; 1 of each member")] = None  # repetitions
     metrics: Annotated[str | None, _default("all that apply")] = None  # such as fd,prdc
-    features: Annotated[str | None, _default("to suit the data")] = (
-        None  # digits, inception, dinov2, clip, pixels
-    )
-    held_out: Annotated[str | None, _default("none")] = (
-        None  # data it did not learn from, such as mnist@test, to measure memorization
-    )
+    features: Features = None  # digits, inception, dinov2, clip, pixels
+    held_out: HeldOut = None  # data it did not learn from, such as mnist@test, for memorization
     seed: int = 0  # of the latents and of the choice of real examples
     member: Annotated[int | None, _default("all")] = None  # which GAN of a population, from 0
     step: Step = None  # of the checkpoint
@@ -355,7 +347,7 @@ class Report:
 class Compare:
     """Writes a page that shows runs or populations side by side."""
 
-    runs: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN RUN ...")]  # 2 to 12
+    runs: Runs  # from 2 to 12 run directories
     out: Path = Path("comparison.html")  # the page
 
 
@@ -434,14 +426,14 @@ def imports(arguments: Sequence[str]) -> tuple[str, ...]:
     """Finds what `--import` names among words of which most are not yet understood."""
 
     @dataclass(frozen=True)
-    class Sources:
+    class Given:
         import_: Imports = ()
 
     def refuse(event: events.ParseErrorEvent) -> None:
         raise UserError("--import needs the name of a module or a .py file")
 
     with events.on_parse_error(refuse):
-        found, _ = tyro.cli(Sources, args=arguments, add_help=False, return_unknown_args=True)
+        found, _ = tyro.cli(Given, args=arguments, add_help=False, return_unknown_args=True)
     return found.import_
 
 

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
-from onnx import helper
 
-from jaxgan.export.graph import Graph, Node, Unknown, Value, integers
+from jaxgan.export.graph import Graph, Node, Unknown, Value, helper, integers
 from jaxgan.util.errors import UserError
 
 # What an operation gives; its settings are `operation.params`.

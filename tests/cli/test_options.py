@@ -1,11 +1,14 @@
 """Help, as one reads it."""
 
+import ast
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 from runs import command
 
+from jaxgan.cli import options
 from jaxgan.cli.main import COMMANDS
 from jaxgan.recipes import recipes
 
@@ -71,7 +74,7 @@ def test_help_of_a_recipe_keeps_the_paragraphs_of_its_docstring(terminal):
     text = helped("train", "mnist_mlp", "--help")
     above, _, _ = text.partition("\n options")
     paragraphs = [part.split()[0] for part in above.split("\n\n") if part.strip()]
-    assert paragraphs == ["usage:", "A", "Source:", "Command:", "Expect:"]
+    assert paragraphs == ["usage:", "A", "Source:", "Command:", "Expect:", "Length:"]
 
 
 @pytest.mark.parametrize(
@@ -86,6 +89,30 @@ def test_help_of_the_other_commands(name, terminal):
     assert text.startswith(f"usage: jaxgan {name} ")
     assert "None" not in text
     assert (" RUN" in text.splitlines()[0]) == (name not in ("recipes", "info"))
+
+
+def described(path: Path) -> list[str]:
+    """Lists the fields of dataclasses that say what they are, on their own line."""
+    lines, found = path.read_text("utf-8").splitlines(), []
+    for kind in ast.parse("\n".join(lines)).body:
+        if not (isinstance(kind, ast.ClassDef) and kind.decorator_list):
+            continue
+        for field in kind.body:
+            if isinstance(field, ast.AnnAssign) and "ClassVar" not in ast.unparse(field.annotation):
+                name = f"{path.name}, {kind.name}.{ast.unparse(field.target)}"
+                is_group = "OmitArgPrefixes" in ast.unparse(field.annotation)
+                is_described = "  # " in lines[field.lineno - 1]
+                assert is_group or (is_described and field.lineno == field.end_lineno), name
+                found.append(name)
+    return found
+
+
+def test_every_option_says_on_its_line_what_it_is():
+    # Tyro takes no comment from the lines of a field that has several.
+    package = Path(options.__file__).parents[1]
+    recipe_files = sorted((package / "recipes").glob("*.py"))
+    found = [name for path in (Path(options.__file__), *recipe_files) for name in described(path)]
+    assert {"options.py, Evaluate.protocol", "recipe.py, Recipe.steps"} <= set(found)
 
 
 @pytest.mark.parametrize("network", ["{clip,dinov2,dinov2-base,inception}", "dinov2-base"])
