@@ -180,9 +180,9 @@ def api_index(pages: list[str]) -> str:
             "# API",
             "",
             "What a program of yours may use, from the docstrings. "
-            "[Architecture](../architecture.md) says how the rooms depend on each other.",
+            "[Architecture](../architecture.md) says how the packages depend on each other.",
             "",
-            "| room | what is in it |",
+            "| package or module | what is in it |",
             "|---|---|",
             *rows,
             "",

@@ -29,7 +29,7 @@ PerScore = Float[Array, "S"]  # S is B, or B / n where D judges packs of n
 
 @runtime_checkable
 class Penalty(Protocol):
-    """What the discriminator pays besides its loss."""
+    """What the discriminator adds to its loss."""
 
     def __call__(
         self, critic: Critic, real: PyTree, fake: PyTree, keys: Key[Array, "B"]
@@ -106,7 +106,7 @@ def dragan(weight: Scalar = 10.0) -> Penalty:
 
 
 def zero_centred(weight: Scalar) -> Penalty:
-    """Makes the zero-centred penalty between reals and fakes, `weight * || dD(x)/dx ||^2`.
+    """Makes the zero-centered penalty between reals and fakes, `weight * || dD(x)/dx ||^2`.
 
     The points are those of `gradient_penalty`.
 
@@ -146,7 +146,7 @@ def steepest(weight: Scalar = 10.0) -> Penalty:
 
 
 def r1(gamma: Scalar) -> Penalty:
-    """Makes the zero-centred penalty on reals, `gamma / 2 * || dD(x)/dx ||^2`.
+    """Makes the zero-centered penalty on reals, `gamma / 2 * || dD(x)/dx ||^2`.
 
     Source: Mescheder et al., "Which Training Methods for GANs do actually Converge?" (2018),
     section 4.1, a simplification of Roth et al., "Stabilizing Training of Generative Adversarial
@@ -162,7 +162,7 @@ def r1(gamma: Scalar) -> Penalty:
 
 
 def r2(gamma: Scalar) -> Penalty:
-    """Makes the zero-centred penalty on fakes, `gamma / 2 * || dD(x)/dx ||^2`.
+    """Makes the zero-centered penalty on fakes, `gamma / 2 * || dD(x)/dx ||^2`.
 
     Source: Mescheder et al. (2018), section 4.1 (see `r1`).
 

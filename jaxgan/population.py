@@ -1,4 +1,4 @@
-"""Many GANs in one program: members that differ in seed, and in any hyper-parameter one likes.
+"""Many GANs in one program: members that differ in seed, and in any hyperparameter one likes.
 
 GANs differ wildly from seed to seed; to say anything about a method, train many:
 
@@ -61,7 +61,7 @@ def make_step(
             traced: they may be numbers that are computed with, such as learning rates or slopes,
             but not sizes, from which the program itself is made.
         at_once: how many members to compute together (see `over_members`).
-        **values: for each hyper-parameter that members differ in, its value of each, `[M]`.
+        **values: for each hyperparameter that members differ in, its value of each, `[M]`.
 
     Returns:
         A pure function, not yet jitted, of stacked states, of batches `[M, B, ...]` and of the

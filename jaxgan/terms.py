@@ -1,4 +1,4 @@
-"""Terms that either player pays besides its loss, per example: `[B]`; the updates take the mean.
+"""Terms that either player adds to its loss, per example: `[B]`; the updates take the mean.
 
 They are functions of what D returns and of labels or codes, for the fields `discriminator_terms`
 and `generator_terms` of a GAN:

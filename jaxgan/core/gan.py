@@ -26,7 +26,7 @@ SAMPLE_BATCH = 128  # images that `sample` makes at a time
 
 
 class Play(NamedTuple):
-    """One pass of both players over a batch, for the terms that either pays besides its loss.
+    """One pass of both players over a batch, for the terms that either adds to its loss.
 
     Terms that look elsewhere too call the players: `generate` and `judge` run them in training
     mode, with the same dropout masks and the same view in all calls. They are differentiable by the
@@ -80,8 +80,8 @@ class GAN:
     # example, batch, key, state -> what D sees of reals and fakes: augmented, with labels
     view: Callable[[PyTree, Batch, PRNGKey, GANState], PyTree] = _as_it_is
     penalty: Penalty | None = None  # D's, on how steep it is; looks through `view`
-    discriminator_terms: Callable[[Play], PerSample] | None = None  # D pays besides its loss
-    generator_terms: Callable[[Play], PerSample] | None = None  # G pays besides its loss
+    discriminator_terms: Callable[[Play], PerSample] | None = None  # D adds to its loss
+    generator_terms: Callable[[Play], PerSample] | None = None  # G adds to its loss
 
     def __post_init__(self):
         """Raises a TypeError for a module: it has an `init` and an `apply` too, of other forms."""

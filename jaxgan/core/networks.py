@@ -237,7 +237,7 @@ def pack(images: Shaped[Array, "B ..."], size: int) -> Shaped[Array, "P ..."]:
     """Joins images that follow one another into packs, each one image of more channels.
 
     A discriminator that judges several examples at once sees when they are too much alike, and so
-    punishes a generator that makes only a part of what there is. Neighbours are joined, so that
+    punishes a generator that makes only a part of what there is. Neighbors are joined, so that
     packs are the same however a batch is spread over devices.
 
     Source: Lin et al., "PacGAN: The Power of Two Samples in Generative Adversarial Networks"

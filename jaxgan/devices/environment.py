@@ -1,4 +1,4 @@
-"""What a run's numbers depend on besides its hyper-parameters: versions and devices."""
+"""What a run's numbers depend on besides its hyperparameters: versions and devices."""
 
 import importlib.metadata
 import os

@@ -20,8 +20,8 @@ class Settings(NamedTuple):
     block: int = 1000  # samples in a block of the kernel distance (Binkowski et al., 2018)
     blocks: int = 100
     splits: int = 10  # of the Inception score (Salimans et al., 2016)
-    k_manifold: int = 3  # neighbours for precision and recall (Kynkaanniemi et al., 2019)
-    k_density: int = 5  # neighbours for density and coverage (Naeem et al., 2020)
+    k_manifold: int = 3  # neighbors for precision and recall (Kynkaanniemi et al., 2019)
+    k_density: int = 5  # neighbors for density and coverage (Naeem et al., 2020)
 
 
 AS_PUBLISHED = Settings()  # by those who introduced the metrics

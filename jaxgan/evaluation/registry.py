@@ -126,7 +126,7 @@ class Samples:
         return replace(self, examples=self.examples[:count], labels=labels)
 
     def radii(self, ks: Sequence[int]) -> Float64[np.ndarray, "N K"]:
-        """The squared distances to some of the nearest neighbours, each counted from 1."""
+        """The squared distances to some of the nearest neighbors, each counted from 1."""
         return self._computed(f"radii {[*ks]}", lambda: metrics.radii(self.features, ks))
 
     def _extract(self) -> np.ndarray:

@@ -81,7 +81,7 @@ def _chain(x: Maps, name: str, *units: tuple) -> Maps:
 
 
 def _average(x: Maps) -> Maps:
-    """Averages each pixel and its neighbours, without the padding."""
+    """Averages each pixel and its neighbors, without the padding."""
     return nn.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)
 
 

@@ -21,7 +21,7 @@ def tensorflow(pixels: Pixels, size: int) -> Pixels:
     """Resizes as `tf.image.resize_bilinear` of TensorFlow 1 does by default.
 
     Output pixel i is sampled at `i * H / size`, not at `(i + 1/2) * H / size - 1/2` as in newer
-    libraries, and interpolates its two neighbours, without antialiasing when shrinking.
+    libraries, and interpolates its two neighbors, without antialiasing when shrinking.
 
     Args:
         pixels: `[B, H, W, C]`.
@@ -35,7 +35,7 @@ def tensorflow(pixels: Pixels, size: int) -> Pixels:
 
 def _interpolate(pixels: Pixels, axis: int, size: int) -> Pixels:
     length = pixels.shape[axis]
-    # In float32, as in TensorFlow: rounding may decide which the neighbours are.
+    # In float32, as in TensorFlow: rounding may decide which the neighbors are.
     places = np.arange(size, dtype=np.float32) * np.float32(length / size)
     before = places.astype(int)
     after = np.minimum(before + 1, length - 1)

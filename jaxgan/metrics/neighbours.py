@@ -1,7 +1,7 @@
-"""Nearest neighbours, and what they tell: precision, recall, density and coverage.
+"""Nearest neighbors, and what they tell: precision, recall, density and coverage.
 
 The manifold of a set is the union of balls around its samples, whose radius is the distance to the
-sample's k-th nearest neighbour in the set.
+sample's k-th nearest neighbor in the set.
 
 - precision, recall: Kynkaanniemi et al., "Improved precision and recall metric for assessing
   generative models" (2019), equations 1 and 2, with k = 3;
@@ -94,7 +94,7 @@ def radii(points: Numbers, ks: Sequence[int]) -> Float64[np.ndarray, "N K"]:
 
     Args:
         points: float32 [N, D], N larger than each k.
-        ks: numbers of neighbours, 1 or more.
+        ks: numbers of neighbors, 1 or more.
 
     Returns:
         Squared distances.
@@ -118,7 +118,7 @@ def nearest(queries: Numbers, references: Numbers, k: int = 1) -> Neighbours:
     Args:
         queries: float32 [Q, D], Q at least 1.
         references: float32 [N, D], N at least k.
-        k: number of neighbours, 1 or more.
+        k: number of neighbors, 1 or more.
 
     Returns:
         Indices of references and distances to them. Of equally near ones, the first comes first,
@@ -137,7 +137,7 @@ def nearest(queries: Numbers, references: Numbers, k: int = 1) -> Neighbours:
 
 def _check_ks(ks: Sequence[int]) -> None:
     if min(ks) < 1:
-        raise UserError(f"neighbours are counted from 1; there is no neighbour {min(ks)}")
+        raise UserError(f"neighbors are counted from 1; there is no neighbor {min(ks)}")
 
 
 class _Near(NamedTuple):

@@ -46,6 +46,6 @@ class Discriminator(nn.Module):
         x = images
         for width in self.widths:
             x = nn.Dense(width * self.pieces, kernel_init=init)(x)
-            # Pieces before units: maxima of neighbouring numbers take a CPU several times as long.
+            # Pieces before units: maxima of neighboring numbers take a CPU several times as long.
             x = x.reshape(-1, self.pieces, width).max(1)
         return nn.Dense(1, kernel_init=init)(x)[:, 0]

@@ -56,7 +56,7 @@ def rotary_angles(height: int, width: int, size: int) -> Float[np.ndarray, "T P"
 
 
 def rotate(x: Float[Array, "B T N H"], angles: Float[Array, "T P"]) -> Float[Array, "B T N H"]:
-    """Turns each pair of neighbouring channels in its plane.
+    """Turns each pair of neighboring channels in its plane.
 
     The product of two tokens that are turned depends on the difference of their angles.
 

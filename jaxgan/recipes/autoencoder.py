@@ -29,8 +29,8 @@ class Autoencoder(TranslatingRecipe):
 
     `jaxgan encode RUN --out FOLDER` makes a data set of its latents, and `jaxgan translate RUN
     data:openmoji@test` shows what becomes of pictures. G's inputs are the pictures themselves.
-    Besides its loss, G pays (`terms_g`) the L1 distance, and of digits, if `feature_weight` is not
-    0, the squared distance of the digit network's features.
+    G adds to its loss (`terms_g`) the L1 distance, and of digits, if `feature_weight` is not 0, the
+    squared distance of the digit network's features.
 
     Source: ours, after Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion
     Models" (2022).

@@ -22,7 +22,7 @@ class MnistGat(GatRecipe):
     Expect: digits of the classes asked for, 86% of them read so, which vary within a class, but no
     6, after its 3,000 steps of 0.4 s on one CPU core (seed 0): a Frechet distance of 17.2 (10,000
     samples, digit network), precision 0.88 and recall 0.00, as all are a little noisy. In half an
-    hour of a core, `mnist_r3gan` comes to 11. With `--style-gain 0.1`, as in the source, and
+    hour on one core, `mnist_r3gan` comes to 11. With `--style-gain 0.1`, as in the source, and
     DiffAugment, digits of a class stay nearly alike. `--patch 4` makes 49 tokens of a digit
     instead of 16, and takes three times as long.
     """

@@ -13,9 +13,9 @@ class MnistRestore(OpenmojiColor):
     """A small Pix2Pix that restores digits: it fills holes, or sharpens, or enlarges.
 
     Source: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks" (2017).
-    Sizes and length are our own, for 25 minutes on 2 CPU cores; there is neither jitter, which
-    would mirror digits, nor dropout. `--adversarial-weight 0` restores by the L1 distance alone,
-    for the best PSNR; `--degrade blur` and others choose what is to be restored.
+    Sizes and length are our own; there is neither jitter, which would mirror digits, nor dropout.
+    `--adversarial-weight 0` restores by the L1 distance alone, for the best PSNR; `--degrade blur`
+    and others choose what is to be restored.
 
     Command: `jaxgan train mnist_restore`, then `jaxgan translate RUN data:mnist@test[:200]`
     Expect: holes at 10.8 dB in the first 200 test digits, 11.2 by the L1 distance alone, where the

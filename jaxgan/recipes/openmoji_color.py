@@ -13,7 +13,7 @@ class OpenmojiColor(Pix2pix):
     """A small Pix2Pix that colors line drawings of emoji, at 32 x 32 pixels.
 
     Source: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks" (2017).
-    Sizes and length are our own, for 25 minutes on 2 CPU cores.
+    Sizes and length are our own.
 
     Command: `jaxgan train openmoji_color`, then `jaxgan translate RUN data:openmoji-pairs@test`
     Expect: an L1 distance of 0.141 and 16.2 dB on held-out pairs, where drawings as they are have

@@ -24,7 +24,7 @@ class OpenmojiGat(LatentGat):
     runs/coder` and `jaxgan encode runs/coder --out latents`
     Expect: the outlines and colors of classes, such as flags and faces, but no emoji yet and hardly
     any variety within a class, after its 4,000 steps of 0.36 s on one CPU core (seed 0): a Frechet
-    distance of pixels of 148, recall 0; `openmoji_cgan` has 60 and 0.10, real emoji 11 and 0.83.
+    distance of pixels of 148, recall 0; `openmoji_cgan` has 60 and 0.10, real emoji 12 and 0.84.
     G's rate is a quarter of D's, or D loses hold within 300 steps.
     """
 

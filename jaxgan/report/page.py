@@ -265,7 +265,7 @@ def render(template: str, room: str = "report", **content: Any) -> str:
 
     Args:
         template: the name of its file.
-        room: where the file lies; it may extend and include files of that room and of this one.
+        room: the package of the file, which may extend and include files of it and of this one.
         content: what it shows, by name.
 
     Returns:

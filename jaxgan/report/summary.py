@@ -27,7 +27,7 @@ class Spread(NamedTuple):
 class Group(NamedTuple):
     """The members of one setting."""
 
-    setting: dict[str, float]  # swept hyper-parameters; empty without a sweep
+    setting: dict[str, float]  # swept hyperparameters; empty without a sweep
     members: int
     diverged: int  # members with a value that is not finite, which are left out
     metrics: dict[str, Spread]

@@ -1,6 +1,6 @@
 """The run directory: the files of a run, and who may write them.
 
-config.json        the recipe, every hyper-parameter, seed, length, versions and device
+config.json        the recipe, every hyperparameter, seed, length, versions and device
 metrics.jsonl      a line per log point
 evaluations.jsonl  a line per evaluation, if there are any
 evaluation.json    finished evaluations (see `jaxgan.rundir.evaluated`), if there are any

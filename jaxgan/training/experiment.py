@@ -55,7 +55,7 @@ class Experiment(NamedTuple):
     arrays: PyTree  # the data on the device, an argument of `step`
     longest: int  # the most steps that one call of `rows` may ask for
     rows: Callable[[int, int], PyTree]  # reads what the steps from one to before another need
-    key: PyTree  # what all random numbers come from, and the members' swept hyper-parameters
+    key: PyTree  # what all random numbers come from, and the members' swept hyperparameters
 
     # Pure, to be traced:
     init: Callable[[PyTree], GANState]  # key -> the first state
@@ -304,7 +304,7 @@ def _fitting(state: GANState, members: Members, mesh: Mesh) -> int:
 
 
 def _check_traceable(experiment: Experiment) -> None:
-    """Raises where a swept hyper-parameter shapes the program itself."""
+    """Raises where a swept hyperparameter shapes the program itself."""
     row = jax.tree.map(lambda x: x[0], experiment.rows(0, 1))
     try:
         jax.eval_shape(

@@ -1,1 +1,1 @@
-"""Errors, files and tables, which every room uses."""
+"""Errors, files and tables, which every package uses."""

@@ -145,7 +145,7 @@ def test_neither_order_nor_unit_nor_place_matter(change):
 
 def test_bad_input():
     x = draw(30, 3)
-    with pytest.raises(UserError, match="there is no neighbour 0"):
+    with pytest.raises(UserError, match="there is no neighbor 0"):
         nearest(x, x, 0)
     with pytest.raises(UserError, match="30 references have no 31 nearest ones"):
         nearest(x, x, 31)

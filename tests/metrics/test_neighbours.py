@@ -102,7 +102,7 @@ def test_radii_that_are_known_need_not_be_computed():
     known = radii(x, (3, 5))
     assert prdc(x, y, radii_real=known) == prdc(x, y)
     assert prdc(x, y, radii_real=4 * known).precision > prdc(x, y).precision
-    with pytest.raises(UserError, match="counted from 1; there is no neighbour 0"):
+    with pytest.raises(UserError, match="counted from 1; there is no neighbor 0"):
         radii(x, (0, 3))
     with pytest.raises(UserError, match="too few; the metric needs 6"):
         radii(x[:5], (3, 5))
@@ -112,7 +112,7 @@ def test_the_published_behaviour():
     x = draw(200, 8)
     same = prdc(x, x)
     assert same.precision == same.recall == same.coverage == 1
-    # In a sample's own ball, and in those of the samples that it is a neighbour of: k on average.
+    # In a sample's own ball, and in those of the samples that it is a neighbor of: k on average.
     np.testing.assert_allclose(same.density, (5 + 1) / 5, rtol=1e-5)
     assert prdc(x, draw(200, 8, 100)) == (0, 0, 0, 0)
 
@@ -185,7 +185,7 @@ def test_bad_input():
     with pytest.raises(UserError, match="from the same extractor"):
         prdc(draw(9, 3), draw(9, 2))
     assert np.isfinite(prdc(x, x, k_density=4).density)
-    with pytest.raises(UserError, match="counted from 1; there is no neighbour 0"):
+    with pytest.raises(UserError, match="counted from 1; there is no neighbor 0"):
         prdc(x, x, k_manifold=0, k_density=4)
 
 

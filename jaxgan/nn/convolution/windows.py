@@ -1,6 +1,6 @@
 """Convolution of one channel and its two adjoints as one matrix product, which is faster on CPUs.
 
-Each row of the first matrix is a window: the part of the input that a few neighbouring outputs in a
+Each row of the first matrix is a window: the part of the input that a few neighboring outputs in a
 row depend on. The second matrix holds the kernel once per such output, shifted (a Toeplitz matrix).
 A row of the product is those outputs. A single output depends on too few numbers for a matrix
 product to be fast; several together depend on enough, at the price of some multiplications by zero.
