@@ -290,8 +290,8 @@ def test_a_command_is_one(line, monkeypatch, tmp_path, own_recipes):
 
 def options_of(name: str) -> set[str]:
     """Lists the options in the help of a command."""
-    words = {"train": "mnist_mlp", "population": "mnist_mlp", "features": "import-clip"}
-    told = command(name, *[words[name]] * (name in words), "--help").out
+    words = {"train": ["mnist_mlp"], "population": ["mnist_mlp"], "features": ["import-clip"]}
+    told = command(name, *words.get(name, []), "--help").out
     return set(re.findall(r"(?m)^│ (?:-h, )?(--[a-z-]+)", told))
 
 
