@@ -292,7 +292,7 @@ def options_of(name: str) -> set[str]:
     """Lists the options in the help of a command."""
     words = {"train": ["mnist_mlp"], "population": ["mnist_mlp"], "features": ["import-clip"]}
     told = command(name, *words.get(name, []), "--help").out
-    return set(re.findall(r"(?m)^│ (?:-h, )?(--[a-z-]+)", told))
+    return set(re.findall(r"(?m)^[^\w-]*(?:-h, )?(--[a-z-]+)", told))
 
 
 def test_the_page_of_commands_has_each_of_them_and_only_options_that_exist():
