@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 from runs import command, copy
 
-from jaxgan.recipes import recipes
+from jaxgan.cli.main import COMMANDS
+from jaxgan.recipes import recipe, recipes
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -88,6 +89,8 @@ plain = MnistMlp().gan(DataSpec((28, 28, 1)))
 """,
     "own_loss.md": "",
     "own_network.md": "",
+    "own_recipe.md": "",
+    "populations.md": "",
     "restoration.md": "",
     "watching.md": """
 import sys
@@ -143,6 +146,7 @@ CHANGES = {
             "gan = plain",
         ),
     ],
+    "own_recipe.md": [("steps=200", "steps=2, batch_size=8, widths=(8, 16)")],
     "watching.md": [("Pattern1010()", "Pattern1010(steps=20, log_every=10)")],
 }
 # What follows a page's code: calls of what it only defines.
@@ -168,6 +172,7 @@ assert restored.shape == (1, 28, 28, 1)
 assert [*logged] == [10, 20] and logged[20]["step"] == 20 and "loss_g" in logged[20]
 """,
 }
+OWN = "my_gan.py"  # a file that own_recipe.md begins with
 ELSEWHERE = {"export.md": "tests/test_export_docs.py"}  # in processes without jaxgan
 
 
@@ -180,6 +185,15 @@ def printed(page: str) -> str:
     return BEFORE[page] + code + AFTER.get(page, "")
 
 
+@pytest.fixture
+def own_recipes():
+    """Lets recipes that a test defines be unknown after it."""
+    before = {*recipe.known}
+    yield
+    for name in recipe.known.keys() - before:
+        del recipe.known[name]
+
+
 def test_every_page_with_python_is_run():
     with_python = {page for page, text in PAGES.items() if blocks(text, "python")}
     assert with_python == BEFORE.keys() | ELSEWHERE.keys()
@@ -189,7 +203,7 @@ def test_every_page_with_python_is_run():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", BEFORE)
-def test_the_python_of_a_page_runs(page, here, whole_run, monkeypatch):
+def test_the_python_of_a_page_runs(page, here, whole_run, monkeypatch, own_recipes):
     for name in ("digits", "mnist_mlp-seed0"):
         copy(whole_run("mnist_mlp"), here / "runs" / name)
     noise = np.random.default_rng(0).integers(0, 256, (33, 40, 32, 3), np.uint8)
@@ -211,7 +225,6 @@ def test_the_python_of_a_page_runs(page, here, whole_run, monkeypatch):
 # Commands
 
 REASONS = {  # for commands that are not parsed
-    "--import my_gan.py": "the reader's own file; tests/cli/test_outside.py has one",
     "train ...": "no whole command",
     "RECIPE": "no whole command",
 }
@@ -238,7 +251,7 @@ def commands() -> list[str]:
 
 
 @pytest.mark.parametrize("line", commands())
-def test_a_command_is_one(line, monkeypatch, tmp_path):
+def test_a_command_is_one(line, monkeypatch, tmp_path, own_recipes):
     if any(part in line for part in REASONS):
         pytest.skip(next(REASONS[part] for part in REASONS if part in line))
     commands = importlib.import_module("jaxgan.cli.main")  # where the name is a function's too
@@ -249,9 +262,27 @@ def test_a_command_is_one(line, monkeypatch, tmp_path):
         raise Understood
 
     monkeypatch.chdir(tmp_path)
+    Path(OWN).write_text(blocks(PAGES["own_recipe.md"], "python")[0], "utf-8")
     monkeypatch.setattr(commands, "parse", understand)
     with pytest.raises(Understood):
         print(command(*shlex.split(line)))
+
+
+def options_of(name: str) -> set[str]:
+    """Lists the options in the help of a command."""
+    words = {"train": ["mnist_mlp"], "population": ["mnist_mlp"], "features": ["import-clip"]}
+    told = command(name, *words.get(name, []), "--help").out
+    return set(re.findall(r"(?m)^[^\w-]*(?:-h, )?(--[a-z-]+)", told))
+
+
+def test_the_page_of_commands_has_each_of_them_and_only_options_that_exist():
+    page, named = PAGES["commands.md"], r"--[a-z][a-z-]*"
+    rows = dict(re.findall(r"(?m)^\| `jaxgan (\w+)(.*)$", page))
+    assert rows.keys() == COMMANDS.keys()
+    known = {name: options_of(name) for name in COMMANDS}
+    wrong = {name: set(re.findall(named, row)) - known[name] for name, row in rows.items()}
+    assert {name: options for name, options in wrong.items() if options} == {}
+    assert set(re.findall(named, page)) - set().union(*known.values()) == {"--version"}
 
 
 def test_the_named_scripts_exist():
