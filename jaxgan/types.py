@@ -31,6 +31,14 @@ Size = tuple[int, int]  # height, width
 Padding = tuple[tuple[int, int], tuple[int, int]]  # (before, after) of height, of width
 
 
+class Entry(NamedTuple):
+    """What a batch of one's own holds by a name of its own."""
+
+    name: str
+    shape: tuple[int, ...]  # of one example's
+    dtype: str  # such as "float32"
+
+
 class DataSpec(NamedTuple):
     """What the examples of a data set look like: all that a recipe's networks depend on."""
 
@@ -39,3 +47,4 @@ class DataSpec(NamedTuple):
     source: tuple[int, ...] | None = None  # shape of what a picture is made from; None where none
     latent: tuple[int, ...] | None = None  # shape of what G makes in its place, to be decoded
     autoencoder: str | None = None  # what made latents: those of another are other data
+    entries: tuple[Entry, ...] = ()  # what batches hold besides all these, by name

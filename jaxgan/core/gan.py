@@ -1,5 +1,6 @@
 """A GAN: the wiring of the usual game of two players, how it begins, and how to sample from it."""
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
     from jaxgan.core.updates import Update
 
 SAMPLE_BATCH = 128  # images that `sample` makes at a time
+
+
+_FUNCTIONS = {  # fields of a GAN, and what they are called with
+    "inputs": ("key", "n", "batch"),
+    "real": ("batch",),
+    "view": ("example", "batch", "key", "state"),
+    "penalty": ("critic", "real", "fake", "keys"),
+    "discriminator_terms": ("play",),
+    "generator_terms": ("play",),
+}
+_NEEDED = ("inputs", "real", "view")
 
 
 class Play(NamedTuple):
@@ -84,13 +96,52 @@ class GAN:
     generator_terms: Callable[[Play], PerSample] | None = None  # G adds to its loss
 
     def __post_init__(self):
-        """Raises a TypeError for a module: it has an `init` and an `apply` too, of other forms."""
+        """Raises a TypeError for what is no such part, where it is given and not where it fails."""
         for name in ("generator", "discriminator"):
+            # A module has an `init` and an `apply` too, of other forms.
             if not isinstance(network := getattr(self, name), Network):
                 raise TypeError(
                     f"{name} is a {type(network).__name__}, not a jaxgan.Network: wrap a Linen "
                     "module in jaxgan.linen, and what makes an NNX module in jaxgan.nnx"
                 )
+            optimizer = getattr(self, f"{name}_optimizer")
+            if not isinstance(optimizer, optax.GradientTransformation):
+                raise TypeError(
+                    f"{name}_optimizer is a {type(optimizer).__name__}, not an optimizer of optax, "
+                    "such as optax.adam(1e-4)"
+                )
+        if not isinstance(self.loss, Loss):
+            raise TypeError(
+                f"loss is a {type(self.loss).__name__}, not a jaxgan.losses.Loss: take one of "
+                "jaxgan.losses, or make one of functions by `separable`"
+            )
+        for name, arguments in _FUNCTIONS.items():
+            function = getattr(self, name)
+            if (function is not None or name in _NEEDED) and not _takes(function, len(arguments)):
+                raise TypeError(
+                    f"{name} is not a function of {', '.join(arguments)}: {_shown(function)}"
+                )
+
+
+def _takes(function: Any, count: int) -> bool:
+    """Whether something can be called with so many arguments, as far as Python can tell."""
+    if not callable(function):
+        return False
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # of what is not written in Python
+        return True
+    return True
+
+
+def _shown(value: Any) -> str:
+    """Shows a function as it is called, and anything else by its type."""
+    name = getattr(value, "__name__", None)
+    if not callable(value) or name is None:
+        return f"it is a {type(value).__name__}"
+    return f"it is {name}{inspect.signature(value)}, which may have to be called to make one"
 
 
 def init(

@@ -54,6 +54,9 @@ def make_step(
         scalar, or by a `jax.shard_map` without `check_vma=False`, it raises a ValueError.
     """
 
+    if not isinstance(update, Update):
+        raise TypeError(f"a step makes an Update, not a {type(update).__name__}")
+
     def step(state: GANState, batch: PyTree, key: PRNGKey) -> tuple[GANState, Metrics]:
         if axis_name is not None and _is_checked(batch, axis_name):
             # With these types, shard_map sums the gradients over the devices by itself, and the

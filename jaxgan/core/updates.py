@@ -378,7 +378,7 @@ def _discriminator_loss(
             generate=lambda z: make_fakes(gan, state.generator.params, state, z, key)[0],
             judge=lambda x: judge(gan, before, x, batch, key, state, "discriminator_terms")[0],
         )
-        metrics["terms_d"] = gan.discriminator_terms(play).mean()
+        metrics["terms_d"] = _mean("discriminator_terms", gan.discriminator_terms(play))
         loss += metrics["terms_d"]
     return loss, (metrics, net.collections)
 
@@ -398,7 +398,15 @@ def _mean_penalty(
         return judge(gan, net, example, batch, key, state, "discriminator_penalty")[0]
 
     keys = per_example(stream(key, "penalty"), batch_size(batch))
-    return gan.penalty(critic, real, fake, keys).mean()
+    return _mean("penalty", gan.penalty(critic, real, fake, keys))
+
+
+def _mean(name: str, values: jax.Array) -> jax.Array:
+    """Averages what D or G adds to its loss for each example."""
+    if jnp.ndim(values) > 1:
+        shape = jnp.shape(values)
+        raise ValueError(f"{name} gave the shape {shape}, not a number for each example")
+    return jnp.mean(values)
 
 
 def _generator_loss(
@@ -425,13 +433,15 @@ def _generator_loss(
             generate=lambda z: make_fakes(gan, params, state, z, key)[0],
             judge=lambda x: judge(gan, net, x, batch, key, state, "generator_terms")[0],
         )
-        metrics["terms_g"] = gan.generator_terms(play).mean()
+        metrics["terms_g"] = _mean("generator_terms", gan.generator_terms(play))
         loss += metrics["terms_g"]
     return loss, metrics
 
 
 def _scores(outputs: PyTree, kind: str) -> dict[str, jax.Array]:
     """Those of D's outputs that are scores, by name; labels and vectors are not."""
+    if isinstance(outputs, jax.Array) and outputs.ndim == 2 and outputs.shape[1] == 1:
+        raise ValueError(f"D gives scores of the shape {outputs.shape}: let it end in `[:, 0]`")
     leaves = jax.tree.leaves_with_path(outputs)
     names = [jax.tree_util.keystr(path, simple=True, separator="_") for path, _ in leaves]
     return {

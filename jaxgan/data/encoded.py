@@ -245,7 +245,14 @@ def load_latents(
         )
     source = _Latents(latents, labels, origin.classes)
     if math.prod(latents.shape) * latents.itemsize <= resident_bytes:
-        feed = Resident(np.asarray(latents), labels, batch_size, seed, _as_latents, origin.classes)
+        feed = Resident(
+            np.asarray(latents),
+            labels,
+            batch_size=batch_size,
+            seed=seed,
+            to_batch=_as_latents,
+            classes=origin.classes,
+        )
     else:
         feed = Stream(source, batch_size, seed, _as_latents)
     return Encoded(feed, origin)

@@ -17,9 +17,10 @@ from jaxtyping import Int32, Shaped
 
 from jaxgan.data import order
 from jaxgan.keys import stream
-from jaxgan.types import Batch, DataSpec, Images, PRNGKey, PyTree
+from jaxgan.types import Batch, DataSpec, Entry, Images, PRNGKey, PyTree
 
 ALL = slice(None)  # of a batch
+USUAL = ("image", "label", "source", "latent")  # names in a batch that `DataSpec` has fields for
 
 
 @runtime_checkable
@@ -90,7 +91,8 @@ class Feed(Protocol):
             "image", float32 [b, ...] in the recipe's range, or "latent", float32 [b, ...]; "label",
             int32 [b], if the data set has labels; "source", float32 [b, ...], if it says what a
             picture is to be made from; "whole" and "patches", float32 [b, ...], if D is to learn
-            what another network sees.
+            what another network sees; and arrays [b, ...] by any other names, for a GAN's `inputs`,
+            `view` or terms.
         """
         ...
 
@@ -113,7 +115,9 @@ def spec_of(feed: Feed) -> DataSpec:
         like[name].shape[1:] if name in like else None for name in ("source", "latent")
     )
     autoencoder = getattr(feed, "autoencoder", None)  # which only feeds of latents have
-    return DataSpec(feed.shape, feed.classes, source, latent, autoencoder)
+    others = {name: x for name, x in sorted(like.items()) if name not in USUAL}
+    entries = tuple(Entry(name, x.shape[1:], x.dtype.name) for name, x in others.items())
+    return DataSpec(feed.shape, feed.classes, source, latent, autoencoder, entries)
 
 
 def batches(feed: Feed, key: PRNGKey, start: int, stop: int) -> Iterator[Batch]:
@@ -163,16 +167,20 @@ def first_examples(feed: Feed, count: int, key: PRNGKey) -> Batch:
     return jax.tree.map(lambda *x: jnp.concatenate(x).squeeze(1), *parts)
 
 
+def _as_stored(batch: Batch) -> Batch:
+    return batch
+
+
 class Resident:
     """A feed of examples that are all on the device, as they are stored; a step gathers some.
 
     Args:
-        images: `[N, H, W, C]`, mostly uint8.
-        labels: int32 [N], or None.
+        examples: `[N, ...]`: images `[N, H, W, C]`, mostly uint8, or vectors `[N, D]`.
+        labels: int32 `[N]`, or None.
         batch_size: B, in 1..N.
         seed: of the order, 0 or more; None for the order of the examples.
         to_batch: makes the batch of a step from its examples as they are stored, "image"
-            `[B, H, W, C]` and "label", if there are any; pure.
+            `[B, ...]` and "label", if there are any; pure. By default they are the batch.
         classes: number of label classes; None if the labels, if any, are no classes.
     """
 
@@ -180,18 +188,19 @@ class Resident:
 
     def __init__(
         self,
-        images: Shaped[np.ndarray, "N H W C"],
-        labels: Int32[np.ndarray, "N"] | None,
+        examples: Shaped[np.ndarray | Array, "N *shape"],
+        labels: Int32[np.ndarray | Array, "N"] | None = None,
+        *,
         batch_size: int,
         seed: int | None,
-        to_batch: Callable[[Batch], Batch],
+        to_batch: Callable[[Batch], Batch] = _as_stored,
         classes: int | None = None,
     ):
-        self.size, *shape = images.shape
+        self.size, *shape = examples.shape
         self.shape = tuple(shape)
         self.batch_size = batch_size
         self.classes = classes
-        self.arrays = {"image": jnp.asarray(images)}
+        self.arrays = {"image": jnp.asarray(examples)}
         if labels is not None:
             self.arrays["label"] = jnp.asarray(labels)
         self.seed = seed

@@ -71,7 +71,14 @@ def load(
             if not resident:
                 return Stream(source, batch_size, seed, scaled(low, high))
             images, labels = decode(source, source.cache)
-            return Resident(images, labels, batch_size, seed, scaled(low, high), source.classes)
+            return Resident(
+                images,
+                labels,
+                batch_size=batch_size,
+                seed=seed,
+                to_batch=scaled(low, high),
+                classes=source.classes,
+            )
 
         feeds = [feed(source) for source in sources]
     return feeds[0] if len(feeds) == 1 else Pairs(*feeds)

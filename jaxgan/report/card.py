@@ -21,8 +21,14 @@ LICENSES = frozenset(
     "cc-by-sa-4.0 cc0-1.0 mit".split()
 )
 HOW = """```python
-trained = jaxgan.rundir.load(Path(FOLDER))
-samples = jaxgan.rundir.draw(trained, 64, jax.random.key(0))
+from pathlib import Path
+
+import jax
+
+from jaxgan import rundir
+
+trained = rundir.load(Path(FOLDER))
+samples = rundir.draw(trained, 64, jax.random.key(0))
 ```
 
 On the command line the folder is a run: `jaxgan sample FOLDER`."""

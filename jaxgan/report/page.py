@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 EXPLORER = "explorer.html"  # in a run directory: the page in which its generator runs
 MAX_GRIDS = 24  # on the page
 MAX_COLUMNS = 64  # members in a heat map
+MAX_TOLD = 16  # numbers of a vector that a picture's description tells
 MAX_CLOUDS = 6  # scatter plots
 GRIDS_BYTES = 4_000_000  # of grids on the page, before base64 adds a third
 
@@ -252,7 +253,8 @@ def _vectors(
     else:
         draw, name, kind = plots.heat_map, "pattern.png", "Heat map"
         history = history[:, 0]
-        last = ", ".join(f"{value:.2f}" for value in history[-1])
+        last = ", ".join(f"{value:.2f}" for value in history[-1][:MAX_TOLD])
+        last += ", ..." if len(history[-1]) > MAX_TOLD else ""
     draw = partial(draw, history, places, over=over)
     write_atomically(run / name, plots.png(draw()))
     how = "over time" if members is None else "by member"

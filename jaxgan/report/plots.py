@@ -225,19 +225,22 @@ def heat_map(
     """Draws the evolution of a pattern: a column per step, a row per entry.
 
     Args:
-        patterns: float [T, D] in 0..1, T at least 1.
+        patterns: float [T, D], T at least 1. The colors span 0..1, or all that there is beyond.
         steps: int [T], the steps of the patterns.
         over: what `steps` counts.
         dark: whether the background is dark.
     """
     ink = DARK_INK if dark else INK
     count, size = patterns.shape
+    finite = patterns[np.isfinite(patterns)]
+    low, high = finite.min(initial=0.0), finite.max(initial=1.0)
     figure = Figure((WIDTH, min(5.0, 1.3 + 0.42 * size)), layout=_layout())
     axes = figure.subplots()
-    picture = axes.imshow(patterns.T, "viridis", vmin=0, vmax=1, aspect="auto")
+    picture = axes.imshow(patterns.T, "viridis", vmin=low, vmax=high, aspect="auto")
     if count * size <= MAX_CELLS:
         for (column, row), value in np.ndenumerate(patterns):
-            color = "black" if value > 0.45 else "white"  # where viridis is light
+            is_light = value - low > 0.45 * (high - low)  # in viridis
+            color = "black" if is_light else "white"
             axes.text(
                 column, row, f"{value:.2f}", color=color, fontsize=9, ha="center", va="center"
             )

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from jaxgan.devices import environment
 from jaxgan.recipes import ImageRecipe, Recipe, find_recipe, recipes, source_of
-from jaxgan.rundir.schema import Config, Device
+from jaxgan.rundir.schema import BatchEntry, Config, Device
 from jaxgan.rundir.sweep import Members, check_sweep
 from jaxgan.types import DataSpec
 from jaxgan.util.errors import UserError
@@ -56,6 +56,7 @@ def describe(
         source_shape=spec.source,
         latent_shape=spec.latent,
         autoencoder=spec.autoencoder,
+        entries={x.name: BatchEntry(x.shape, x.dtype) for x in spec.entries},
         versions=environment.versions(),
         device=Device(**environment.devices(mesh)),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -115,7 +116,7 @@ def read_config(run: Path) -> Config:
         file = "FILE" if config.source == "__main__" else shlex.quote(config.source)
         raise UserError(
             f"{run} was made by the recipe {shown(config.recipe)} of {config.source}: "
-            f"add --import {file}"
+            f"add --import {file}, or from Python import it first"
         )
     try:
         _check(config)

@@ -122,6 +122,8 @@ def _batch_like(recipe: Recipe, spec: DataSpec) -> dict[str, jax.ShapeDtypeStruc
         like["label"] = jax.ShapeDtypeStruct((count,), np.int32)
     if spec.source is not None:
         like["source"] = jax.ShapeDtypeStruct((count, *spec.source), np.float32)
+    for entry in spec.entries:
+        like[entry.name] = jax.ShapeDtypeStruct((count, *entry.shape), jnp.dtype(entry.dtype))
     return like
 
 

@@ -1,7 +1,7 @@
 """What the JSON files of a run hold, as types that msgspec checks."""
 
 import math
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from msgspec import Meta, Struct
 
@@ -9,7 +9,7 @@ from jaxgan.metrics.intervals import Interval
 from jaxgan.metrics.result import Protocol
 from jaxgan.recipes import Count
 from jaxgan.rundir.sweep import Members
-from jaxgan.types import DataSpec
+from jaxgan.types import DataSpec, Entry
 from jaxgan.util.errors import UserError
 from jaxgan.util.parsing import convert
 
@@ -36,6 +36,16 @@ class Device(Struct, frozen=True):
         return max(1, self.count // self.processes)
 
 
+class BatchEntry(Struct, frozen=True):
+    """An array that batches hold by a name of its own."""
+
+    shape: Annotated[tuple[Count, ...], Meta(max_length=8)]  # of one example's
+    dtype: Literal[
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("float16", "bfloat16", "float32", "float64"),
+    ]
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """config.json."""
 
@@ -51,19 +61,23 @@ class Config(Struct, frozen=True, kw_only=True):
     source_shape: Shape | None = None  # of what an example is made from; None if from latents alone
     latent_shape: Shape | None = None  # of what G makes in its place, to be decoded
     autoencoder: str | None = None  # what made the latents
+    entries: dict[str, BatchEntry] = {}  # what else batches hold
     versions: dict[str, str] = {}
     device: Device = Device()
     created: str | None = None
 
     def __post_init__(self):
-        if math.prod(self.shape) > LARGEST:
-            raise UserError(f"an example of shape {self.shape} is too large")
+        for shape in (self.shape, *(entry.shape for entry in self.entries.values())):
+            if math.prod(shape) > LARGEST:
+                raise UserError(f"an example of shape {shape} is too large")
 
     @property
     def spec(self) -> DataSpec:
         """What the examples look like."""
+        entries = sorted((name, x.shape, x.dtype) for name, x in self.entries.items())
         return DataSpec(
-            *(self.shape, self.classes, self.source_shape, self.latent_shape, self.autoencoder)
+            *(self.shape, self.classes, self.source_shape, self.latent_shape, self.autoencoder),
+            tuple(Entry(*entry) for entry in entries),
         )
 
 

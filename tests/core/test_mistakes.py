@@ -2,14 +2,16 @@
 
 from copy import copy
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from flax import linen as nn
 
 import jaxgan
-from jaxgan import latents, losses
+from jaxgan import latents, losses, penalties
 from jaxgan.models import mlp
 
 KEY = jax.random.key(0)
@@ -44,3 +46,70 @@ def test_a_missing_label():
     gan = replace(GAN, view=lambda example, batch, key, state: (example, batch["label"]))
     with pytest.raises(KeyError, match="label"):
         jax.eval_shape(lambda: jaxgan.init(gan, KEY, BATCH, jaxgan.update_both(gan)))
+
+
+@pytest.mark.parametrize(
+    "part, value, told",
+    [
+        ("generator_optimizer", optax.adam, "generator_optimizer is a function, not an optimizer"),
+        ("discriminator_optimizer", 1e-4, "discriminator_optimizer is a float, not an optimizer"),
+        ("loss", losses.separable, "loss is a function, not a jaxgan.losses.Loss"),
+        ("inputs", latents.normal, r"inputs is not a function of key, n, batch: it is normal\("),
+        ("inputs", 100, "inputs is not a function of key, n, batch: it is a int"),
+        ("inputs", None, "inputs is not a function of key, n, batch: it is a NoneType"),
+        ("view", lambda example: example, "view is not a function of example, batch, key, state"),
+        ("penalty", penalties.r1, r"penalty is not a function of .*: it is r1\(gamma"),
+        ("generator_terms", lambda: 0, "generator_terms is not a function of play"),
+    ],
+)
+def test_parts_that_are_none(part, value, told):
+    gan = copy(GAN)
+    object.__setattr__(gan, part, value)  # past the type checker of these tests
+    with pytest.raises(TypeError, match=told):
+        gan.__post_init__()
+
+
+def test_an_update_that_is_none():
+    forgotten: Any = None
+    with pytest.raises(TypeError, match="Update"):  # of the type checker of these tests, or ours
+        jaxgan.make_step(forgotten)
+
+
+def step_of(gan: jaxgan.GAN, update=jaxgan.update_both) -> None:
+    def first_step():
+        state = jaxgan.init(gan, KEY, BATCH)
+        return jaxgan.make_step(update(gan))(state, BATCH, KEY)
+
+    jax.eval_shape(first_step)
+
+
+class InRows(nn.Module):
+    @nn.compact
+    def __call__(self, points, train):
+        return nn.Dense(1)(points)
+
+
+@pytest.mark.parametrize("update", [jaxgan.update_discriminator, jaxgan.update_both])
+def test_scores_in_rows(update):
+    gan = replace(GAN, discriminator=jaxgan.linen(InRows()))
+    with pytest.raises(ValueError, match=r"scores of the shape \(4, 1\): let it end in `\[:, 0\]`"):
+        step_of(gan, update)
+
+
+@pytest.mark.parametrize(
+    "part, function",
+    [
+        ("penalty", lambda critic, real, fake, keys: real**2),
+        ("discriminator_terms", lambda play: play.real**2),
+        ("generator_terms", lambda play: play.fake_outputs[:, None] - play.real_outputs[None]),
+    ],
+)
+def test_what_is_added_for_each_number_of_an_example(part, function):
+    gan = copy(GAN)
+    object.__setattr__(gan, part, function)
+    with pytest.raises(ValueError, match=rf"{part} gave the shape \(4, [24]\), not a number for"):
+        step_of(gan)
+
+
+def test_one_number_for_the_whole_batch_may_be_added():
+    step_of(replace(GAN, generator_terms=lambda play: jnp.mean(play.fake_outputs) ** 2))

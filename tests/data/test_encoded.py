@@ -36,9 +36,15 @@ def test_latents_come_in_the_order_of_the_pictures(tmp_path, labels, resident_by
         written(tmp_path, labels), batch_size=8, seed=3, resident_bytes=resident_bytes
     )
     coder = ORIGIN.autoencoder if labels else "ours"
-    assert spec_of(feed) == ((16, 24, 3), 5 if labels else None, None, (2, 3, 4), coder)
+    assert spec_of(feed) == ((16, 24, 3), 5 if labels else None, None, (2, 3, 4), coder, ())
     assert feed.size == 30 and feed.batch_size == 8
-    pictures = Resident(noise(30, 5, 4, 3), np.arange(30, dtype=np.int32), 8, 3, scaled(-1.0, 1.0))
+    pictures = Resident(
+        noise(30, 5, 4, 3),
+        np.arange(30, dtype=np.int32),
+        batch_size=8,
+        seed=3,
+        to_batch=scaled(-1.0, 1.0),
+    )
     for found, same in zip(batches(feed, KEY, 2, 9), batches(pictures, KEY, 2, 9), strict=True):
         rows = np.asarray(same["label"])
         np.testing.assert_array_equal(found["latent"], LATENTS[rows].astype(np.float32))
@@ -70,7 +76,7 @@ def test_other_batches_hold_the_same_latents(tmp_path, resident_bytes):
 
 def beside(n: int, seed: int) -> Resident:
     pictures = np.zeros((n, 5, 4, 3), np.uint8) + np.arange(n, dtype=np.uint8).reshape(-1, 1, 1, 1)
-    return Resident(pictures, None, 8, seed, scaled(-1.0, 1.0))
+    return Resident(pictures, batch_size=8, seed=seed, to_batch=scaled(-1.0, 1.0))
 
 
 def look(weights, images):

@@ -29,7 +29,9 @@ def batches(feed: Feed, start: int, stop: int) -> list[dict[str, np.ndarray]]:
 
 def pair(batch_size: int = 7, labeled: bool = True) -> tuple[Resident, Stream]:
     source = Counted(30, labeled)
-    resident = Resident(source.images, source.labels, batch_size, 5, scaled(-1.0, 1.0))
+    resident = Resident(
+        source.images, source.labels, batch_size=batch_size, seed=5, to_batch=scaled(-1.0, 1.0)
+    )
     return resident, Stream(source, batch_size, 5, scaled(-1.0, 1.0))
 
 
@@ -136,7 +138,13 @@ def test_batches_one_by_one_are_those_of_the_runner_and_begin_anywhere():
     own = stream(jax.random.fold_in(KEY, 6), "data")  # as jaxgan.training.experiment has it
     _, second = data.batches(feed, KEY, 5, 7)
     np.testing.assert_array_equal(second["image"], feed.batch((), (), own)["image"])
-    feed = Resident(noise(30, 5, 4, 3), np.arange(30, dtype=np.int32), 7, 5, scaled(-1.0, 1.0))
+    feed = Resident(
+        noise(30, 5, 4, 3),
+        np.arange(30, dtype=np.int32),
+        batch_size=7,
+        seed=5,
+        to_batch=scaled(-1.0, 1.0),
+    )
     some = list(data.batches(feed, KEY, 2, 6))
     for batch, rest in zip(some[2:], data.batches(feed, KEY, 4, 6), strict=True):
         jax.tree.map(np.testing.assert_array_equal, batch, rest)

@@ -30,7 +30,7 @@ TARGET, SOURCE = noise(30, 6, 4, 3), noise(30, 6, 4, 1, seed=1)
 
 
 def resident(images: np.ndarray, seed: int = 5, batch_size: int = 7) -> Resident:
-    return Resident(images, None, batch_size, seed, scaled(-1.0, 1.0))
+    return Resident(images, batch_size=batch_size, seed=seed, to_batch=scaled(-1.0, 1.0))
 
 
 def pairs(seed: int = 5) -> Pairs:
@@ -116,7 +116,10 @@ def test_the_orders_of_one_seed_and_of_all_seeds_of_runs_differ():
 def test_streams_and_drawn_examples_join_too():
     source = Counted(30, labeled=True)
     streamed = Stream(source, 7, 5, scaled(-1.0, 1.0))
-    feed = Pairs(Resident(source.images, source.labels, 7, 5, scaled(-1.0, 1.0)), streamed)
+    feed = Pairs(
+        Resident(source.images, source.labels, batch_size=7, seed=5, to_batch=scaled(-1.0, 1.0)),
+        streamed,
+    )
     assert feed.longest == streamed.longest
     found = batch(feed, 12)
     np.testing.assert_array_equal(found["image"], found["source"])

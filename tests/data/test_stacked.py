@@ -9,7 +9,9 @@ KEY = jax.random.key(0)
 
 
 def feed(seed: int = 0) -> Stacked:
-    return Stacked(Resident(IMAGES, LABELS, 3, seed, scaled(0.0, 255.0)), 3, 10)
+    return Stacked(
+        Resident(IMAGES, LABELS, batch_size=3, seed=seed, to_batch=scaled(0.0, 255.0)), 3, 10
+    )
 
 
 def batches(of: Stacked, steps: int) -> list[dict]:

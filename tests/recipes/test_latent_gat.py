@@ -111,7 +111,7 @@ def test_pictures_are_read_beside_latents_for_dinov2(tmp_path, monkeypatch):
         recipe.feed(0)
 
     def open_pictures(self: Any, data: str, seed: int | None, data_dir: str | None = None) -> Any:
-        return Resident(pictures, None, self.batch_size, seed, scaled(-1.0, 1.0))
+        return Resident(pictures, batch_size=self.batch_size, seed=seed, to_batch=scaled(-1.0, 1.0))
 
     monkeypatch.setattr(type(recipe), "open", open_pictures)
     monkeypatch.setattr(

@@ -273,6 +273,84 @@ def test_a_conditional_recipe_trains_samples_by_label_and_shows_each_class(here)
             rundir.draw(trained, 2, from_seed(0), labels=labels)
 
 
+MEASURED = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan import GAN, data, latents, linen, losses, update_both
+from jaxgan.models import mlp
+from jaxgan.recipes import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Recipe):
+    '''Series, each beside the loudness that it has.'''
+
+    name: ClassVar[str] = "measured"
+    default_length: ClassVar = {"steps": 3}
+
+    batch_size: int = 4
+    log_every: int = 1
+    sample_every: int = 3
+    checkpoint_every: int = 3
+    grid: tuple[int, int] = (1, 4)
+    made: int = 6  # numbers that G makes
+
+    def feed(self, seed, data_dir=None):
+        series = jax.random.normal(jax.random.key(0), (10, 6))
+        feed = data.Resident(series, batch_size=self.batch_size, seed=seed)
+        return data.Mapped(feed, lambda x, key: x | {"loudness": jnp.abs(x["image"]).mean(1)})
+
+    def conditions(self, count, spec, data_dir=None):
+        return {"loudness": jnp.linspace(0, 1, count)}
+
+    def gan(self, spec):
+        draw = latents.normal(3)
+
+        def inputs(key, n, batch):
+            return jnp.concatenate([draw(key, n), batch["loudness"][:, None]], 1)
+
+        return GAN(
+            generator=linen(mlp.Generator((self.made,), widths=(4,))),
+            discriminator=linen(mlp.Discriminator(widths=(4,))),
+            generator_optimizer=optax.sgd(0.1),
+            discriminator_optimizer=optax.sgd(0.1),
+            loss=losses.non_saturating,
+            inputs=inputs,
+            view=lambda x, batch, key, state: jnp.concatenate([x, batch["loudness"][:, None]], 1),
+        )
+
+    def update(self, gan):
+        return update_both(gan)
+"""
+
+
+def test_a_batch_may_hold_arrays_of_any_names(here):
+    (here / "measured.py").write_text(MEASURED)
+    load_from("measured.py")
+    kind: Any = find_recipe("measured")
+    train(kind(), Path("run"))
+    config = json.loads(Path("run/config.json").read_text())
+    assert config["entries"] == {"loudness": {"shape": [], "dtype": "float32"}}
+    trained = rundir.load(Path("run"))
+    assert rundir.draw(trained, 5, from_seed(0)).shape == (5, 6)
+    for words in (
+        "export run --out bundle",
+        "sample bundle --out x.npz",
+        "evaluate run --num 5",
+    ):
+        done = command(*words.split(), "--import", "measured.py")
+        assert done.status == 0, done.err
+    assert json.loads(Path("bundle/config.json").read_text())["source"] == "measured.py"
+    train(kind(steps=6), Path("run"), resume=True)
+    with pytest.raises(ValueError, match=r"G of measured makes .* \(5,\), but .* have \(6,\)"):
+        train(kind(made=5), Path("other"))
+
+
 def test_data_without_labels_is_an_error_where_labels_are_needed(here, whole_run):
     (here / "conditional.py").write_text(CONDITIONAL)
     load_from("conditional.py")

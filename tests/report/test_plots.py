@@ -205,6 +205,14 @@ def test_heat_map_of_any_shape(shape):
     assert 1 <= len(figure.axes[0].get_xticks()) <= 22
 
 
+def test_colors_of_a_heat_map_reach_all_that_there_is():
+    patterns = np.array([[-3.0, 0.5, np.nan], [0.2, 1.5, 0.0]], np.float32)
+    axes, _ = heat_map(patterns, np.arange(2)).axes
+    assert axes.images[0].get_clim() == (-3, 1.5)
+    black = [text.get_text() for text in axes.texts if text.get_color() == "black"]
+    assert black == ["0.50", "0.20", "1.50", "0.00"]
+
+
 def test_scatter_has_a_panel_per_step_all_of_one_scale():
     points = np.random.default_rng(0).normal(size=(4, 50, 2)).astype(np.float32)
     points[2, 7] = (1, -20)
