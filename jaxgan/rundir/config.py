@@ -183,6 +183,8 @@ def check_data(run: Path, spec: DataSpec) -> None:
 
 def _in_words(spec: DataSpec) -> str:
     words = f"examples of shape {spec.shape} in {spec.classes or 'no'} classes"
+    if spec.entries:
+        words += f", with {', '.join(f'{x.name} {x.dtype}{list(x.shape)}' for x in spec.entries)}"
     if spec.latent is not None:
         return f"{words}, as latents of shape {spec.latent} of {spec.autoencoder}"
     return words if spec.source is None else f"{words}, made from others of shape {spec.source}"

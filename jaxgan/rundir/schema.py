@@ -1,7 +1,7 @@
 """What the JSON files of a run hold, as types that msgspec checks."""
 
 import math
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta, Struct
 
@@ -11,11 +11,15 @@ from jaxgan.recipes import Count
 from jaxgan.rundir.sweep import Members
 from jaxgan.types import DataSpec, Entry
 from jaxgan.util.errors import UserError
-from jaxgan.util.parsing import convert
+from jaxgan.util.parsing import convert, shown
 
 LARGEST = 2**27  # numbers in one example: half a gigabyte
 
 Seed = Annotated[int, Meta(ge=0, lt=2**32)]  # see jaxgan.keys
+NUMBERS = frozenset(  # types of the arrays in a batch
+    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
+    "float16 bfloat16 float32 float64".split()
+)
 Shape = Annotated[tuple[Count, ...], Meta(min_length=1, max_length=8)]
 
 
@@ -40,10 +44,11 @@ class BatchEntry(Struct, frozen=True):
     """An array that batches hold by a name of its own."""
 
     shape: Annotated[tuple[Count, ...], Meta(max_length=8)]  # of one example's
-    dtype: Literal[
-        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-        *("float16", "bfloat16", "float32", "float64"),
-    ]
+    dtype: str
+
+    def __post_init__(self):
+        if self.dtype not in NUMBERS:
+            raise UserError(f"there is no type of numbers {shown(self.dtype)}")
 
 
 class Config(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from jaxgan.recipes import Recipe
 from jaxgan.recipes.mnist_mlp import MnistMlp
 from jaxgan.recipes.pattern_1010 import Pattern1010
 from jaxgan.rundir import Config, Members, check_data, check_same, read_config
-from jaxgan.types import DataSpec
+from jaxgan.types import DataSpec, Entry
 from jaxgan.util.errors import UserError
 
 RECIPE = MnistMlp(log_every=5, sample_every=10)
@@ -85,6 +85,12 @@ def test_a_damaged_file_is_named(text, told, tmp_path):
         ("shape", [2**31], r"shape\[0\] must be a whole number <= 2147483647"),
         ("shape", [10**9], r"an example of shape \(1000000000,\) is too large"),
         ("classes", 0, "classes must be a whole number >= 1"),
+        ("entries", {"x": {"shape": [3], "dtype": "object"}}, "there is no type .* 'object'"),
+        (
+            "entries",
+            {"x": {"shape": [2**30], "dtype": "int32"}},
+            "an example of shape .* too large",
+        ),
         ("steps", "many", "steps must be a whole number or none, not text"),
         ("versions", ["jax"], "versions must be a set of names and values, not a list"),
         ("versions", {"jax": 10}, r"versions\[...\] must be text, not a whole number"),
@@ -199,6 +205,9 @@ def test_data_that_changed_is_told(tmp_path):
         check_data(tmp_path, DataSpec((5,)))
     with pytest.raises(UserError, match="in 3 classes"):
         check_data(tmp_path, DataSpec((4,), 3))
+    loud = (Entry("loudness", (2,), "float32"),)
+    with pytest.raises(UserError, match=r"now has .* with loudness float32\[2\]"):
+        check_data(tmp_path, DataSpec((4,), entries=loud))
 
 
 def test_only_the_length_of_a_resumed_run_may_change(tmp_path):
