@@ -191,7 +191,7 @@ def methods(scale: float) -> dict[str, Method]:
             "discriminator": jaxgan.linen(Residual(1)),
         },
         {"batch_size": 128, "learning_rate": 3e-3, "beta1": 0.0, "beta2": 0.99},
-        partial(annealed, first=3e-3),
+        partial(annealed, first=1e-2),
     )
     fourier = Method(
         {
