@@ -1,7 +1,7 @@
 """Which losses keep a thousand modes: R1 and R2 with plain and with relativistic scores.
 
     for recipe in stacked_relativistic stacked_plain stacked_relativistic_r1 stacked_plain_r1; do
-        jaxgan population $recipe --import experiments/stacked_losses.py --members 2 \\
+        jaxgan population $recipe --import experiments/stacked_losses.py --members 3 \\
             --out runs/$recipe
         jaxgan evaluate runs/$recipe --import experiments/stacked_losses.py --num 26000 \\
             --metrics modes
@@ -86,7 +86,7 @@ class Relativistic(StackedMnistR3gan):
     """R3GAN's losses with small networks: relativistic scores, R1 and R2."""
 
     name: ClassVar[str] = "stacked_relativistic"
-    default_length: ClassVar = {"steps": 5000}
+    default_length: ClassVar = {"steps": 3000}
     presets: ClassVar = {}
 
     image_size: Count | None = None  # height and width of images; None for 28, those of MNIST
