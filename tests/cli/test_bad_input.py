@@ -282,7 +282,7 @@ def quick(here, monkeypatch, whole_run):
     shutil.copy(whole_run("mnist_mlp") / "config.json", here / "images.json")
     load = recipe_module.load
 
-    def feed(source, labels, batch_size, *_):
+    def feed(source, labels, *, batch_size, **_):
         made: Any = Drawn(lambda _, n: jnp.zeros((n, *source.shape)), source.shape, batch_size)
         made.size = len(source)
         return made
