@@ -44,7 +44,7 @@ from typing import NamedTuple
 import optax
 
 import jaxgan
-from jaxgan import latents, losses, penalties
+from jaxgan import latents, losses, penalties, training
 from jaxgan.models import mlp
 from jaxgan import GAN, chain, minimize, repeat, scheduled, update_average, update_both
 from jaxgan import update_discriminator, update_generator
