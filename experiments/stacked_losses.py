@@ -9,7 +9,7 @@
 
 The data, the optimizer and the settings that burn in are those of `stacked_mnist_r3gan`; the
 networks are small residual ones without normalization, for minutes on a CPU. docs/evaluation.md has
-what came of it.
+what came of the first two.
 
 Source: Huang et al., "The GAN is dead; long live the GAN! A Modern GAN Baseline" (2024), section
 2.2: of 1,000 modes its small ResNet finds all with relativistic scores, R1 and R2, and 693 with
