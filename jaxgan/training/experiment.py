@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding
 
 from jaxgan.core.decoding import has_decoder_weights
 from jaxgan.core.fingerprint import digest
-from jaxgan.core.gan import generate, init, sample
+from jaxgan.core.gan import init, sample
 from jaxgan.core.state import GANState
 from jaxgan.core.steps import make_step
 from jaxgan.core.updates import scores
@@ -156,20 +156,7 @@ def _functions(
 
     @jax.jit  # so that it is traced once, for its shapes and its values
     def first(key: PRNGKey) -> GANState:
-        like = batch_like(feed)
-        state = init(gan, stream(key, "init"), like, update)
-
-        def make(batch: Batch) -> Images:
-            inputs = gan.inputs(stream(key, "sample"), feed.batch_size, batch)
-            return recipe.example(generate(gan, state, inputs))
-
-        made = jax.eval_shape(make, like).shape[1:]
-        if made != spec.shape:  # D, or the page of the run, would fail with something else
-            raise ValueError(
-                f"G of {recipe.name} makes examples of the shape {made}, but those of the data "
-                f"have {spec.shape}"
-            )
-        return state
+        return init(gan, stream(key, "init"), batch_like(feed), update)
 
     def read(state: GANState, key: PRNGKey, row: PyTree, arrays: PyTree) -> Batch:
         return feed.batch(arrays, row, stream(jax.random.fold_in(key, state.step), "data"))
@@ -182,7 +169,13 @@ def _functions(
 
     def draw(state: GANState, key: PRNGKey, name: str, n: int) -> Images:
         conditions = recipe.conditions(n, spec, data_dir)
-        return recipe.example(sample(gan, state, stream(key, name), n, conditions))
+        made = recipe.example(sample(gan, state, stream(key, name), n, conditions))
+        if made.shape[1:] != spec.shape:
+            raise ValueError(
+                f"G of {recipe.name} makes examples of the shape {made.shape[1:]}, but those of "
+                f"the data have {spec.shape}"
+            )
+        return made
 
     def score(state: GANState, key: PRNGKey, row: PyTree, arrays: PyTree):
         own = stream(jax.random.fold_in(key, state.step), "scores")

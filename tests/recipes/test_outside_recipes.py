@@ -298,7 +298,7 @@ class Measured(Recipe):
     sample_every: int = 3
     checkpoint_every: int = 3
     grid: tuple[int, int] = (1, 4)
-    made: int = 6  # numbers that G makes
+    made: tuple[int, ...] = (6,)  # shape of what G makes
 
     def feed(self, seed, data_dir=None):
         series = jax.random.normal(jax.random.key(0), (10, 6))
@@ -315,13 +315,13 @@ class Measured(Recipe):
             return jnp.concatenate([draw(key, n), batch["loudness"][:, None]], 1)
 
         return GAN(
-            generator=linen(mlp.Generator((self.made,), widths=(4,))),
+            generator=linen(mlp.Generator(self.made, widths=(4,))),
             discriminator=linen(mlp.Discriminator(widths=(4,))),
             generator_optimizer=optax.sgd(0.1),
             discriminator_optimizer=optax.sgd(0.1),
             loss=losses.non_saturating,
             inputs=inputs,
-            view=lambda x, batch, key, state: jnp.concatenate([x, batch["loudness"][:, None]], 1),
+            view=lambda x, batch, key, state: x.reshape(len(x), -1),
         )
 
     def update(self, gan):
@@ -347,8 +347,8 @@ def test_a_batch_may_hold_arrays_of_any_names(here):
         assert done.status == 0, done.err
     assert json.loads(Path("bundle/config.json").read_text())["source"] == "measured.py"
     train(kind(steps=6), Path("run"), resume=True)
-    with pytest.raises(ValueError, match=r"G of measured makes .* \(5,\), but .* have \(6,\)"):
-        train(kind(made=5), Path("other"))
+    with pytest.raises(ValueError, match=r"G of measured makes .* \(6, 1\), but .* have \(6,\)"):
+        train(kind(made=(6, 1)), Path("other"))
 
 
 def test_data_without_labels_is_an_error_where_labels_are_needed(here, whole_run):
