@@ -165,7 +165,7 @@ def methods(scale: float) -> dict[str, Method]:
 
     R1 and R2 are squares of a score by a length, so their weight goes with the square of the scale.
     Weights, beta1, the networks' sizes, batch size and learning rate were chosen among two to four
-    values each, by 4 or 8 seeds from 1000 on; those of r3gan_resnet and r3gan_fourier by 1 to 4.
+    values each, by 4 or 8 seeds from 1000 on; those of r3gan_resnet and r3gan_fourier by 1 to 8.
     """
 
     def steepness(weight: Any) -> Penalty:

@@ -8,7 +8,7 @@
     done
 
 The data, the optimizer and the settings that burn in are those of `stacked_mnist_r3gan`; the
-networks are small residual ones without normalization, for minutes on a CPU. docs/evaluation.md has
+networks are small residual ones without normalization, for a CPU. docs/evaluation.md has
 what came of the first two.
 
 Source: Huang et al., "The GAN is dead; long live the GAN! A Modern GAN Baseline" (2024), section

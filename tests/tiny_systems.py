@@ -56,6 +56,15 @@ FIELDS: dict[str, dict[str, Any]] = {
     },
     "pattern_1010": {"batch_size": 4},
 }
+TINY_GAT: dict[str, Any] = {
+    "batch_size": 4,
+    "depth": 4,
+    "width": 8,
+    "heads": 2,
+    "patch": 4,
+    "latent_size": 3,
+    "code_size": 5,
+}
 SHAPES = {
     "gaussians_ring8": (2,),
     "mnist_conv": (16, 16, 1),

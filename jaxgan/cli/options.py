@@ -264,7 +264,7 @@ class Evaluate:
 
     run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
     protocol: Protocol = None  # fid50k, clean-fid, studiogan-friendly, dgm-eval, prdc10k, cmmd
-    num: Annotated[int | None, _default("10000")] = None  # samples in a draw; real examples, too
+    num: Annotated[int | None, _default("10000")] = None  # samples in a draw, and real examples
     draws: Annotated[int | None, _default("5; 1 of each member")] = None  # repetitions
     metrics: Annotated[str | None, _default("all that apply")] = None  # such as fd,prdc
     features: Features = None  # digits, inception, dinov2, clip, pixels

@@ -96,7 +96,7 @@ class GAN:
     generator_terms: Callable[[Play], PerSample] | None = None  # G adds to its loss
 
     def __post_init__(self):
-        """Raises a TypeError for what is no such part, where it is given and not where it fails."""
+        """Checks every part, so that a mistake raises a TypeError here, not in a traced step."""
         for name in ("generator", "discriminator"):
             # A module has an `init` and an `apply` too, of other forms.
             if not isinstance(network := getattr(self, name), Network):

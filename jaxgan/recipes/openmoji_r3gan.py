@@ -19,7 +19,7 @@ class OpenmojiR3gan(Cifar10R3gan):
 
     Command: `jaxgan train openmoji_r3gan`; `--image-size 64` on a GPU
     Expect: the lines and colors of emoji, in things that one could rarely name, after its 2,000
-    steps of 1.6 s on one CPU core (seed 0): a Frechet distance of pixels of 84 (4,000 samples; 12
+    steps of 1.6 s on one CPU core (seed 0): a Frechet distance of pixels of 84 (4,000 samples; 11
     between real emoji), precision 0.61, recall 0.00. At this price `openmoji_cgan` is better: 60.
     """
 

@@ -72,7 +72,7 @@ def write_bundle(
         arrays = {name: np.asarray(x, np.float16) for name, x in arrays.items()}
     config = structs.replace(
         config,
-        source=config.source and Path(config.source).name,  # where it lies is nobody's business
+        source=config.source and Path(config.source).name,  # without the path on this machine
         hyperparameters=asdict(recipe),
         seed=seed,
         members=None,

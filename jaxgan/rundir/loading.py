@@ -117,13 +117,15 @@ def _batch_like(recipe: Recipe, spec: DataSpec) -> dict[str, jax.ShapeDtypeStruc
     """Returns the shapes of a batch."""
     count = recipe.examples_per_step
     name, shape = ("image", spec.shape) if spec.latent is None else ("latent", spec.latent)
-    like = {name: jax.ShapeDtypeStruct((count, *shape), np.float32)}
+    like = {
+        entry.name: jax.ShapeDtypeStruct((count, *entry.shape), jnp.dtype(entry.dtype))
+        for entry in spec.entries
+    }
+    like[name] = jax.ShapeDtypeStruct((count, *shape), np.float32)
     if spec.classes is not None:
         like["label"] = jax.ShapeDtypeStruct((count,), np.int32)
     if spec.source is not None:
         like["source"] = jax.ShapeDtypeStruct((count, *spec.source), np.float32)
-    for entry in spec.entries:
-        like[entry.name] = jax.ShapeDtypeStruct((count, *entry.shape), jnp.dtype(entry.dtype))
     return like
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from runs import script
+from tiny_systems import TINY_GAT
 
 from jaxgan import losses
 from jaxgan.core.gan import init
@@ -14,15 +15,6 @@ from jaxgan.core.steps import make_step
 from jaxgan.types import DataSpec
 
 KEY = jax.random.key(0)
-TINY: Any = {
-    "batch_size": 4,
-    "depth": 4,
-    "width": 8,
-    "heads": 2,
-    "patch": 4,
-    "latent_size": 3,
-    "code_size": 5,
-}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +36,7 @@ def slopes(images):
 
 
 def test_without_guidance_d_sees_the_last_level_alone(gats):
-    recipe = gats.WithoutGuidance(**TINY)
+    recipe = gats.WithoutGuidance(**TINY_GAT)
     gan = recipe.gan(DataSpec((8, 8, 1), 10))
     levels = jax.random.normal(KEY, (4, 4, 8, 8, 1))
     batch: Any = {"image": levels[:, 0], "label": jnp.arange(4)}
@@ -60,7 +52,7 @@ def test_without_guidance_d_sees_the_last_level_alone(gats):
 
 
 def test_exact_penalties_are_slopes(gats):
-    recipe = gats.ExactPenalties(**TINY, gamma=3.0)
+    recipe = gats.ExactPenalties(**TINY_GAT, gamma=3.0)
     real, fake = jax.random.normal(KEY, (2, 4, 8, 8, 1))
     found = recipe.gan(DataSpec((8, 8, 1), 10)).penalty(
         quadratic, real, fake, jax.random.split(KEY, 4)

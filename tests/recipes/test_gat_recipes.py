@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export
-from tiny_systems import make_recipe
+from tiny_systems import TINY_GAT, make_recipe
 
 from jaxgan.core.gan import Play, init, sample
 from jaxgan.core.steps import make_step, run_steps
@@ -17,15 +17,6 @@ from jaxgan.util.errors import UserError
 
 KEY = jax.random.key(0)
 SPEC = DataSpec((8, 8, 1), 10)
-TINY: dict[str, Any] = {
-    "batch_size": 4,
-    "depth": 4,
-    "width": 8,
-    "heads": 2,
-    "patch": 4,
-    "latent_size": 3,
-    "code_size": 5,
-}
 
 
 def batch_of(n: int, spec: DataSpec = SPEC) -> dict[str, jax.Array]:
@@ -35,7 +26,7 @@ def batch_of(n: int, spec: DataSpec = SPEC) -> dict[str, jax.Array]:
 
 
 def started(spec: DataSpec = SPEC, **fields: Any):
-    recipe: Any = make_recipe("mnist_gat", **TINY | fields)
+    recipe: Any = make_recipe("mnist_gat", **TINY_GAT | fields)
     gan = recipe.gan(spec)
     update, batch = recipe.update(gan), batch_of(recipe.batch_size, spec)
     return recipe, gan, make_step(update), init(gan, KEY, batch, update), batch
@@ -70,7 +61,7 @@ def test_levels_are_augmented_by_one_draw_and_hidden_afterwards(monkeypatch):
 def test_wide_networks_learn_slowly_and_gradients_are_clipped():
     params = {"w": jnp.zeros(4)}
     for width in (8, 32):
-        recipe: Any = make_recipe("mnist_gat", **TINY | {"width": width})
+        recipe: Any = make_recipe("mnist_gat", **TINY_GAT | {"width": width})
         optimizer = recipe.gan(SPEC).generator_optimizer
         state = optimizer.init(params)
         moved, state = optimizer.update({"w": jnp.full(4, 1000.0)}, state, params)
@@ -130,7 +121,7 @@ def test_a_tiny_one_learns_where_its_pictures_are_bright():
 )
 def test_sizes_that_do_not_fit_are_refused(fields, message):
     with pytest.raises(UserError, match=message):
-        make_recipe("mnist_gat", **TINY | fields)
+        make_recipe("mnist_gat", **TINY_GAT | fields)
 
 
 def test_d_learns_what_another_network_sees_in_reals():
@@ -153,11 +144,11 @@ def test_d_learns_what_another_network_sees_in_reals():
 
 def test_a_recipe_without_features_says_so():
     with pytest.raises(UserError, match="for digits of 28 x 28, in gray: leave it at 0"):
-        make_recipe("mnist_gat", **TINY, representation_weight=1.0).gan(SPEC)
+        make_recipe("mnist_gat", **TINY_GAT, representation_weight=1.0).gan(SPEC)
 
 
 def test_patches_divide_images():
-    recipe: Any = make_recipe("mnist_gat", **TINY)
+    recipe: Any = make_recipe("mnist_gat", **TINY_GAT)
     with pytest.raises(UserError, match="multiples of 4 and at least 4, not 30 x 30"):
         recipe.gan(DataSpec((30, 30, 1)))
 
@@ -171,7 +162,7 @@ def test_a_step_lowers_for_cuda_and_tpu():
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_types_reach_both_networks(dtype):
-    recipe: Any = make_recipe("mnist_gat", **TINY, dtype=dtype)
+    recipe: Any = make_recipe("mnist_gat", **TINY_GAT, dtype=dtype)
     gan, batch = recipe.gan(SPEC), batch_of(4)
     inputs = gan.inputs(KEY, 4, batch)
     seen = jnp.zeros((4, 4, 8, 8, 1)), batch["label"]
