@@ -29,7 +29,7 @@ And from a PyTorch network into a state:
 The inputs of a conditional network are a tuple, `(np.zeros((1, 128)), np.zeros(1, int))`. Layers
 may be connected in any way, such as in residual blocks, also within `jax.jit` and the like. Only a
 part of a flattened feature map, or one joined with other numbers, is nothing that a layer can take
-or give.
+or give. A map that is transposed to `[B, C, H, W]` before it is flattened is in PyTorch's order.
 
 `save_safetensors` and `load_safetensors` write and read such state dicts. `load_sd_vae` reads the
 weights of a published autoencoder.
@@ -54,13 +54,14 @@ The running variance is copied. If training continues, PyTorch's tracks the unbi
 batch, n / (n - 1) times the one that Flax's tracks.
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -84,6 +85,7 @@ from jaxgan.util.errors import UserError
 from jaxgan.util.files import read_bytes, write_atomically
 
 StateDict = dict[str, np.ndarray]
+Places = dict[Any, tuple[int, ...]]  # of the axes of a program's variables
 
 # (collection, name) in Flax -> name in PyTorch.
 _NAMES = {
@@ -106,8 +108,9 @@ _COUNTERPARTS = {"_u": "_v", "_v": "_u"}  # vectors of the power iteration
 _LAYERS = (nn.Dense, nn.Conv, Conv, ConvTranspose, nn.BatchNorm, nn.Embed, Embed, SelfAttention)
 _ENDS = ("inputs of ", "outputs of ")  # what marks a layer in a program
 _CALLS = {"jit", "custom_jvp_call", "custom_vjp_call", "remat2"}  # of programs within programs
-# What variables are in place of flattened maps: parts of one, or one and other numbers.
-_MADE_OF_SOME, _MADE_INTO_SOME = 0, -1
+# What variables are in place of maps whose channels were last: parts of one, one and other numbers,
+# one whose channels were neither first nor last, or one whose channels were first.
+_MADE_OF_SOME, _MADE_INTO_SOME, _TURNED, _AS_IN_PYTORCH = 0, -1, -2, 1
 _IGNORED = "num_batches_tracked"  # a count that PyTorch uses for cumulative averages only
 _NAMED = 3  # names that an error message lists
 # Layers of attention, as older versions of diffusers name them.
@@ -508,8 +511,8 @@ def _weights_by_layer(
         if None in along:
             raise UserError(
                 f"cannot convert {'/'.join(path)}: the layer takes or gives parts of a flattened "
-                "feature map, or one joined with other numbers, which PyTorch orders differently; "
-                "give the map a layer of its own, whose outputs others can be added to"
+                "feature map, or one joined with other numbers or transposed, which PyTorch orders "
+                "differently; give the map a layer of its own, whose outputs others can be added to"
             )
         normalized = None
         if own.endswith("_u"):
@@ -565,12 +568,13 @@ def _channels_of_ends(
 
     Returns:
         By layer, one number for what it takes and one for what it gives: 1 for what is no flattened
-        map, and None for what has no such order as a whole.
+        map or in PyTorch's order, and None for what has no such order as a whole.
     """
     orders, marked = _orders(equations), defaultdict[str, set[int]](set)
     for equation in equations:
         if equation.primitive.name == "name":  # at each call of a layer
-            marked[equation.params["name"]] |= orders.get(equation.outvars[0]) or {1}
+            name, order = equation.params["name"], orders.get(equation.outvars[0])
+            marked[name] |= order or {_AS_IN_PYTORCH}
 
     def at(mark: str) -> int | None:
         counts = marked[mark]
@@ -591,13 +595,14 @@ def _orders(equations: Sequence[JaxprEqn]) -> dict[Any, frozenset[int]]:
         variable number by number. With other numbers, or instead of them, what else a variable is.
     """
     orders: defaultdict[Any, frozenset[int]] = defaultdict(frozenset)
+    made, used = _turned(equations)
     for equation in equations:
         if equation.primitive.name == "reshape":
-            ends: list[Any] = [equation.invars[0], equation.outvars[0]]
-            for flat, shaped in (ends, ends[::-1]):
+            x: Any = equation.invars[0]
+            y: Any = equation.outvars[0]
+            for flat, shaped, turned in ((x, y, used), (y, x, made)):
                 if flat.aval.ndim == 2 < shaped.aval.ndim:
-                    # With one channel or one position, both orders are the same.
-                    orders[flat] |= {shaped.aval.shape[-1]} - {1, flat.aval.shape[1]}
+                    orders[flat] |= _channels(shaped.aval.shape, turned.get(shaped))
     before = None
     while orders != before:
         before = dict(orders)
@@ -608,11 +613,52 @@ def _orders(equations: Sequence[JaxprEqn]) -> dict[Any, frozenset[int]]:
                 if x.aval.shape[1] == y.aval.shape[1]:
                     orders[x] = orders[y] = orders[x] | orders[y]
                     continue
-                if orders[x] - {_MADE_INTO_SOME}:
+                if orders[x] - {_MADE_INTO_SOME, _AS_IN_PYTORCH}:
                     orders[y] |= {_MADE_OF_SOME}
-                if orders[y] - {_MADE_OF_SOME}:
+                if orders[y] - {_MADE_OF_SOME, _AS_IN_PYTORCH}:
                     orders[x] |= {_MADE_INTO_SOME}
     return orders
+
+
+def _channels(shape: tuple[int, ...], turned: tuple[int, ...] | None) -> frozenset[int]:
+    """Returns what `_orders` has for a flattened map of this shape, and places of its axes."""
+    last = len(shape) - 1
+    channels_axis = last if turned is None else turned.index(last)
+    if shape[channels_axis] in {1, math.prod(shape[1:])}:
+        return frozenset()  # with one channel or one position, all orders are the same
+    known = {last: shape[last], 1: _AS_IN_PYTORCH}
+    return frozenset({known.get(channels_axis, _TURNED)})
+
+
+def _turned(equations: Sequence[JaxprEqn]) -> tuple[Places, Places]:
+    """Finds the maps whose axes are in another order than batch, positions, channels.
+
+    Returns:
+        For each map that was made by a transposition, the places that its axes have in that order;
+        and the same for each map of which a transposition is made.
+    """
+    made: Places = {}
+    used: Places = {}
+    maps: list[tuple[JaxprEqn, Any, Any]] = [
+        (equation, x, equation.outvars[0])
+        for equation in equations
+        if equation.primitive.name not in ("reshape", "dot_general", "conv_general_dilated")
+        for x in cast(list[Any], equation.invars)
+        if not isinstance(x, Literal) and x.aval.ndim > 2
+    ]
+    for equation, x, y in maps:
+        if equation.primitive.name == "transpose":
+            places = made.get(x, range(x.aval.ndim))
+            made[y] = tuple(places[axis] for axis in equation.params["permutation"])
+        elif x in made and x.aval.shape == y.aval.shape:
+            made[y] = made[x]
+    for equation, x, y in reversed(maps):
+        if equation.primitive.name == "transpose":
+            places = used.get(y, range(x.aval.ndim))
+            used[x] = tuple(places[axis] for axis in np.argsort(equation.params["permutation"]))
+        elif y in used and x.aval.shape == y.aval.shape:
+            used[x] = used[y]
+    return made, used
 
 
 def _rows(variables: Iterable[Any]) -> list[Any]:

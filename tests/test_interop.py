@@ -203,9 +203,57 @@ def test_an_order_that_is_known_later_is_that_of_what_came_before():
     np.testing.assert_array_equal(weights["Dense_2.weight"], expected)
 
 
+def as_in_pytorch(x):
+    return x.transpose(0, 3, 1, 2)
+
+
+def back(x):
+    return x.transpose(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda x: nn.Dense(7)(flatten(as_in_pytorch(x))),
+        lambda x: nn.Dense(7)(flatten(jnp.tanh(jax.jit(as_in_pytorch)(x)) * 2)),
+        lambda x: nn.Dense(7)(flatten(as_in_pytorch(x.swapaxes(1, 2)))),
+        lambda x: nn.Dense(7)(jnp.hstack([flatten(as_in_pytorch(x)), jnp.ones((2, 3))])),
+    ],
+)
+def test_maps_with_channels_first_are_flattened_in_pytorchs_order(way):
+    params, weights = converted(way)
+    np.testing.assert_array_equal(weights["Dense_0.weight"], params["Dense_0"]["kernel"].T)
+
+
+@pytest.mark.parametrize("then", [lambda x: x, lambda x: nn.Conv(5, (3, 3))(jnp.tanh(x))])
+def test_maps_with_channels_first_are_made_in_pytorchs_order(then):
+    def way(x):
+        flat = nn.Dense(80)(x[:, 0, 0])
+        return then(back(jnp.tanh(flat.reshape(2, 5, 4, 4)) + 1))
+
+    params, weights = converted(way)
+    np.testing.assert_array_equal(weights["Dense_0.weight"], params["Dense_0"]["kernel"].T)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda x: nn.Dense(7)(flatten(back(as_in_pytorch(x)))),
+        lambda x: nn.Dense(7)(flatten(x.swapaxes(1, 2))),
+    ],
+)
+def test_maps_with_channels_last_again_are_reordered(way):
+    params, weights = converted(way)
+    expected = params["Dense_0"]["kernel"].reshape(4, 4, 5, 7).transpose(3, 2, 0, 1).reshape(7, 80)
+    np.testing.assert_array_equal(weights["Dense_0.weight"], expected)
+
+
 @pytest.mark.parametrize(
     ("way", "layer"),
     [
+        (lambda x: nn.Dense(7)(flatten(x.transpose(0, 1, 3, 2))), "Dense_0"),
+        (lambda x: nn.Dense(7)(flatten(x) + flatten(as_in_pytorch(x))), "Dense_0"),
+        (lambda x: nn.Dense(80)(x[:, 0, 0]).reshape(2, 4, 5, 4).swapaxes(2, 3), "Dense_0"),
         (lambda x: nn.Dense(7)(jnp.hstack([flatten(x), jnp.ones((2, 3))])), "Dense_0"),
         (lambda x: nn.Dense(7)(jnp.tanh(jax.jit(lambda x: flatten(x)[:, :40])(x))), "Dense_0"),
         (lambda x: nn.Dense(7)(jnp.split(flatten(x), 2, 1)[1]), "Dense_0"),
