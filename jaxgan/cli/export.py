@@ -13,7 +13,7 @@ from jaxgan.interop import to_arrays
 from jaxgan.keys import from_seed, stream
 from jaxgan.pretrained import place_beside
 from jaxgan.report.card import card
-from jaxgan.report.pictures import save_samples
+from jaxgan.report.pictures import save_samples, suffix_of
 from jaxgan.rundir import loading
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import naming, write_atomically
@@ -76,7 +76,7 @@ def _write_bundle(options: Export) -> Path:
     )
     write_atomically(out / "README.md", told.encode())
     with naming(out, missing=True):
-        save_samples(samples, out / ("samples.npz" if samples.ndim == 2 else "samples.png"))
+        save_samples(samples, out / f"samples{suffix_of(samples)}")
     return out
 
 

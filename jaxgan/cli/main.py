@@ -283,7 +283,7 @@ def _sample(words: list[str]) -> None:
     options = parse(Sample, words, "jaxgan sample")
     _import(options.import_)
     from jaxgan.keys import from_seed, stream
-    from jaxgan.report.pictures import save_samples
+    from jaxgan.report.pictures import save_samples, suffix_of
     from jaxgan.rundir import loading
 
     _speed_up()
@@ -293,9 +293,8 @@ def _sample(words: list[str]) -> None:
     samples = loading.draw(trained, num, stream(from_seed(options.seed), "sample"), labels)
     member = "" if options.member is None else f"_member{options.member}"
     label = "" if options.label is None else f"_label_{options.label}"
-    suffix = "npz" if samples.ndim == 2 else "png"
-    name = f"sample_step{int(trained.state.step)}{member}{label}_seed{options.seed}.{suffix}"
-    out = options.out or place_beside(options.run) / name
+    name = f"sample_step{int(trained.state.step)}{member}{label}_seed{options.seed}"
+    out = options.out or place_beside(options.run) / f"{name}{suffix_of(samples)}"
     with naming(out, missing=True):
         save_samples(samples, out, columns)
     print(out)
@@ -352,12 +351,11 @@ def _begin_walks(options: Interpolate | Directions) -> tuple[Any, Any]:
 
 def _save_walks(name: str, options: Interpolate | Directions, trained: Any, samples: Any) -> None:
     """Writes what was made along walks, and says where."""
-    from jaxgan.report.pictures import save_walks
+    from jaxgan.report.pictures import save_walks, suffix_of
 
     member = "" if options.member is None else f"_member{options.member}"
-    suffix = "npz" if samples.ndim == 2 else "png"
-    name = f"{name}_step{int(trained.state.step)}{member}_seed{options.seed}.{suffix}"
-    out = options.out or place_beside(options.run) / name
+    name = f"{name}_step{int(trained.state.step)}{member}_seed{options.seed}"
+    out = options.out or place_beside(options.run) / f"{name}{suffix_of(samples)}"
     with naming(out, missing=True):
         save_walks(samples, out, options.columns)
     print(out)

@@ -22,7 +22,15 @@ from jaxgan.data import name_and_split
 from jaxgan.evaluation.caching import remembered
 from jaxgan.evaluation.examples import Examples, chooser, real_batch
 from jaxgan.evaluation.protocols import AS_PUBLISHED, Settings
-from jaxgan.evaluation.registry import METRICS, Reals, Samples, Split, renamed
+from jaxgan.evaluation.registry import (
+    METRICS,
+    THEMSELVES,
+    Reals,
+    Samples,
+    Split,
+    flat,
+    renamed,
+)
 from jaxgan.features import Extractor, clip, digits, dinov2, extract, inception
 from jaxgan.keys import from_seed, stream
 from jaxgan.metrics import Estimate, Protocol, Result
@@ -99,12 +107,11 @@ class Evaluator:
         self._classes, self._reference, self._how = classes, reference, how
         self._draw = chooser(recipe, seed, data_dir)
         examples = self._draw(self._needed, 0)
-        shape = examples.shape[1:]
-        if extractor is not None and len(shape) == 1:
+        if extractor is not None and not isinstance(recipe, ImageRecipe):
             raise UserError(
-                f"the examples of {recipe.name} are vectors, which are their own features"
+                f"the examples of {recipe.name} are no images: they are their own features"
             )
-        self._extractor = extractor or fitting_extractor(recipe, shape)
+        self._extractor = extractor or fitting_extractor(recipe, examples.shape[1:])
         self._split = None if held_out is None else self._read_split(held_out)
         self._first = self._reals(examples)
         self._names = self._choose(names)
@@ -134,8 +141,8 @@ class Evaluator:
         """Evaluates generated samples.
 
         Args:
-            draws: one or more independent draws: uint8 images `[num, H, W, C]` or float32 vectors
-                `[num, D]`. Of those that an iterator makes, one is held at a time.
+            draws: one or more independent draws: uint8 images `[num, H, W, C]` or float32
+                `[num, ...]`. Of those that an iterator makes, one is held at a time.
             first: the choice of reference examples for the first of them.
             labels: int32 `[num]`: what the samples of each draw were asked to be, if there are
                 classes.
@@ -403,7 +410,7 @@ def fitting_extractor(recipe: Recipe, shape: tuple[int, ...]) -> Extractor:
 
     Args:
         recipe: the recipe.
-        shape: of one example. Vectors are their own features.
+        shape: of one example. Those that are no images are their own features.
 
     Returns:
         The extractor.
@@ -411,11 +418,9 @@ def fitting_extractor(recipe: Recipe, shape: tuple[int, ...]) -> Extractor:
     Raises:
         UserError: if Inception has no weights yet.
     """
-    if len(shape) == 1:
-        return Extractor(
-            "the vectors themselves", "none", None, lambda images: images, short="points"
-        )
-    if isinstance(recipe, ImageRecipe) and name_and_split(recipe.data)[0] == "mnist":
+    if not isinstance(recipe, ImageRecipe):
+        return THEMSELVES
+    if name_and_split(recipe.data)[0] == "mnist":
         if shape[:2] == digits.SHAPE[:2]:
             return digits.load() if shape[2] == 1 else digits.per_channel(shape[2])
     return inception.load()
@@ -423,7 +428,7 @@ def fitting_extractor(recipe: Recipe, shape: tuple[int, ...]) -> Extractor:
 
 def pixels() -> Extractor:
     """Returns the extractor whose features are the pixels."""
-    return Extractor("pixels", "none", None, lambda images: images.reshape(len(images), -1))
+    return Extractor("pixels", "none", None, flat)
 
 
 EXTRACTORS: Mapping[str, Callable[[], Extractor]] = {

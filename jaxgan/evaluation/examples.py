@@ -118,7 +118,7 @@ def real_examples(
         data_dir: TFDS's data directory; None for its default.
 
     Returns:
-        uint8 images [N, H, W, C], or float32 vectors [N, D].
+        uint8 images [N, H, W, C], or float32 [N, ...].
 
     Raises:
         UserError: if the data set is not available.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -84,11 +84,19 @@ def is_higher_better(name: str) -> bool:
     return name in HIGHER or name.startswith("is_")
 
 
+def flat(x: Any) -> Any:
+    """Flattens all axes but the first."""
+    return x.reshape(len(x), -1)
+
+
+THEMSELVES = Extractor("the vectors themselves", "none", None, flat, short="points")
+
+
 @dataclass(frozen=True, eq=False)
 class Samples:
     """Examples, real or generated, and what is computed of them once, when first needed."""
 
-    examples: np.ndarray | Examples  # uint8 images [N, H, W, C], or float32 vectors [N, D]
+    examples: np.ndarray | Examples  # uint8 images [N, H, W, C], or float32 [N, ...]
     extractor: Extractor
     labels: Int32[np.ndarray, "N"] | None = None  # of the data set, or what G was asked for
     remember: bool = False  # for later evaluations; of features without weights, nothing
@@ -107,9 +115,9 @@ class Samples:
 
     @cached_property
     def features(self) -> Float32[np.ndarray, "N F"]:
-        """The features; vectors are their own."""
-        if len(self.examples.shape) == 2:
-            return self.array
+        """The features; examples that are no images are their own."""
+        if self.extractor is THEMSELVES:
+            return flat(self.array)
         return self._computed("features", self._extract)
 
     @cached_property
@@ -225,8 +233,8 @@ def _prdc(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
 def _swd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
     count = min(len(reals.reference.examples), len(fake.examples))
     a, b = (x.first(count).array.astype(np.float32) for x in (reals.reference, fake))
-    if a.ndim == 2:
-        return {"swd": metrics.sliced_wasserstein(a, b, key, **SLICES)}
+    if reals.reference.extractor is THEMSELVES:
+        return {"swd": metrics.sliced_wasserstein(flat(a), flat(b), key, **SLICES)}
     levels = metrics.pyramid_distances(a, b, key, **PATCHES, **SLICES)
     return {f"swd_{height}": distance for height, distance in levels.items()}
 

@@ -243,7 +243,7 @@ class Recipe(ABC):
         """Measures which modes of the data the samples cover.
 
         Args:
-            samples: uint8 images [N, H, W, C], or float32 vectors [N, D].
+            samples: uint8 images [N, H, W, C], or float32 [N, ...].
 
         Returns:
             The coverage; None where the modes are not known.

@@ -34,7 +34,7 @@ EXPLORER = "explorer.html"  # in a run directory: the page in which its generato
 MAX_GRIDS = 24  # on the page
 MAX_COLUMNS = 64  # members in a heat map
 MAX_TOLD = 16  # numbers of a vector that a picture's description tells
-MAX_CLOUDS = 6  # scatter plots
+MAX_PANELS = 6  # scatter plots or line charts
 GRIDS_BYTES = 4_000_000  # of grids on the page, before base64 adds a third
 
 
@@ -54,7 +54,10 @@ class Chart(NamedTuple):
 
 
 def write_report(run: Path) -> Path:
-    """Writes a run's report.html, losses.png, and progress.gif, pattern.png or points.png.
+    """Writes a run's report.html, losses.png, and a picture of its samples over time.
+
+    That is progress.gif of images, points.png of points in the plane, pattern.png of longer
+    vectors, or series.png of series.
 
     The page has a link to the explorer, if there is one. For a population, also writes summary.txt
     and summary.json. Samples that cannot be read are left out, with a warning, and so is an
@@ -62,8 +65,8 @@ def write_report(run: Path) -> Path:
 
     Args:
         run: a directory with config.json and, if there are any yet, metrics.jsonl, final.png and
-            samples/step_*.png (grids of images) or samples/step_*.npy (vectors, float32 [n, D]:
-            all points in the plane are drawn, but only the first of longer vectors).
+            samples/step_*.png (grids of images) or samples/step_*.npy (float32 [n, D] or
+            [n, T, C]: all points in the plane are drawn, but only the first of others).
 
     Returns:
         The path of report.html.
@@ -77,7 +80,8 @@ def write_report(run: Path) -> Path:
     members = config.members
     metrics = read_metrics(run, None if members is None else members.count)
     stored = find_samples(run, "npy")
-    vectors = _same_shape([*readable(stored, partial(vectors_of, config=config))])
+    drawable = stored if len(config.shape) < 3 else []
+    vectors = _same_shape([*readable(drawable, partial(vectors_of, config=config))])
     grids = [] if vectors else [x for x, _ in readable(find_samples(run, "png"), check_picture)]
     samples = [sample for sample, _ in vectors] or grids
     final = next(readable(final_of(run, config, metrics, samples), check_picture), None)
@@ -108,7 +112,7 @@ def write_report(run: Path) -> Path:
         during=[chart(panel) for panel in plots.evaluations(during)],
         protocol=during[-1]["protocol"] if during else None,
         not_finite=_not_finite(metrics),
-        vectors=_vectors(run, vectors, members) if vectors else None,
+        vectors=_vectors(run, vectors, config) if vectors else None,
         final=final and picture_of("Grid of new samples of the trained generator", final[0].path),
         grids=[
             (s.step, picture_of(f"Samples at step {s.step:,}", s.path)) for s in _affordable(grids)
@@ -180,23 +184,21 @@ def final_of(
 
 
 def vectors_of(path: Path, config: Config) -> np.ndarray:
-    """Reads samples of a run whose examples are vectors.
+    """Reads samples of a run whose examples are no images.
 
     Args:
         path: of one of its samples.
         config: of the run.
 
     Returns:
-        float32 `[N, D]`; `[M, N, D]` of a population.
+        float32 `[N, ...]`; `[M, N, ...]` of a population.
 
     Raises:
         UserError: if the file is damaged, or of other examples.
     """
     vectors = read_vectors(path)
-    if (
-        vectors.ndim != (2 if config.members is None else 3)
-        or vectors.shape[-1] != config.shape[-1]
-    ):
+    leading = 1 if config.members is None else 2
+    if vectors.shape[leading:] != tuple(config.shape):
         raise UserError(f"{path} is damaged: its shape is {vectors.shape}")
     return vectors
 
@@ -228,37 +230,46 @@ def check_picture(path: Path) -> None:
         raise UserError(f"{path} is damaged") from error
 
 
+class _Kind(NamedTuple):
+    """How examples of one kind are shown."""
+
+    draw: Callable[..., Any]  # a function of `jaxgan.report.plots`
+    name: str  # of the file
+    words: str
+    title: str
+    most: int | None  # panels; None for a single one of all steps
+
+
 def _vectors(
-    run: Path, samples: Sequence[tuple[Sample, np.ndarray]], members: Members | None
+    run: Path, samples: Sequence[tuple[Sample, np.ndarray]], config: Config
 ) -> tuple[str, Picture]:
-    """Shows vectors, with a title, and writes the picture to a file too.
+    """Shows vectors or series, with a title, and writes the picture to a file too.
 
     One GAN's samples over time; the last samples of a population, member by member.
     """
     from jaxgan.report import plots
 
-    latest = samples[-1][1]
-    are_points = latest.shape[-1] == 2
-    if members is not None:
-        history = latest[: MAX_CLOUDS if are_points else MAX_COLUMNS]
+    points = _Kind(plots.scatter, "points.png", "Scatter plots", "How the points move", MAX_PANELS)
+    series = _Kind(plots.lines, "series.png", "Line charts", "How a series evolves", MAX_PANELS)
+    pattern = _Kind(plots.heat_map, "pattern.png", "Heat map", "How the pattern evolves", None)
+    kind = series if len(config.shape) == 2 else points if config.shape == (2,) else pattern
+    if config.members is not None:
+        history = samples[-1][1][: kind.most or MAX_COLUMNS]
         places, over, title = np.arange(len(history)), "member", "The members’ last samples"
     else:
-        shown = evenly(samples, MAX_CLOUDS) if are_points else samples
+        shown = evenly(samples, kind.most) if kind.most else samples
         history = np.stack([vectors for _, vectors in shown])
-        places, over = np.array([sample.step for sample, _ in shown]), "step"
-        title = "How the points move" if are_points else "How the pattern evolves"
-    if are_points:
-        draw, name, kind = plots.scatter, "points.png", "Scatter plots"
+        places, over, title = np.array([sample.step for sample, _ in shown]), "step", kind.title
+    if kind is points:
         last = f"{history.shape[1]:,} points"
     else:
-        draw, name, kind = plots.heat_map, "pattern.png", "Heat map"
         history = history[:, 0]
-        last = ", ".join(f"{value:.2f}" for value in history[-1][:MAX_TOLD])
-        last += ", ..." if len(history[-1]) > MAX_TOLD else ""
-    draw = partial(draw, history, places, over=over)
-    write_atomically(run / name, plots.png(draw()))
-    how = "over time" if members is None else "by member"
-    alt = f"{kind} of {len(places)} samples {how}. {over.title()} {places[-1]:,}: {last}."
+        last = ", ".join(f"{value:.2f}" for value in history[-1].flat[:MAX_TOLD])
+        last += ", ..." if history[-1].size > MAX_TOLD else ""
+    draw = partial(kind.draw, history, places, over=over)
+    write_atomically(run / kind.name, plots.png(draw()))
+    how = "over time" if config.members is None else "by member"
+    alt = f"{kind.words} of {len(places)} samples {how}. {over.title()} {places[-1]:,}: {last}."
     return title, adaptive(alt, draw)
 
 

@@ -223,9 +223,14 @@ def save_samples(samples: np.ndarray, out: Path, columns: int | None = None) -> 
             save_png(picture(image), out / name)
 
 
+def suffix_of(samples: np.ndarray) -> str:
+    """Returns the usual suffix of samples: .png of images, which are uint8, and .npz of others."""
+    return ".png" if samples.dtype == np.uint8 else ".npz"
+
+
 def _check(samples: np.ndarray, out: Path, *suffixes: str) -> None:
     """Checks that there is a format of a path's suffix, and that samples suit it."""
     if out.suffix not in (*suffixes, ""):
         raise UserError(f"cannot write {out}: give a {', a '.join(suffixes)} or a folder")
-    if samples.ndim == 2 and out.suffix != ".npz":
-        raise UserError(f"these samples are vectors, not images: give a .npz instead of {out}")
+    if suffix_of(samples) == ".npz" != out.suffix:
+        raise UserError(f"these samples are no images: give a .npz instead of {out}")

@@ -1,12 +1,12 @@
-"""Plots of a run: curves of its losses, the evolution of a pattern, the motion of points.
+"""Plots of a run: curves of its losses, and how its patterns, points or series evolve.
 
 Importing this module imports matplotlib, which takes a while, so import it where a plot is drawn.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from io import BytesIO
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -297,6 +297,38 @@ def scatter(
     return figure
 
 
+def lines(
+    series: Float[np.ndarray, "N T C"],
+    steps: Int[np.ndarray, "N"],
+    *,
+    over: str = "step",
+    dark: bool = False,
+) -> Figure:
+    """Draws the evolution of a series: a panel per step, a line per channel, all of one scale.
+
+    Args:
+        series: float [N, T, C], N at least 1.
+        steps: int [N], the steps of the series.
+        over: what `steps` counts.
+        dark: whether the background is dark.
+    """
+    ink = DARK_INK if dark else INK
+    columns = min(len(series), 2)
+    rows = math.ceil(len(series) / columns)
+    figure = Figure((WIDTH, 0.5 + 1.2 * rows), layout=ConstrainedLayoutEngine())
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    looks = [*islice(_others(), series.shape[-1])]
+    for axes, channels, step in zip(panels, series, steps, strict=False):
+        for values, look in zip(channels.T, looks, strict=True):
+            axes.plot(values, color=look.color, linestyle=look.dash, linewidth=1.4)
+        axes.set_title(f"{over} {step:,}", fontsize=9.5, color=ink)
+    for axes in panels:
+        axes.tick_params(colors=ink, labelsize=8)
+        axes.spines[:].set_color(ink)
+        axes.set_visible(bool(axes.lines))
+    return figure
+
+
 def png(figure: Figure, *, transparent: bool = False) -> bytes:
     """Renders a figure as a PNG for a high-density screen."""
     data = BytesIO()
@@ -338,13 +370,15 @@ def _nans(like: np.ndarray) -> np.ndarray:
 def _looks(panel: Panel) -> list[Look]:
     """Chooses a color and a dash for each curve; no two of a dozen look the same."""
     known = {} if panel.named else {x: COLORS[x] for x in panel.series if x in COLORS}
-    others = cycle(
-        Look(color, dash)
-        for dash in DASHES
-        for color in OTHER_COLORS
-        if color not in known.values()
-    )
+    others = _others(known.values())
     return [Look(known[x]) if x in known else next(others) for x in panel.series]
+
+
+def _others(taken: Collection[str] = ()) -> Iterator[Look]:
+    """Goes through the colors that are not taken, and then through those dashed, endlessly."""
+    return cycle(
+        Look(color, dash) for dash in DASHES for color in OTHER_COLORS if color not in taken
+    )
 
 
 def _draw(axes: Axes, series: Series, look: Look) -> Line2D:

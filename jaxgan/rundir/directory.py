@@ -8,7 +8,7 @@ samples/           a picture (or an array, for vectors) of fixed latents per sam
 checkpoints/       states (see `jaxgan.rundir.checkpoints`)
 best/              the best of the evaluated states, and that until each checkpoint
 lock               held by the process that trains
-final.png, losses.png, progress.gif, pattern.png or points.png, report.html
+final.png, losses.png, progress.gif (or points.png, pattern.png, series.png), report.html
 tensorboard/       events, if they were asked for (see `jaxgan.training.tensorboard`)
 nearest.png, nearest.html    samples beside training pictures (`jaxgan evaluate --held-out`)
 """
@@ -140,7 +140,7 @@ def find_samples(run: Path, suffix: str) -> list[Sample]:
 
 
 def write_vectors(path: Path, vectors: np.ndarray) -> None:
-    """Writes samples that are vectors, float32 `[..., N, D]`."""
+    """Writes samples that are no images, float32 `[N, ...]`; `[M, N, ...]` of a population."""
     data = BytesIO()
     np.save(data, vectors)
     write_atomically(path, data.getvalue())

@@ -151,7 +151,7 @@ def draw(
         data_dir: TFDS's data directory; None for its default. For a G that sees pictures.
 
     Returns:
-        Images, uint8 `[num, H, W, C]`, or vectors, float32 `[num, D]`.
+        Images, uint8 `[num, H, W, C]`, or other examples, float32 `[num, ...]`.
 
     Raises:
         UserError: if `num` or a label is out of range, or the GAN diverged.
@@ -171,7 +171,7 @@ def as_examples(trained: Trained, made: PyTree) -> np.ndarray:
         made: what G made, `[N, ...]` or a tree of it, in the range of G's outputs.
 
     Returns:
-        Images, uint8 `[N, H, W, C]`, or vectors, float32 `[N, D]`.
+        Images, uint8 `[N, H, W, C]`, or other examples, float32 `[N, ...]`.
 
     Raises:
         UserError: if the GAN diverged.

@@ -28,7 +28,7 @@ def interpolate(trained: Trained, rows: int, columns: int, key: PRNGKey) -> np.n
         key: of the latents.
 
     Returns:
-        Images, uint8 `[rows * columns, H, W, C]`, row by row, or vectors, float32 `[..., D]`.
+        Images, uint8 `[rows * columns, H, W, C]`, or other examples, float32, row by row.
 
     Raises:
         UserError: if a number is out of range, G makes pictures from pictures, or the GAN diverged.
@@ -57,7 +57,7 @@ def vary(trained: Trained, rows: int, columns: int, reach: float, key: PRNGKey) 
         key: of the latent.
 
     Returns:
-        Images, uint8 `[N, H, W, C]`, row by row, or vectors, float32 `[N, D]`.
+        Images, uint8 `[N, H, W, C]`, or other examples, float32 `[N, ...]`, row by row.
 
     Raises:
         UserError: if a number is out of range, G makes pictures from pictures, or has no first

@@ -1,13 +1,14 @@
 """From samples to metrics, and evaluations as a run trains."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from runs import TINY, command, result_of
 
-from jaxgan.data import name_and_split
+from jaxgan.data import Resident, name_and_split
 from jaxgan.evaluation import registry
 from jaxgan.evaluation.evaluator import (
     Evaluator,
@@ -75,8 +76,37 @@ def test_modes_of_points_are_found_where_they_are_known():
 
 @pytest.mark.parametrize("extractor", [pixels(), digits.load()])
 def test_vectors_take_no_other_features(extractor):
-    with pytest.raises(UserError, match="vectors, which are their own features"):
+    with pytest.raises(UserError, match="no images: they are their own features"):
         Evaluator(GaussiansRing8(), num=20, names=["fd"], extractor=extractor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series(GaussiansRing8):
+    """Series of two channels, or the same numbers in rows."""
+
+    name: ClassVar[str] = "series_to_evaluate"
+    shape: tuple[int, ...] = (5, 2)
+
+    def feed(self, seed: int, data_dir: str | None = None):
+        numbers = np.random.default_rng(0).normal(size=(300, *self.shape)).astype(np.float32)
+        return Resident(numbers, batch_size=self.batch_size, seed=seed)
+
+    def coverage(self, samples: np.ndarray) -> None:
+        """They have no modes that are known."""
+
+
+def test_series_are_evaluated_like_the_same_numbers_in_rows():
+    def evaluate(shape):
+        samples = np.random.default_rng(1).normal(size=(100, *shape)).astype(np.float32)
+        names = ["fd", "kd", "prdc", "swd"]
+        return Evaluator(Series(shape=shape), num=100, names=names)([samples])
+
+    found, expected = (
+        {x.result.metric: (x.result.value, x.floor) for x in evaluate(shape)}
+        for shape in ((5, 2), (10,))
+    )
+    assert found == expected
+    assert {"fd_points", "precision", "swd"} <= set(found)
 
 
 def test_several_draws_give_an_interval_of_their_mean():
@@ -312,7 +342,7 @@ def test_copies_are_told_from_new_samples_and_shown(mnist_dir):
 @pytest.mark.parametrize(
     ("recipe", "held_out", "told"),
     [
-        (GaussiansRing8(), "mnist@test", "are vectors, which are their own features"),
+        (GaussiansRing8(), "mnist@test", "are no images: they are their own features"),
         (SOME, "mnist@tset", "tset"),
         pytest.param(
             *(SMALL, "mnist@train[:100]", "memorization of 100 samples: the held-out examples are"),

@@ -120,6 +120,32 @@ def test_report_of_points(run):
     assert not (run / "pattern.png").exists()
 
 
+def test_report_of_series(run, caplog):
+    write_config(run, shape=[5, 3])
+    write_metrics(run, [RECORD | {"step": 5}])
+    for i in range(3):
+        series = np.full((7, 5, 3), i / 4, np.float32)
+        np.save(run / "samples" / f"step_{i * 1000:09d}.npy", series)
+    np.save(run / "samples" / "step_000003000.npy", np.zeros((7, 3, 5), np.float32))
+    page = page_of(run)
+    assert_self_contained(page)
+    assert "How a series evolves" in page.text
+    values = ", ".join(["0.50"] * 15)
+    alt = f"Line charts of 3 samples over time. Step 2,000: {values}."
+    assert page.all("img")[0]["alt"] == alt
+    assert (run / "series.png").exists()
+    assert "step_000003000.npy is damaged: its shape is (7, 3, 5)" in caplog.text
+
+
+def test_examples_of_more_axes_have_no_figure(run, caplog):
+    write_config(run, shape=[2, 5, 5, 3])
+    write_metrics(run, [RECORD | {"step": 5}])
+    np.save(run / "samples" / "step_000001000.npy", np.zeros((7, 2, 5, 5, 3), np.float32))
+    alts = [image["alt"] for image in page_of(run).all("img")]
+    assert alts and not [alt for alt in alts if "samples over time" in alt]
+    assert not caplog.records
+
+
 def damage(path, how):
     if how == "pipe":
         path.unlink()

@@ -13,7 +13,10 @@ from jaxgan.report.pictures import (
     nearest_grid,
     save_grid,
     save_png,
+    save_samples,
+    suffix_of,
 )
+from jaxgan.util.errors import UserError
 
 
 def random_images(n, size, channels=1, seed=0):
@@ -149,3 +152,13 @@ def test_animation_of_one_color_frame_with_caption(tmp_path):
     assert np.all(pixels[:64] == [255, 0, 0])
     assert pixels[64:].min() < 64  # ink
     assert np.all(pixels[-1] == 255)  # on white
+
+
+def test_samples_that_are_no_images_are_written_as_numbers(tmp_path):
+    series = np.random.default_rng(0).normal(size=(4, 5, 3)).astype(np.float32)
+    for out in (tmp_path / "series.png", tmp_path / "folder"):
+        with pytest.raises(UserError, match="these samples are no images: give a .npz instead"):
+            save_samples(series, out)
+    save_samples(series, tmp_path / f"series{suffix_of(series)}")
+    np.testing.assert_array_equal(np.load(tmp_path / "series.npz")["samples"], series)
+    assert suffix_of(np.zeros((1, 2, 2, 3), np.uint8)) == ".png"

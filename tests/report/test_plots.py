@@ -11,6 +11,7 @@ from jaxgan.report.plots import (
     describe,
     evaluations,
     heat_map,
+    lines,
     panels,
     png,
     reading,
@@ -232,6 +233,20 @@ def test_scatter_of_any_points(shape):
     points[0, 0] = (np.nan, np.inf)
     shown = png(scatter(points, np.arange(shape[0]), dark=True), transparent=True)
     assert min(size_of(shown)) > 100
+
+
+def test_a_series_has_a_panel_per_step_and_a_line_per_channel():
+    series = np.random.default_rng(0).normal(size=(3, 20, 9)).astype(np.float32)
+    series[1, 4, 2] = np.nan
+    figure = lines(series, np.arange(0, 3000, 1000))
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in shown] == ["step 0", "step 1,000", "step 2,000"]
+    for axes, channels in zip(shown, series, strict=True):
+        drawn = np.stack([np.asarray(line.get_ydata()) for line in axes.lines], axis=1)
+        np.testing.assert_array_equal(drawn, channels)
+        assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 9
+        assert axes.get_ylim() == shown[0].get_ylim()
+    assert min(size_of(png(figure))) > 400
 
 
 def test_the_same_plot_has_the_same_bytes():

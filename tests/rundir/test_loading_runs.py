@@ -85,7 +85,7 @@ def test_patterns_are_drawn_as_numbers(here, whole_run):
     for out in ("a.png", "folder"):
         done = command("sample", run, "--out", out)
         assert done.status == 2
-        told = f"these samples are vectors, not images: give a .npz instead of {out}"
+        told = f"these samples are no images: give a .npz instead of {out}"
         assert done.err == f"jaxgan: {told}\n"
 
 

@@ -133,7 +133,7 @@ def test_walks_of_vectors_are_numbers(here, whole_run):
         samples = np.load(run / f"{file}_step40_seed0.npz")["samples"]
         assert samples.shape == ({"interpolate": 80, "directions": 9}[name], 4)
         for out in ("a.png", "a.gif"):
-            told = f"these samples are vectors, not images: give a .npz instead of {out}"
+            told = f"these samples are no images: give a .npz instead of {out}"
             assert_refused(command(name, "run", "--out", out), told)
 
 
