@@ -233,7 +233,7 @@ def _prdc(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
 def _swd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
     count = min(len(reals.reference.examples), len(fake.examples))
     a, b = (x.first(count).array.astype(np.float32) for x in (reals.reference, fake))
-    if reals.reference.extractor is THEMSELVES:
+    if not _are_images(reals):
         return {"swd": metrics.sliced_wasserstein(flat(a), flat(b), key, **SLICES)}
     levels = metrics.pyramid_distances(a, b, key, **PATCHES, **SLICES)
     return {f"swd_{height}": distance for height, distance in levels.items()}
@@ -312,7 +312,7 @@ def _cas_settings(count: int, reals: Reals) -> dict[str, int | str]:
 
 def _can_learn(reals: Reals) -> bool:
     """Whether a classifier can learn from samples, and read what is held out."""
-    if reals.classes is None or reals.split is None or len(_shape(reals)) != 3:
+    if reals.classes is None or reals.split is None or not _are_images(reals):
         return False
     labelled = reals.split.held_out.labels is not None and reals.others.labels is not None
     return labelled and min(_shape(reals)[:2]) >= usefulness.LEAST_SIDE
@@ -374,6 +374,10 @@ def _always(reals: Reals) -> bool:
     return True
 
 
+def _are_images(reals: Reals) -> bool:
+    return reals.reference.extractor is not THEMSELVES
+
+
 def _shape(reals: Reals) -> tuple[int, ...]:
     return reals.reference.examples.shape[1:]
 
@@ -407,12 +411,12 @@ METRICS = {
     ),
     "swd": Metric(
         _swd,
-        lambda reals: len(_shape(reals)) == 1 or min(_shape(reals)[:2]) >= 7,
-        lambda count, reals: SLICES if len(_shape(reals)) == 1 else PATCHES | SLICES,
+        lambda reals: not _are_images(reals) or min(_shape(reals)[:2]) >= 7,
+        lambda count, reals: PATCHES | SLICES if _are_images(reals) else SLICES,
     ),
     "ms_ssim": Metric(
         _ms_ssim,
-        lambda reals: len(_shape(reals)) == 3 and scales(*_shape(reals)[:2]) > 0,
+        lambda reals: _are_images(reals) and scales(*_shape(reals)[:2]) > 0,
         lambda count, reals: PAIRS | {"scales": scales(*_shape(reals)[:2])},
         compares=False,
     ),
