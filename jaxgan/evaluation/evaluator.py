@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Int32
 
 from jaxgan import metrics
 from jaxgan.data import name_and_split
@@ -135,17 +136,29 @@ class Evaluator:
         """The short name of the features."""
         return self._extractor.short
 
-    def __call__(
-        self, draws: Iterable[np.ndarray], first: int = 0, labels: np.ndarray | None = None
-    ) -> list[Evaluated]:
+    def labels(self, choice: int) -> Int32[np.ndarray, "N"] | None:
+        """Labels of real examples, which a conditional G is to be asked for.
+
+        Each class in turn would not do: a perfect G would differ from data whose classes are not
+        equally frequent.
+
+        Args:
+            choice: of reference examples; the labels are of others.
+
+        Returns:
+            A label for each sample of a draw; None if the examples have none.
+        """
+        labels = self._choice(choice % self._choices)[0].others.labels
+        return None if labels is None else np.resize(labels, self._num)
+
+    def __call__(self, draws: Iterable[np.ndarray], first: int = 0) -> list[Evaluated]:
         """Evaluates generated samples.
 
         Args:
             draws: one or more independent draws: uint8 images `[num, H, W, C]` or float32
                 `[num, ...]`. Of those that an iterator makes, one is held at a time.
+                Those of a conditional GAN are of `labels` of their choice.
             first: the choice of reference examples for the first of them.
-            labels: int32 `[num]`: what the samples of each draw were asked to be, if there are
-                classes.
 
         Returns:
             The mean of each metric over the draws, with an interval if there are several.
@@ -159,6 +172,7 @@ class Evaluator:
             if draw.shape != like:
                 raise UserError(f"evaluate draws of the shape {like}, not {draw.shape}")
             reals, floor = self._choice(place % self._choices)
+            labels = None if self._classes is None else self.labels(place)
             fake = Samples(draw, self._extractor, labels)
             measured = (self._measure_one(name, reals, fake, place) for name in self._names)
             found.append(dict(zip(self._names, map(self._told, measured), strict=True)))
@@ -212,6 +226,8 @@ class Evaluator:
             draws: number of draws that are evaluated together.
         """
         lines = [str(self._protocol({"draws": draws}))]
+        if self._classes is not None:
+            lines.append("labels asked for are those of real examples")
         if self._reference is not None:
             lines.append(f"real examples are {self._beside}")
         for metric, numbers in self._floors.items():

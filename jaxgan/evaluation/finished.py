@@ -98,9 +98,6 @@ def evaluate(
     draws = draws or (DRAWS if members is None else 1)
     recipe, spec = gans[0].recipe, gans[0].spec
     classes = spec.classes if sampling.is_conditional(gans[0]) else None
-    labels = None
-    if classes is not None:
-        labels = np.asarray(dict(recipe.conditions(num, spec, data_dir))["label"], np.int32)
     measure = Evaluator(
         recipe,
         num=num,
@@ -118,11 +115,13 @@ def evaluate(
     key = stream(from_seed(seed), "draws")
 
     def draw(gan: Trained, place: int) -> np.ndarray:
-        return sampling.draw(gan, num, jax.random.fold_in(key, place), data_dir=data_dir)
+        labels = None if classes is None else measure.labels(place)
+        asked = None if labels is None else labels.tolist()
+        return sampling.draw(gan, num, jax.random.fold_in(key, place), asked, data_dir)
 
     def evaluate_one(index: int, gan: Trained) -> list[Evaluated]:
         first = index * draws  # no two draws have latents or reference examples in common
-        return measure((draw(gan, first + place) for place in range(draws)), first, labels)
+        return measure((draw(gan, first + place) for place in range(draws)), first)
 
     step, averaged = steps_done(gans[0].state), "average" in gans[0].state.extra
     protocol = f"step {step}, G {'averaged' if averaged else 'not averaged'}; "

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding
+from jax.typing import ArrayLike
 
 from jaxgan.core.decoding import has_decoder_weights
 from jaxgan.core.fingerprint import digest
@@ -60,7 +61,7 @@ class Experiment(NamedTuple):
     # Pure, to be traced:
     init: Callable[[PyTree], GANState]  # key -> the first state
     step: Callable[..., tuple[GANState, Metrics]]  # state, key, row, arrays -> one step
-    draw: Callable[..., Images]  # state, key, name of a stream, n -> n images
+    draw: Callable[..., Images]  # state, key, name of a stream, n, labels or None -> n images
     score: Callable[..., dict[str, jax.Array]]  # state, key, row, arrays -> D's scores (`scores`)
     digest: Callable[[GANState], jax.Array]  # state -> uint32 [2]
     over_devices: Callable[[Callable, PyTree], Callable]  # a loop of steps -> the same on the mesh
@@ -167,8 +168,12 @@ def _functions(
             batch = jax.tree.map(lambda x: lax.with_sharding_constraint(x, sharding), batch)
         return do_step(state, batch, key)
 
-    def draw(state: GANState, key: PRNGKey, name: str, n: int) -> Images:
-        conditions = recipe.conditions(n, spec, data_dir)
+    def draw(
+        state: GANState, key: PRNGKey, name: str, n: int, labels: ArrayLike | None = None
+    ) -> Images:
+        conditions = dict(recipe.conditions(n, spec, data_dir))
+        if labels is not None and "label" in conditions:
+            conditions["label"] = jnp.asarray(labels)
         made = recipe.example(sample(gan, state, stream(key, name), n, conditions))
         if made.shape[1:] != spec.shape:
             raise ValueError(
@@ -265,8 +270,10 @@ def _population(
         do_step = lift(lambda one, key, state, row: one.step(state, key, row, arrays))
         return do_step(key, state, row)
 
-    def draw(state: GANState, key: PyTree, name: str, n: int) -> Images:
-        return lift(lambda one, key, state: one.draw(state, key, name, n))(key, state)
+    def draw(
+        state: GANState, key: PyTree, name: str, n: int, labels: ArrayLike | None = None
+    ) -> Images:
+        return lift(lambda one, key, state: one.draw(state, key, name, n, labels))(key, state)
 
     def score(state: GANState, key: PyTree, row: PyTree, arrays: PyTree):
         return lift(lambda one, key, state, row: one.score(state, key, row, arrays))(

@@ -50,8 +50,11 @@ class Evaluation(Observer):
         if self._by not in self._evaluate.floors:
             known = ", ".join(self._evaluate.floors)
             raise UserError(f"best_by {self._by!r} is not measured here: choose of {known}")
+        labels = self._evaluate.labels(0)
         self._draw = jax.jit(
-            lambda state: experiment.draw(state, experiment.key, "evaluation", recipe.eval_num)
+            lambda state: experiment.draw(
+                state, experiment.key, "evaluation", recipe.eval_num, labels
+            )
         )
 
     def start(self, experiment: Experiment, run: Path, state: GANState) -> None:

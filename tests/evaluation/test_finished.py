@@ -1,23 +1,34 @@
 """`jaxgan evaluate`: of a run, and of all members of a population."""
 
 import shlex
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 import jax
 import numpy as np
+import optax
 import pytest
+from flax import linen as nn
+from jax import numpy as jnp
 from PIL import Image
 from runs import TINY, assert_refused, command, contents, copy
 
-from jaxgan import rundir
+import jaxgan
+from jaxgan import latents, losses, rundir, training
 from jaxgan.core.fingerprint import digest, hexadecimal
+from jaxgan.data import Resident
+from jaxgan.evaluation.finished import evaluate
 from jaxgan.evaluation.protocols import Published, Settings
 from jaxgan.features import digits
 from jaxgan.metrics.result import from_dict
+from jaxgan.models import mlp
+from jaxgan.recipes import Recipe
 from jaxgan.report.page import write_report
 from jaxgan.rundir import loading as sampling
 from jaxgan.rundir import read_evaluated
+from jaxgan.rundir.log import read_evaluations
 
 
 @pytest.mark.slow
@@ -253,3 +264,56 @@ def test_samples_of_a_gan_that_diverged_are_refused(population):
         done = command(name, population, "--num", "32", "--member", "3")
         assert (done.status, done.out) == (2, "")
         assert "this GAN diverged: its samples are not finite" in done.err
+
+
+class Classes(nn.Module):
+    """A perfect G: a class is a cloud of points, 10 to the right of the one before."""
+
+    @nn.compact
+    def __call__(self, points, labels, train):
+        never_trained = self.param("zero", nn.initializers.zeros, (1, 2))
+        return points + never_trained + 10.0 * jnp.stack([labels, 0 * labels], axis=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skewed(Recipe):
+    """Nine of ten examples are of one class."""
+
+    name: ClassVar[str] = "skewed_classes"
+    default_length: ClassVar = {"steps": 1}
+    batch_size: int = 8
+    log_every: int = 1
+    sample_every: int = 1
+    checkpoint_every: int = 1
+    grid: tuple[int, int] = (1, 4)
+
+    def feed(self, seed, data_dir=None):
+        labels = (np.arange(2000) % 10 == 0).astype(np.int32)
+        points = np.random.default_rng(0).normal(size=(2000, 2)).astype(np.float32)
+        points[:, 0] += 10 * labels
+        return Resident(points, labels, batch_size=self.batch_size, seed=seed, classes=2)
+
+    def gan(self, spec):
+        draw = latents.normal(2)
+        return jaxgan.GAN(
+            generator=jaxgan.linen(Classes()),
+            discriminator=jaxgan.linen(mlp.Discriminator((4,))),
+            generator_optimizer=optax.sgd(0.0),
+            discriminator_optimizer=optax.sgd(0.0),
+            loss=losses.non_saturating,
+            inputs=lambda key, n, batch: (draw(key, n), batch["label"]),
+        )
+
+    def update(self, gan):
+        return jaxgan.update_both(gan)
+
+
+def test_a_perfect_sampler_of_unequal_classes_is_at_the_floor(tmp_path):
+    run = tmp_path / "run"
+    training.train(Skewed(eval_every=1, eval_num=1000), run)
+    (line,) = read_evaluations(run)
+    found = evaluate(run, num=1000, names=["fd"])
+    (result,) = found.record["results"]
+    # With as many of each class, the means are 4 apart, and the squared distance is 16 at least.
+    assert line["metrics"]["fd_points"] < 1 and result["value"] < 1
+    assert "labels asked for are those of real examples" in found.text
