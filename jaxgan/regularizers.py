@@ -24,6 +24,7 @@ And updates, in a chain with the others. StyleGAN2 regularizes both players now 
 
 import math
 from collections.abc import Callable, Collection
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,7 @@ from jaxgan.core.gan import GAN, Play, batch_size
 from jaxgan.core.state import GANState
 from jaxgan.core.updates import Update, draw_inputs, minimize
 from jaxgan.keys import per_example, stream
+from jaxgan.penalties import disturb
 from jaxgan.types import Batch, Metrics, PerSample, PRNGKey, PyTree, Scalar
 
 Term = Callable[[Play], PerSample]
@@ -113,6 +115,8 @@ def orthogonality(params: PyTree) -> Array:
 
     The sum of squares of all products of two different filters. Filters are taken along the last
     axis, as in `Dense` and `Conv`; transposed convolutions and embeddings are better masked out.
+    Blocks of `nn.transformer.stack` have an axis of their own, so take them one by one:
+    `jax.vmap(orthogonality)(params["blocks"]).sum()`.
 
     Source: Brock et al., "Large Scale GAN Training for High Fidelity Natural Image Synthesis"
     (2019), equation 3, with the weight 1e-4. Its code adds half of the gradient.
@@ -175,7 +179,7 @@ def lazy_adam(
         learning_rate: without regularization.
         b1: likewise.
         b2: likewise.
-        eps: as it is.
+        eps: left as it is.
 
     Returns:
         The optimizer.
@@ -231,14 +235,7 @@ def latent_diversity(deviation: Scalar = 0.05, weight: Scalar = 0.5) -> Term:
 def _neighbors(play: Play, deviation: Scalar) -> PyTree:
     """Makes fakes of inputs a little beside those of the play; labels stay as they are."""
     keys = per_example(stream(play.key, "neighbors"), batch_size(play.batch))
-
-    def disturb(x: Array) -> Array:
-        if not jnp.issubdtype(x.dtype, jnp.floating):
-            return x
-        noise = jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], x.dtype))(keys)
-        return x + deviation * noise
-
-    return play.generate(jax.tree.map(disturb, play.inputs))
+    return play.generate(jax.vmap(partial(disturb, deviation=deviation))(play.inputs, keys))
 
 
 def track_scores(update: Update, decay: Scalar | Schedule = 0.99) -> Update:

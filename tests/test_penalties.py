@@ -122,6 +122,15 @@ def test_zero_centred_and_steepest_look_where_the_gradient_penalty_does():
     np.testing.assert_allclose(worst, np.full(5, 2 * slopes.max() ** 2), rtol=1e-6)
 
 
+@pytest.mark.parametrize("penalty", [dragan(), approximate_r1(1.0)])
+def test_parts_of_an_example_get_noise_of_their_own(penalty):
+    keys = jax.random.split(jax.random.key(3), 9)
+    real = {name: jnp.zeros((9, 2)).at[0].set(1.0) for name in "ab"}
+    # Flat where both parts are alike.
+    found = penalty(lambda x: ((x["a"] - x["b"]) ** 2).sum(1), real, real, keys)
+    assert np.std(found) > 0
+
+
 @pytest.mark.parametrize("deviation", [1.0, 4.0])
 def test_dragan_looks_beside_reals_within_half_a_deviation(deviation):
     real = deviation * jnp.where(jnp.arange(4000) % 2 == 0, 1.0, -1.0)[:, None]

@@ -107,6 +107,11 @@ def test_orthogonality_is_about_the_products_of_different_filters():
     assert orthogonality([jnp.array([[3.0, 4.0], [-4.0, 3.0]])]) == 0
 
 
+def test_stacked_blocks_are_taken_one_by_one():
+    blocks = {"kernel": jnp.stack([FILTERS.T, 2 * FILTERS.T]), "scale": jnp.ones((2, 3))}
+    assert jax.vmap(orthogonality)(blocks).sum() == 12 * (1 + 2**4)
+
+
 def test_a_network_without_filters_is_told():
     for measure in (orthogonality, orthonormality):
         with pytest.raises(ValueError, match="there are no filters"):
@@ -193,6 +198,7 @@ def test_a_change_of_latents_should_change_images_but_not_scores(together):
 
     def draw(name):
         keys = per_example(stream(stream(KEY, name), "neighbors"), 8)
+        keys = [jax.random.fold_in(key, 0) for key in keys]
         return 0.5 * np.array([jax.random.normal(key, (2,)) for key in keys])
 
     moves = draw("discriminator_terms") @ A
