@@ -107,7 +107,7 @@ def relativistic_average(loss: Loss) -> Loss:
 
         relativistic_average(separable(lambda r: (r - 1) ** 2, lambda f: (f + 1) ** 2, ...))
 
-    Source: Jolicoeur-Martineau, "The relativistic discriminator" (2018), section 4.1 (RaGAN); the
+    Source: Jolicoeur-Martineau, "The relativistic discriminator" (2018), section 4 (RaGAN); the
     sum of both halves, which its code divides by 2.
 
     Args:
@@ -149,7 +149,7 @@ def top_k(k: Scalar, loss: Loss) -> Loss:
 
     Args:
         k: how many of the batch on all devices together; it is rounded down, may be traced, and
-            stands for 1 if it is less, and for the batch if it is more.
+            counts as 1 if it is less, and as the batch size if it is more.
         loss: of scores `[B]`.
 
     Returns:
@@ -248,7 +248,7 @@ wasserstein = separable(
     generator=lambda scores: -scores,
 )
 
-#: Jolicoeur-Martineau, "The relativistic discriminator" (2018), section 4.2 (RpGAN): each real is
+#: Jolicoeur-Martineau, "The relativistic discriminator" (2018), section 4: each real is
 #: paired with one fake. Huang et al., "The GAN is dead; long live the GAN! A Modern GAN Baseline"
 #: (2024), add R1 and R2 (see `jaxgan.penalties`). Scores are logits.
 relativistic = Loss(

@@ -166,7 +166,7 @@ def gaussian_code(
             read = play.fake_outputs
             return optax.softmax_cross_entropy_with_integer_labels(
                 read["category"], category
-            ) + gaussian_code(codes, read["code"])
+            ) + gaussian_code(codes, read["codes"])
 
         GAN(..., discriminator_terms=information, generator_terms=information)
 

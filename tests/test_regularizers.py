@@ -223,6 +223,19 @@ def test_labels_stay_while_latents_change():
     assert metrics["terms_g"] == 0
 
 
+def test_inputs_of_g_change_independently():
+    def inputs(key, n, batch):
+        return jnp.zeros((n, 2)), jnp.zeros((n, 2))
+
+    def apply(w, kept, inputs, *_):
+        return (inputs[0] - inputs[1]) @ w, kept
+
+    gan = linear_gan(inputs=inputs, generator_terms=latent_diversity(0.5))
+    gan = replace(gan, generator=Network(gan.generator.init, apply))
+    _, metrics = jax.jit(update_both(gan).apply)(init(gan, KEY, BATCH), BATCH, KEY)
+    assert metrics["terms_g"] < 0
+
+
 def lecam_term(play):
     averages = play.state.extra["scores"]
     return 0.3 * terms.one_sided_lecam(play.real_outputs, play.fake_outputs, **averages)

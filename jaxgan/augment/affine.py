@@ -41,7 +41,13 @@ def warped(draw: Draw) -> Augmentation:
     Returns:
         The augmentation.
     """
-    return lambda image, key: warp(image, draw(image, key))
+
+    def augment(image: Image, key: PRNGKey) -> Image:
+        # In bfloat16, places beyond 128 half pixels could not be told apart.
+        exact = image.astype(jnp.promote_types(image.dtype, jnp.float32))
+        return warp(exact, draw(exact, key)).astype(image.dtype)
+
+    return augment
 
 
 def warp(image: Image, matrix: Float[Array, "3 3"]) -> Image:
@@ -59,7 +65,7 @@ def warp(image: Image, matrix: Float[Array, "3 3"]) -> Image:
     in 700 if it applies half of them.
 
     Args:
-        image: `[H, W, C]`, at least 2 x 2 pixels.
+        image: `[H, W, C]`, at least 2 x 2 pixels, float32 or float64.
         matrix: from new places to old ones (see above).
 
     Returns:

@@ -14,7 +14,7 @@ from jaxgan.types import PRNGKey
 
 
 def jitter(share: float = 30 / 256) -> Augmentation:
-    """Makes the augmentation that enlarges an image, crops it anywhere, and mirrors every other.
+    """Makes the augmentation that enlarges an image, crops it, and mirrors half of all images.
 
     The resizing is cubic, as in the source's PyTorch code, and does not leave the range of values
     that a channel of the image has.

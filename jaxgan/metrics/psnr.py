@@ -37,7 +37,7 @@ def squared_errors(
     return jnp.where(where, (a - b) ** 2, 0).sum((1, 2, 3)) / where.sum((1, 2, 3))
 
 
-def psnr(errors: Numbers, *, data_range: int | float) -> Float[Array, "..."]:
+def psnr(errors: Numbers, *, data_range: int | float | np.number) -> Float[Array, "..."]:
     """Converts mean squared errors to peak signal-to-noise ratios.
 
     Of several images, papers give either the mean of their PSNRs, or the PSNR of their mean error,
@@ -50,4 +50,4 @@ def psnr(errors: Numbers, *, data_range: int | float) -> Float[Array, "..."]:
     Returns:
         [...], in decibels; infinite where there is no error.
     """
-    return 10 * jnp.log10(data_range**2 / jnp.asarray(errors, jnp.float32))
+    return 10 * jnp.log10(jnp.square(jnp.float32(data_range)) / jnp.asarray(errors, jnp.float32))

@@ -1,6 +1,6 @@
 """Convolutional networks with max-pooling in D, and batch norm after the ReLU in G.
 
-With `classes`, G has conditional batch norm and D a projection, which the tutorial has not.
+With `classes`, G has conditional batch norm and D a projection, neither of which the tutorial has.
 
 Sources: the TensorFlow 1 tutorial after Stanford's CS231n, assignment 3; Miyato and Koyama, "cGANs
 with Projection Discriminator" (2018), equation 3 and section 4.

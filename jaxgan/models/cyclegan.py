@@ -1,8 +1,8 @@
 """CycleGAN: residual generators that translate between two domains, and both ways as one player.
 
-The defaults are the source's for 256 x 256; it has 6 blocks for 128 x 128 and less. Pictures of few
-pixels, all of which count, want fewer halvings. The
-discriminators are those of `jaxgan.models.patchgan`, with `norms.instance`.
+The defaults are the source's for 256 x 256; it has 6 blocks for 128 x 128 and less. Small pictures,
+of which every pixel counts, need fewer halvings. The discriminators are those of
+`jaxgan.models.patchgan`, with `norms.instance`.
 
 Examples are pictures of the domains a and b, which are no pair. For the way there and back, and for
 pictures that are in their domain already, G is called again:

@@ -144,9 +144,9 @@ class Quarter(nn.Module):
 class Generator(nn.Module):
     """A mapping of latents to styles, and a synthesis of four levels by styles.
 
-    With the source's gain of 0.1, the first samples of a class are nearly alike: of four blocks of
-    96, a thousandth of their mean square depends on the latent. Small networks may never come to
-    vary then. With a gain of 5, it is three quarters.
+    With the source's gain of 0.1, the first samples of a class are nearly alike: with four blocks
+    of width 96, a thousandth of their mean square depends on the latent. Small networks may never
+    come to vary then. With a gain of 5, it is three quarters.
 
     The collection `batch_stats` holds a running average of the styles of each class, which starts
     at 0 and moves when G trains. `generator.clone(truncation=0.7)` has the same parameters and
@@ -158,7 +158,7 @@ class Generator(nn.Module):
     patch: int  # side of the square that a token stands for
     classes: int | None = None  # of labels; None for an unconditional generator
     label_size: int = 64  # of a label's code, which comes before the latent
-    decay: float = 0.995  # of the average of styles
+    decay: float = 0.995  # of the average of styles; in microbatches, of their mean over the parts
     truncation: Scalar = 1.0  # psi, outside training: 0 leaves the average alone
     gain: float = 0.1  # of the first weights that styles act through, by Xavier's
 

@@ -133,7 +133,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Blocks of which the first ones halve the size, then a head on what they found anywhere."""
+    """Blocks, of which the first ones halve the size, then a head on features of all places."""
 
     widths: tuple[int, ...] = (128,) * 4  # channels of each block
     halvings: int = 2  # how many blocks halve the size

@@ -217,11 +217,16 @@ def style_matrix(params: PyTree, layers: Sequence[int]) -> Float[Array, "S F"]:
 
     Returns:
         `[S, F]`: the affine layers from styles to the scales of channels, side by side.
+
+    Raises:
+        ValueError: if there is no such layer.
     """
     synthesis = params["synthesis"]
     count = sum(name.startswith("Layer_") for name in synthesis)
 
     def affine(layer: int) -> Array:
+        if not 0 <= layer <= count:
+            raise ValueError(f"layers of this G are 0 to {count}, not {layer}")
         if layer < count:
             return synthesis[f"Layer_{layer}"]["ModulatedConv_0"]["affine"]["kernel"]
         return synthesis[f"ToColors_{count // 2}"]["affine"]["kernel"]
@@ -406,7 +411,7 @@ CIFAR = Pair(
     Generator((512,) * 4, mapping_depth=2, mixing=0.0),
     Discriminator((512,) * 4, Block, group=32),
 )
-#: The other one (see `CIFAR`).
+#: Settings for images of 256 x 256 (see `CIFAR`).
 PAPER256 = Pair(
     Generator((512, 512, 512, 512, 256, 128, 64)),
     Discriminator((512, 512, 512, 512, 256, 128, 64), group=8),

@@ -35,7 +35,8 @@ class Imagenet256Gat(LatentGat):
 
     Source: Hyun et al., "Scalable GANs with Transformers" (2025), and its code. Latents are means,
     where the source draws them from the encoder's distributions. DINOv2 sees pictures prepared as
-    for evaluation, and as they are, where D sees latents shifted, mirrored and cut out.
+    for evaluation, and as they are, where D sees latents shifted, mirrored and cut out. As in the
+    source, networks compute in bfloat16, whose rounding approximate penalties also punish.
 
     Command: `jaxgan train imagenet256_gat --latents latents`, after `jaxgan encode
     diffusion_pytorch_model.safetensors --data tfds:imagenet2012 --image-size 256 --out latents` and

@@ -15,7 +15,7 @@ class MnistR3gan(R3ganRecipe):
     Widths, depth, learning rate, gamma and length are our own, for half an hour on 2 CPU cores.
 
     Command: `jaxgan train mnist_r3gan`
-    Expect: digits of all kinds, a tenth of them not to be read, after its 2,000 steps of 1.8 s on
+    Expect: digits of all kinds, a tenth of them illegible, after its 2,000 steps of 1.8 s on
     one CPU core (seed 0): a Frechet distance of 4.9 (10,000 samples, digit network), precision 0.70
     and recall 0.44. After 1,000 steps the distance is 11.
     """

@@ -22,7 +22,7 @@ class MnistStyleGan2(StyleGan2Recipe):
     gamma and length are our own; path lengths are those of images by latents, on half a batch.
 
     Command: `jaxgan train mnist_stylegan2`
-    Expect: digits of all kinds, a third of them not to be read, after its 4,000 steps of 0.6 s on
+    Expect: digits of all kinds, a third of them illegible, after its 4,000 steps of 0.6 s on
     one CPU core (seed 0): a Frechet distance of 8.4 (10,000 samples, digit network), precision 0.65
     and recall 0.41. With a gamma of 2, or with `--mixing 0.9 --path-weight 2`, samples are nearly
     alike after 500 and 750 steps.

@@ -40,6 +40,15 @@ def test_the_identity_changes_nothing():
     np.testing.assert_allclose(single, IMAGE, atol=1e-6)
 
 
+def test_images_in_bfloat16_are_read_at_exact_places():
+    image = jax.random.uniform(KEYS[0], (256, 256, 1), jnp.bfloat16, -1, 1)
+    augment = affine.warped(lambda image, key: jnp.eye(3, dtype=image.dtype))
+    found = augment(image, KEYS[1])
+    assert found.dtype == jnp.bfloat16
+    found, image = (np.asarray(x, np.float32) for x in (found, image))
+    np.testing.assert_allclose(found, image, atol=1e-5)
+
+
 @pytest.mark.parametrize(("x", "y"), [(2, -3), (4, 6)])
 def test_a_shift_by_whole_pixels_moves_them_and_shows_the_mirror_image_beyond(x, y):
     expected = mirrored(IMAGE, 6)[6 + y : 6 + y + HEIGHT, 6 + x : 6 + x + WIDTH]

@@ -44,7 +44,8 @@ def test_psnr_of_the_mean_error_is_not_the_mean_of_psnrs():
     of_mean = psnr(errors.mean(), data_range=1)
     np.testing.assert_allclose(of_mean, -10 * np.log10(0.505), atol=1e-4)
     assert np.isposinf(psnr(squared_errors(a, a), data_range=1)).all()
-    np.testing.assert_allclose(psnr(errors * 255**2, data_range=255), [20, 0], atol=1e-4)
+    for white in (255, np.uint8(255)):  # whose square is no uint8
+        np.testing.assert_allclose(psnr(errors * 255**2, data_range=white), [20, 0], atol=1e-4)
 
 
 def test_a_mask_chooses_the_pixels(digits):

@@ -199,6 +199,9 @@ def test_a_direction_that_the_style_matrix_does_not_see_changes_nothing():
         assert not np.allclose(to_images(most, noise), images, rtol=0.01, atol=0.01)
     sizes = [style_matrix(params, layers).shape for layers in ([1], [0, 1, 2, 3])]
     assert sizes == [(5, 4), (5, 4 + 4 + 3 + 3)]
+    for layer in (-1, 4):
+        with pytest.raises(ValueError, match=f"layers of this G are 0 to 3, not {layer}"):
+            style_matrix(params, [layer])
 
 
 @pytest.mark.slow
