@@ -9,7 +9,7 @@
 The width rule is a setting: the learning rate is that of a width of 768, so twice as much at a
 width of 192 is what a width of 96 has.
 
-    jaxgan population mnist_gat --width 192 --sweep learning_rate=2e-4,4e-4 --members 2
+    jaxgan population mnist_gat --width 192 --sweep learning_rate=2e-4,4e-4 --members 2 --steps 1500
 
 docs/evaluation.md has what came of it.
 
