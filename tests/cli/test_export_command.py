@@ -16,6 +16,7 @@ from tiny_systems import make_recipe
 import jaxgan.pretrained
 from jaxgan import rundir
 from jaxgan.report.card import _command
+from jaxgan.rundir.config import write_config
 
 
 @pytest.fixture
@@ -61,6 +62,18 @@ def test_an_export_that_fails_leaves_the_bundle_before_as_it_was(exported, monke
     failed = command("export", "run", "--step", "20", "--out", bundle)
     assert_refused(failed, "No space left on device")
     assert contents(bundle) == before
+
+
+def test_a_bundle_that_is_half_replaced_is_none(exported, monkeypatch):
+    _, bundle = exported
+
+    def stop(folder, config):
+        write_config(folder, config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jaxgan.rundir.bundles.write_config", stop)
+    assert command("export", "run", "--step", "20", "--out", bundle).status == 130
+    assert_refused(command("sample", bundle), "holds no checkpoint")
 
 
 def test_the_card_says_what_trained_it(exported):
