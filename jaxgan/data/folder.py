@@ -17,6 +17,7 @@ from jaxgan.data.pixels import is_gray, to_array
 from jaxgan.util.errors import UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+DEEP = ("I", "F")  # modes of Pillow whose values have no range that is known
 NAMED = 3  # pictures that an error message names
 
 
@@ -274,6 +275,8 @@ def _look_at(path: Path) -> _Look | None:
     """Looks at a picture; returns None if it is broken."""
     try:
         with system_failures(path), Image.open(path) as picture:
+            if picture.mode in DEEP:
+                raise UserError(f"the picture {path} has 32 bits a pixel: convert it to 8 or 16")
             gray, (width, height) = is_gray(picture), picture.size
             exif = Image.Image.getexif(picture)  # of a PNG: what comes before its pixels
             if exif.get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side
