@@ -30,7 +30,7 @@ BUILDERS = {
 }
 INFO = "dataset_info.json"  # that TFDS writes beside the records
 CATALOG = "https://www.tensorflow.org/datasets/catalog/overview"
-ELSEWHERE = "choose another data directory with --data-dir or TFDS_DATA_DIR"
+ELSEWHERE = "choose another data directory with TFDS_DATA_DIR, or --data-dir where there is one"
 
 
 def data_directory(data_dir: str | None) -> Path:

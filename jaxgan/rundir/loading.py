@@ -194,9 +194,17 @@ def check_num(num: int) -> None:
         raise UserError(f"num must be from 1 to {MOST}, not {num}")
 
 
-def is_conditional(trained: Trained) -> bool:
-    """Tells whether a GAN's samples depend on labels: whether `GAN.inputs` uses the label."""
-    batch = dict(trained.recipe.conditions(1, trained.spec))
+def is_conditional(trained: Trained, data_dir: str | None = None) -> bool:
+    """Tells whether a GAN's samples depend on labels: whether `GAN.inputs` uses the label.
+
+    Args:
+        trained: what `load` loaded.
+        data_dir: as of `draw`.
+
+    Returns:
+        Whether they do.
+    """
+    batch = dict(trained.recipe.conditions(1, trained.spec, data_dir))
     if "label" not in batch:
         return False
 

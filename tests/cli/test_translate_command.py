@@ -148,6 +148,15 @@ def test_what_makes_no_sense_gets_one_line(words, told, trained, here, root, mni
     assert contents(here) == before
 
 
+def test_data_are_looked_for_where_the_command_says(trained, here, root, monkeypatch):
+    copy(trained("pix2pix"), here / "run")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(here / "elsewhere"))
+    words = "--metrics swd --num 16 --draws 1".split()
+    done = command("evaluate", "run", "--data-dir", root, *words)
+    assert done.status == 0, done.err
+    assert not (here / "elsewhere").exists()
+
+
 @pytest.mark.slow
 def test_runs_of_latents_and_of_pictures_are_told_apart(trained, with_faces, whole_run):
     copy(whole_run("pattern_1010"), with_faces / "latents")
