@@ -94,6 +94,11 @@ def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[
         return [Trained(recipe, spec, gan, state)]
     like = jax.eval_shape(start, jax.random.key(0))
     if members is not None:
+        if best:
+            raise UserError(
+                f"{run} is of {members.count} GANs, none of which is kept as the best: "
+                "leave out --best"
+            )
         count = members.count
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), like)
     with Checkpoints(run / (BEST if best else CHECKPOINTS), like) as checkpoints:
