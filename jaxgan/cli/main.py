@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
-        # The disk is full, read-only or not ours: that is the user's to mend.
+        # The disk is full, read-only or not ours: that is for the user to fix.
         _fail(2, f"{error.filename or f'jaxgan {name}'}: {error.strerror or error}")
     except KeyboardInterrupt:
         _fail(130, "stopped")

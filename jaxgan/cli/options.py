@@ -129,7 +129,7 @@ class MemberOptions:
 
     members: Annotated[int | None, _default("8 for each setting of the sweep")] = None  # GANs
     sweep: UseAppendAction[tuple[str, ...]] = ()  # values to try, as in learning_rate=1e-4,2e-4
-    at_once: Annotated[int | None, _default("a fast number")] = None  # members computed together
+    at_once: Annotated[int | None, _default("chosen for speed")] = None  # members computed together
 
 
 @dataclass(frozen=True)

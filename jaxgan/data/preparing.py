@@ -82,7 +82,7 @@ def find_at(path: Path) -> Builder:
     path = path.expanduser().absolute()
     if not (path / INFO).is_file():
         raise UserError(
-            f"{path} is no prepared data set, as it has no {INFO}: name the directory of a version"
+            f"{path} is not a prepared data set: it has no {INFO}; name the directory of a version"
         )
     with _description(str(path), path, "make it again"):
         return tfds.builder_from_directory(os.fspath(path))

@@ -46,7 +46,7 @@ def connect(coordinator: str | None, processes: int | None, index: int | None) -
     Each is None where JAX finds it out by itself: under SLURM, Open MPI, GKE and on TPU pods.
 
     Raises:
-        UserError: if something is missing, or the others are not to be reached.
+        UserError: if something is missing, or the others cannot be reached.
     """
     try:
         jax.distributed.initialize(coordinator, processes, index)
@@ -54,7 +54,7 @@ def connect(coordinator: str | None, processes: int | None, index: int | None) -
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"cannot join the other processes ({reason}): give --coordinator HOST:PORT, "
-            "--process-count and --process-index where no cluster is found that tells them"
+            "--process-count and --process-index unless a cluster manager provides them"
         ) from error
 
 

@@ -56,7 +56,7 @@ def load(
         The recipe, the GAN and its state.
 
     Raises:
-        UserError: if `run` is no run directory, or has no such checkpoint or member.
+        UserError: if `run` is not a run directory, or has no such checkpoint or member.
     """
     members = read_config(run).members
     if members is None and member is not None:
@@ -80,7 +80,7 @@ def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[
         The one GAN, or a population's members.
 
     Raises:
-        UserError: if `run` is no run directory, or has no such checkpoint.
+        UserError: if `run` is not a run directory, or has no such checkpoint.
     """
     config = read_config(run)
     recipe, spec = read_recipe(config), config.spec

@@ -156,7 +156,7 @@ def test_tuples_are_words_of_the_command():
 def test_what_cannot_be_exported_or_loaded_is_told(exported, here):
     run, bundle = exported
     assert_refused(command("export", "run"), "--out")
-    assert_refused(command("export", "run", "--out", "run"), "is no bundle: choose another --out")
+    assert_refused(command("export", "run", "--out", "run"), "is not a bundle: choose another")
     assert_refused(command("export", "nothing", "--out", "new"), "nothing is not a run directory")
     assert not (here / "new").exists()
     assert_refused(command("sample", bundle, "--step", "20"), "no checkpoints: leave out --step")
@@ -186,7 +186,7 @@ def test_a_program_makes_the_pictures_of_the_run(exported, here):
     assert_refused(command(*words, "new/half", "--half"), "--half is for weights")
     assert_refused(command(*words, "back/mlp", "--to", "a"), "mnist_mlp does not translate to a: l")
     weights = command("export", "run", "--out", "back", "--to", "a")
-    assert_refused(weights, "--to is for programs, weights go both ways: leave it out")
+    assert_refused(weights, "--to is for programs; weights work both ways: leave it out")
     assert not (here / "back").exists()
     assert_refused(command(*words, "new/mlp.stablehlo/mlp"), "new/mlp.stablehlo: File exists")
 

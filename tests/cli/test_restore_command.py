@@ -150,7 +150,7 @@ def test_options_that_make_no_sense_get_one_line(words, told, run, here):
         ("color.png", "color.png is in color, where pictures gray are needed: convert it first"),
         ("mixed", "mixed/b.png is in color"),
         ("torn.png", "are broken: torn.png"),
-        ("data:", "'mnist@' is no data set"),
+        ("data:", "'mnist@' is not a data set"),
         ("data:tset", "no split 'tset'"),
         ("data:folder:mixed", r"data:folder:mixed has pictures .28, 28, 3., mnist_mlp .28, 28, 1."),
         ("data:folder:absent", "there is no folder absent"),

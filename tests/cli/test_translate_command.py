@@ -125,7 +125,7 @@ def test_a_run_that_learned_both_ways_goes_either_way(trained, with_faces):
     [
         ("absent", "there is no picture and no folder absent"),
         ("gray.png", "gray.png is gray, where pictures in color are needed: convert it first"),
-        ("data:nothing", "'nothing' is no data set; write mnist"),
+        ("data:nothing", "'nothing' is not a data set; write mnist"),
         ("data:mnist@test[:2]", r"has pictures .16, 16, 1., where pix2pix has .16, 16, 3."),
         ("data:faces@test --to a", "pix2pix does not translate to a: leave out --to"),
         ("faces --out gray.png", "gray.png exists and is not an empty folder: choose another"),

@@ -39,7 +39,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(name, tmp_path,
     write_atomically(path, b"old")
     with monkeypatch.context() as patch:
         failing(name, errno.ENOSPC, patch)
-        with pytest.raises(FileError, match=rf"^{path}: No space left on device \(mend that, then"):
+        with pytest.raises(FileError, match=rf"^{path}: No space left on device \(fix that, then"):
             write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
