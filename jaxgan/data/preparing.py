@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from jaxgan.data.failures import system_failures
 from jaxgan.util.errors import UserError
+from jaxgan.util.files import expanded
 
 Builder = Any  # tensorflow_datasets.core.DatasetBuilder, whose own types are too vague
 
@@ -37,7 +38,7 @@ def data_directory(data_dir: str | None) -> Path:
     """Returns the directory of prepared data sets: the one given, or TFDS's default."""
     from tensorflow_datasets.core import constants
 
-    return Path(data_dir or constants.get_default_data_dir()).expanduser().absolute()
+    return expanded(data_dir or constants.get_default_data_dir()).absolute()
 
 
 def find(name: str, root: Path) -> Builder | None:
@@ -79,7 +80,7 @@ def find_at(path: Path) -> Builder:
     """
     import tensorflow_datasets as tfds
 
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     if not (path / INFO).is_file():
         raise UserError(
             f"{path} is not a prepared data set: it has no {INFO}; name the directory of a version"

@@ -107,6 +107,8 @@ def pictures(here):
         ("train mnist_mlp --data tfds:fashion_mnits", r"no data set .*mean fashion_mnist"),
         ("train mnist_mlp --data mnist@tset", r"no split 'tset'"),
         ("train mnist_mlp --data folder:absent", r"there is no folder absent"),
+        ("train mnist_mlp --data folder:~nosuchuser/x", r"there is no folder ~nosuchuser/x"),
+        ("train mnist_mlp --data prepared:~nosuchuser/x", r"~nosuchuser/x is not a prepared data"),
         ("train mnist_mlp --data-dir /dev/null/x", r"cannot write to /dev/null/x .*--data-dir"),
         ("train mnist_mlp --out /dev/null", r"/dev/null exists and is not a run directory"),
         ("train pattern_1010 --out /dev/null/x", r"^jaxgan: /dev/null"),

@@ -108,6 +108,7 @@ def test_a_mask_and_a_picture_of_a_file(run, here, digits):
         ("--mask left --blur 1", "--mask does not go with --blur: give one of them"),
         ("--blur 1 --near", "--near weighs the known pixels of a mask"),
         ("--mask absent.png", "there is no mask absent.png: name a picture, or center, left"),
+        ("--mask ~nosuchuser/a.png", "there is no mask ~nosuchuser/a.png: name a picture"),
         ("--mask small.png", "the mask small.png is 8 x 9, and the pictures are 28 x 28"),
         ("--mask white.png", "the mask white.png hides nothing"),
         ("--mask torn.png", "are broken: torn.png; repair"),
@@ -146,6 +147,7 @@ def test_options_that_make_no_sense_get_one_line(words, told, run, here):
     ("source", "told"),
     [
         ("absent", "there is no picture and no folder absent"),
+        ("~nosuchuser/a.png", "there is no picture and no folder ~nosuchuser/a.png"),
         ("empty", r"there are no pictures \(.*\) in empty"),
         ("color.png", "color.png is in color, where pictures gray are needed: convert it first"),
         ("mixed", "mixed/b.png is in color"),

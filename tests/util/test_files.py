@@ -1,12 +1,14 @@
 import errno
 import os
 import time
+from pathlib import Path
 
 import pytest
 
 from jaxgan.util.errors import FileError, UserError
 from jaxgan.util.files import (
     append,
+    expanded,
     files_below,
     identify,
     open_regular,
@@ -24,6 +26,12 @@ def failing(name: str, number: int, monkeypatch) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(f"os.{name}", fail)
+
+
+def test_home_directories_of_users_that_there_are_not_stay_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("~/a") == tmp_path / "a"
+    assert expanded(Path("~nosuchuser/a")) == Path("~nosuchuser/a")
 
 
 def test_a_file_is_written_and_replaced_whole(tmp_path):
