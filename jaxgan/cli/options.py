@@ -68,7 +68,7 @@ HeldOut = Annotated[str | None, _no_default]
 TestSplit = Annotated[str | None, _default("the test split of data that come with jaxgan")]
 Truncation = Annotated[float | None, _no_default]
 Sources = Annotated[int | None, _default("1000; --num if that is less")]
-RunDirectory = Annotated[
+NewRun = Annotated[
     Path | None, _default("runs/RECIPE-seedN; of a population, runs/RECIPE-population-seedN")
 ]
 OutFile = Annotated[Path | None, _default("a file in RUN")]
@@ -87,7 +87,7 @@ class RunOptions:
 
     preset: Annotated[str | None, _no_default] = None  # hyperparameters to start from, by name
     seed: int = 0  # of everything random; in a population, of its first member
-    out: RunDirectory = None  # run directory
+    out: NewRun = None  # run directory
     resume: Flag = False  # go on with the run in --out from its newest checkpoint
     overwrite: Flag = False  # replace the run in --out
     tensorboard: Flag = False  # also write events for TensorBoard
