@@ -5,6 +5,7 @@ import os
 import platform
 import re
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -62,7 +63,7 @@ def connect(coordinator: str | None, processes: int | None, index: int | None) -
         ) from error
 
 
-def find_devices() -> list[jax.Device]:
+def find_devices() -> list[Any]:
     """Starts JAX, after which the functions here can change nothing.
 
     Returns:
