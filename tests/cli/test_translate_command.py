@@ -151,7 +151,7 @@ def test_what_makes_no_sense_gets_one_line(words, told, trained, here, root, mni
 def test_data_are_looked_for_where_the_command_says(trained, here, root, monkeypatch):
     copy(trained("pix2pix"), here / "run")
     monkeypatch.setenv("TFDS_DATA_DIR", str(here / "elsewhere"))
-    words = "--metrics swd --num 16 --draws 1".split()
+    words = "--features pixels --metrics swd --num 16 --draws 1".split()
     done = command("evaluate", "run", "--data-dir", root, *words)
     assert done.status == 0, done.err
     assert not (here / "elsewhere").exists()
