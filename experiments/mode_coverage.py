@@ -290,7 +290,7 @@ def main(options: Options) -> None:
     unknown = (set(options.sets) - set(SETS)) | (set(options.methods) - set(methods(1.0)))
     if unknown:
         known = f"{', '.join(SETS)}; {', '.join(methods(1.0))}"
-        raise SystemExit(f"no {', '.join(sorted(unknown))}: choose of {known}")
+        raise SystemExit(f"no {', '.join(sorted(unknown))}: choose from {known}")
     seeds = jnp.arange(options.first_seed, options.first_seed + options.seeds)
     titles = ["set and method", "modes found", "high quality, %", "reverse KL"]
     titles += ["published modes", "published quality, %", "seconds"]

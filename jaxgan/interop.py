@@ -704,7 +704,7 @@ def _array(name: str, value: Any) -> np.ndarray:
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{name} cannot be read as an array: {_one_line(error)}") from error
     if array.dtype.kind not in "biuf":
-        raise UserError(f"{name} is no array of numbers, but {array.dtype}")
+        raise UserError(f"{name} is not an array of numbers, but {array.dtype}")
     return array
 
 

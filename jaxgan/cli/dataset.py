@@ -365,8 +365,9 @@ def _card(
     if useful:
         worth = (
             f"\nA small classifier that learned from {useful['examples']:,} of these pictures "
-            f"reads {useful['synthetic']:.2%} of {useful['tested on']:,} real held-out ones; from "
-            f"as many training pictures, {useful['real']:.2%}.\n"
+            f"classifies {useful['synthetic']:.2%} of {useful['tested on']:,} real held-out "
+            "pictures correctly; one trained on as many training pictures, "
+            f"{useful['real']:.2%}.\n"
         )
     trained_on = "" if spec is None else f" jaxgan: `--data {spec}`."
     return (

@@ -56,9 +56,9 @@ def _autoencoder(options: Encode) -> tuple[Coder, Autoencoder]:
     """Loads the autoencoder, and the recipe that says how pictures are read."""
     if options.run.suffix == SUFFIX:
         if options.data is None:
-            raise UserError(f"{options.run} is no run: say by --data which pictures to encode")
+            raise UserError(f"{options.run} is not a run: say by --data which pictures to encode")
         if options.best or (options.step, options.member) != (None, None):
-            raise UserError(f"{options.run} is no run: leave out --step, --member and --best")
+            raise UserError(f"{options.run} is not a run: leave out --step, --member and --best")
         return coder_of_file(options.run), Autoencoder(image_size=256)
     trained = loading.load(options.run, options.step, options.member, best=options.best)
     coder = coder_of(trained)

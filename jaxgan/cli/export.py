@@ -35,7 +35,7 @@ def export(options: Export) -> str:
     """
     if options.format == "safetensors":
         if options.to == "a":
-            raise UserError("--to is for programs, weights go both ways: leave it out")
+            raise UserError("--to is for programs; weights work both ways: leave it out")
         return str(_write_bundle(options))
     if options.half:
         raise UserError("--half is for weights: leave it out, or choose --format safetensors")
@@ -57,7 +57,7 @@ def _write_bundle(options: Export) -> Path:
     out = options.out
     with naming(out):
         if out.exists() and not rundir.is_bundle(out) and not (out.is_dir() and _is_empty(out)):
-            raise UserError(f"{out} exists and is no bundle: choose another --out")
+            raise UserError(f"{out} exists and is not a bundle: choose another --out")
     config = rundir.read_config(options.run)
     trained = loading.load(options.run, options.step, options.member, best=options.best)
     key = stream(from_seed(0), "sample")

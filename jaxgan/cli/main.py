@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
-        # The disk is full, read-only or not ours: that is the user's to mend.
+        # The disk is full, read-only or not ours: that is for the user to fix.
         _fail(2, f"{error.filename or f'jaxgan {name}'}: {error.strerror or error}")
     except KeyboardInterrupt:
         _fail(130, "stopped")
@@ -286,7 +286,7 @@ def _sample(words: list[str]) -> None:
     from jaxgan.report.pictures import save_samples, suffix_of
     from jaxgan.rundir import loading
 
-    _speed_up()
+    _set_up()
     trained = loading.load(options.run, options.step, options.member, best=options.best)
     labels, columns = _labels(options, trained)
     num = options.num if labels is None else len(labels)
@@ -344,7 +344,7 @@ def _begin_walks(options: Interpolate | Directions) -> tuple[Any, Any]:
     from jaxgan.keys import from_seed, stream
     from jaxgan.rundir import loading
 
-    _speed_up()
+    _set_up()
     trained = loading.load(options.run, options.step, options.member, best=options.best)
     return trained, stream(from_seed(options.seed), "walks")
 
@@ -366,7 +366,7 @@ def _restore(words: list[str]) -> None:
     _import(options.import_)
     from jaxgan.cli.restore import restore
 
-    _speed_up()
+    _set_up()
     print(restore(options))
 
 
@@ -375,7 +375,7 @@ def _translate(words: list[str]) -> None:
     _import(options.import_)
     from jaxgan.cli.translate import translate
 
-    _speed_up()
+    _set_up()
     print(translate(options))
 
 
@@ -384,7 +384,7 @@ def _dataset(words: list[str]) -> None:
     _import(options.import_)
     from jaxgan.cli.dataset import make_dataset
 
-    _speed_up()
+    _set_up()
     print(make_dataset(options, shlex.join(["jaxgan", "dataset", *words])))
 
 
@@ -393,7 +393,7 @@ def _evaluate(words: list[str]) -> None:
     _import(options.import_)
     from jaxgan.cli.evaluate import evaluate
 
-    _speed_up()
+    _set_up()
     print(evaluate(options, shlex.join(["jaxgan", "evaluate", *words])))
 
 
@@ -418,7 +418,7 @@ def _export(words: list[str]) -> None:
     _import(options.import_)
     from jaxgan.cli.export import export
 
-    _speed_up()
+    _set_up()
     print(export(options))
 
 
@@ -427,7 +427,7 @@ def _explore(words: list[str]) -> None:
     _import(options.import_)
     from jaxgan.cli.explore import explore
 
-    _speed_up()
+    _set_up()
     print(explore(options))
 
 
@@ -436,7 +436,7 @@ def _encode(words: list[str]) -> None:
     _import(options.import_)
     from jaxgan.cli.encode import make_latents
 
-    _speed_up()
+    _set_up()
     print(make_latents(options))
 
 
@@ -477,31 +477,30 @@ def _verify(words: list[str]) -> None:
         sys.exit(1)
 
 
-def _set_up(devices: int | None, deterministic: bool, process: ProcessOptions) -> None:
-    """Tells JAX, before its first use, what the command line asks for."""
+def _set_up(
+    devices: int | None = None,
+    deterministic: bool = False,
+    process: ProcessOptions | None = None,
+) -> None:
+    """Tells JAX what makes it faster and what the command line asks for, and starts it."""
     from jaxgan.devices import startup
     from jaxgan.devices.mesh import is_main_process
 
-    _speed_up()
+    startup.cache_compilations()
+    startup.compile_small_loops_whole()
     if devices is not None and devices > 1:
         startup.use_devices(devices)
     if deterministic:
         startup.be_deterministic()
+    process = process or ProcessOptions()
     others = (process.coordinator, process.process_count, process.process_index)
     if process.distributed:
         startup.connect(*others)
-        if not is_main_process():  # which logs for all
-            logging.getLogger("jaxgan").setLevel(logging.WARNING)
     elif others != (None, None, None):
         raise UserError("a coordinator, process count or index needs --distributed")
-
-
-def _speed_up() -> None:
-    """Tells JAX, before its first use, what makes it faster."""
-    from jaxgan.devices import startup
-
-    startup.cache_compilations()
-    startup.compile_small_loops_whole()
+    startup.find_devices()
+    if not is_main_process():  # which logs for all
+        logging.getLogger("jaxgan").setLevel(logging.WARNING)
 
 
 def _recipes(words: list[str]) -> None:
@@ -519,13 +518,12 @@ def _recipe_table() -> str:
 
 def _info(words: list[str]) -> None:
     parse(Info, words, "jaxgan info")
-    import jax
-
     from jaxgan.devices.environment import cores, versions
+    from jaxgan.devices.startup import find_devices
 
     devices = [
         ("device", f"{device.platform} {device.id} ({device.device_kind})")
-        for device in jax.devices()
+        for device in find_devices()
     ]
     first, *others = [*versions().items(), ("cores", f"{cores()}"), *devices]
     print(as_text(first, others), end="")

@@ -68,7 +68,10 @@ HeldOut = Annotated[str | None, _no_default]
 TestSplit = Annotated[str | None, _default("the test split of data that come with jaxgan")]
 Truncation = Annotated[float | None, _no_default]
 Sources = Annotated[int | None, _default("1000; --num if that is less")]
-OutFile = Annotated[Path | None, _default("a new file in RUN")]
+NewRun = Annotated[
+    Path | None, _default("runs/RECIPE-seedN; of a population, runs/RECIPE-population-seedN")
+]
+OutFile = Annotated[Path | None, _default("a file in RUN")]
 OutFolder = Annotated[Path | None, _default("a new folder in RUN")]
 Mask = Annotated[
     str | None, tyro.conf.arg(metavar="center|left|random:SHARE|FILE", help_behavior_hint="")
@@ -84,7 +87,7 @@ class RunOptions:
 
     preset: Annotated[str | None, _no_default] = None  # hyperparameters to start from, by name
     seed: int = 0  # of everything random; in a population, of its first member
-    out: Annotated[Path | None, _default("runs/RECIPE-seedN")] = None  # run directory
+    out: NewRun = None  # run directory
     resume: Flag = False  # go on with the run in --out from its newest checkpoint
     overwrite: Flag = False  # replace the run in --out
     tensorboard: Flag = False  # also write events for TensorBoard
@@ -126,7 +129,7 @@ class MemberOptions:
 
     members: Annotated[int | None, _default("8 for each setting of the sweep")] = None  # GANs
     sweep: UseAppendAction[tuple[str, ...]] = ()  # values to try, as in learning_rate=1e-4,2e-4
-    at_once: Annotated[int | None, _default("a fast number")] = None  # members computed together
+    at_once: Annotated[int | None, _default("chosen for speed")] = None  # members computed together
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import optax
 
 from jaxgan import restoration
 from jaxgan.cli.options import Restore
-from jaxgan.cli.outputs import check_folder
+from jaxgan.cli.outputs import check_free, whole_folder
 from jaxgan.data.folder import open_mask
 from jaxgan.evaluation import restoring
 from jaxgan.evaluation.restoring import Damage, Pictures, Restored, Tell, Way
@@ -26,7 +26,7 @@ from jaxgan.restoration import Known
 from jaxgan.rundir import loading
 from jaxgan.training.progress import Progress
 from jaxgan.util.errors import UserError
-from jaxgan.util.files import make_folder, naming, write_atomically
+from jaxgan.util.files import make_folder, write_atomically
 from jaxgan.util.parsing import shown
 
 RANDOM = "random:"
@@ -58,7 +58,7 @@ def restore(options: Restore) -> Path:
     name = f"restored_{'_'.join(words.split())}_step{step}{member}_seed{options.seed}"
     name = "".join(x if x.isalnum() or x in "._" else "-" for x in name)
     out = options.out or place_beside(options.run) / name
-    check_folder(out, options.input)
+    check_free(out)
     with Progress(way.steps, 0) as progress:
         restored = restoring.restore(
             trained, pictures, damage.operator, way, key, _tell(progress, time.monotonic())
@@ -83,7 +83,8 @@ def restore(options: Restore) -> Path:
         for i, file in enumerate(pictures.names)
     ]
     page = versions_page(f"{trained.recipe.name}, restored", facts, _table(restored), heads, rows)
-    _write(out, pictures, restored, facts, page)
+    with whole_folder(out) as folder:
+        _write(folder, pictures, restored, facts, page)
     return out / "index.html"
 
 
@@ -195,13 +196,12 @@ def _table(restored: Restored) -> tuple[list[str], list[list[str]]] | None:
 
 
 def _write(
-    out: Path, pictures: Pictures, restored: Restored, facts: Mapping[str, str], page: str
+    folder: Path, pictures: Pictures, restored: Restored, facts: Mapping[str, str], page: str
 ) -> None:
-    with naming(out, missing=True):
-        for name, images in zip(pictures.names, restored.images, strict=True):
-            path = out / (name if name.endswith(".png") else f"{name}.png")
-            make_folder(path.parent)
-            save_png(picture(images[0]), path)
+    for name, images in zip(pictures.names, restored.images, strict=True):
+        path = folder / (name if name.endswith(".png") else f"{name}.png")
+        make_folder(path.parent)
+        save_png(picture(images[0]), path)
     each = [
         {"name": name, **{metric: _plain(values[i]) for metric, values in restored.each.items()}}
         for i, name in enumerate(pictures.names)
@@ -211,8 +211,8 @@ def _write(
         for name, found in restored.scores.items()
     }
     record = {**facts, "scores": scores, "pictures": each}
-    write_atomically(out / "scores.json", (json.dumps(record, indent=2) + "\n").encode())
-    write_atomically(out / "index.html", page.encode())
+    write_atomically(folder / "scores.json", (json.dumps(record, indent=2) + "\n").encode())
+    write_atomically(folder / "index.html", page.encode())
 
 
 def _plain(score: Any) -> float | None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxgan.cli.options import Translate
-from jaxgan.cli.outputs import check_folder
+from jaxgan.cli.outputs import check_free, whole_folder
 from jaxgan.data import unscale
 from jaxgan.evaluation import translating
 from jaxgan.keys import from_seed, stream
@@ -12,7 +12,7 @@ from jaxgan.recipes import ImageRecipe
 from jaxgan.report.pictures import picture, save_png
 from jaxgan.report.versions import Row, versions_page
 from jaxgan.rundir import loading
-from jaxgan.util.files import make_folder, naming, write_atomically
+from jaxgan.util.files import make_folder, write_atomically
 
 
 def translate(options: Translate) -> str:
@@ -35,7 +35,7 @@ def translate(options: Translate) -> str:
     member = "" if options.member is None else f"_member{options.member}"
     name = f"translated_to_{options.to}_step{int(trained.state.step)}{member}_seed{options.seed}"
     out = options.out or place_beside(options.run) / name
-    check_folder(out, options.input)
+    check_free(out)
     made = translating.translate(trained, pictures, key, options.to)
     assert isinstance(trained.recipe, ImageRecipe)  # or it could not translate
     given = np.asarray(unscale(pictures.images, *trained.recipe.value_range))
@@ -52,12 +52,12 @@ def translate(options: Translate) -> str:
     rows = [Row(name, "", x) for name, x in zip(pictures.names, np.stack(in_color, 1), strict=True)]
     table = (["", "L1", "PSNR, dB"], scores) if scores else None
     page = versions_page(f"{trained.recipe.name}, translated", facts, table, [*versions], rows)
-    with naming(out, missing=True):
+    with whole_folder(out) as folder:
         for file, image in zip(pictures.names, made, strict=True):
-            path = out / (file if file.endswith(".png") else f"{file}.png")
+            path = folder / (file if file.endswith(".png") else f"{file}.png")
             make_folder(path.parent)
             save_png(picture(image), path)
-        write_atomically(out / "index.html", page.encode())
+        write_atomically(folder / "index.html", page.encode())
     told = [f"{name}: L1 {l1}, PSNR {psnr} dB" for name, l1, psnr in scores]
     return "\n".join([str(out / "index.html"), *told])
 

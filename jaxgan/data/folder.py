@@ -15,8 +15,10 @@ from PIL import ExifTags, Image, ImageOps
 from jaxgan.data.failures import system_failures
 from jaxgan.data.pixels import is_gray, to_array
 from jaxgan.util.errors import UserError
+from jaxgan.util.files import expanded
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+DEEP = ("I", "F")  # modes of Pillow whose values have no range that is known
 NAMED = 3  # pictures that an error message names
 
 
@@ -95,7 +97,7 @@ def open_pictures(path: Path, shape: tuple[int, int, int]) -> Folder:
     Raises:
         UserError: if there is no picture, or one that cannot be read or has other channels.
     """
-    path = path.expanduser()
+    path = expanded(path)
     if not path.exists():
         raise UserError(f"there is no picture and no folder {path}")
     root, pictures = _pictures(path) if path.is_dir() else (path.parent, [path])
@@ -111,7 +113,7 @@ def open_pictures(path: Path, shape: tuple[int, int, int]) -> Folder:
 
 def names_below(path: Path, folder: Folder) -> list[str]:
     """Names the pictures that `open_pictures` found at a path: below it, if it is a folder."""
-    path = path.expanduser()
+    path = expanded(path)
     root = path if path.is_dir() else path.parent
     return [str(picture.relative_to(root)) for picture in folder.paths]
 
@@ -202,7 +204,7 @@ class _Look(NamedTuple):
 
 def _pictures(path: Path) -> tuple[Path, list[Path]]:
     """Returns the folder, spelled out, and the sorted paths of the pictures in it."""
-    path = path.expanduser()
+    path = expanded(path)
     if not path.exists():
         raise UserError(f"there is no folder {path}")
     if not path.is_dir():
@@ -227,7 +229,7 @@ def open_mask(path: Path, height: int, width: int) -> Bool[np.ndarray, "1 H W 1"
     Raises:
         UserError: if there is no such picture, or it cannot be read or has another size.
     """
-    path = path.expanduser()
+    path = expanded(path)
     if not path.is_file():
         raise UserError(f"there is no mask {path}: name a picture, or center, left, random:0.5")
     _look(path.parent, [path])
@@ -274,6 +276,8 @@ def _look_at(path: Path) -> _Look | None:
     """Looks at a picture; returns None if it is broken."""
     try:
         with system_failures(path), Image.open(path) as picture:
+            if picture.mode in DEEP:
+                raise UserError(f"the picture {path} has 32 bits a pixel: convert it to 8 or 16")
             gray, (width, height) = is_gray(picture), picture.size
             exif = Image.Image.getexif(picture)  # of a PNG: what comes before its pixels
             if exif.get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from jaxgan.data.failures import system_failures
 from jaxgan.util.errors import UserError
+from jaxgan.util.files import expanded
 
 Builder = Any  # tensorflow_datasets.core.DatasetBuilder, whose own types are too vague
 
@@ -30,14 +31,14 @@ BUILDERS = {
 }
 INFO = "dataset_info.json"  # that TFDS writes beside the records
 CATALOG = "https://www.tensorflow.org/datasets/catalog/overview"
-ELSEWHERE = "choose another data directory with --data-dir or TFDS_DATA_DIR"
+ELSEWHERE = "choose another data directory with TFDS_DATA_DIR, or --data-dir where there is one"
 
 
 def data_directory(data_dir: str | None) -> Path:
     """Returns the directory of prepared data sets: the one given, or TFDS's default."""
     from tensorflow_datasets.core import constants
 
-    return Path(data_dir or constants.get_default_data_dir()).expanduser().absolute()
+    return expanded(data_dir or constants.get_default_data_dir()).absolute()
 
 
 def find(name: str, root: Path) -> Builder | None:
@@ -79,10 +80,10 @@ def find_at(path: Path) -> Builder:
     """
     import tensorflow_datasets as tfds
 
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     if not (path / INFO).is_file():
         raise UserError(
-            f"{path} is no prepared data set, as it has no {INFO}: name the directory of a version"
+            f"{path} is not a prepared data set: it has no {INFO}; name the directory of a version"
         )
     with _description(str(path), path, "make it again"):
         return tfds.builder_from_directory(os.fspath(path))

@@ -239,4 +239,4 @@ def open_source(
         return open_prepared(path, split, image_size, default_size, data_dir, picture)
     if match := FOLDER.fullmatch(spec):
         return open_folder(Path(match["path"]), image_size or default_size)
-    raise UserError(f"{spec!r} is no data set; write {GRAMMAR}")
+    raise UserError(f"{spec!r} is not a data set; write {GRAMMAR}")

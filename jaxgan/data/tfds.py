@@ -77,7 +77,7 @@ class Tfds:
         except Exception as error:  # ArrayRecord, protobuf and Pillow raise errors of all kinds
             if isinstance(error, RuntimeError) and not _DAMAGED_RECORDS.search(str(error)):
                 raise UserError(
-                    f"cannot read {self._directory}: {brief(error)}; run again once that is mended"
+                    f"cannot read {self._directory}: {brief(error)}; fix that, then run again"
                 ) from error
             raise UserError(
                 f"the data in {self._directory} are damaged ({brief(error)}); "

@@ -96,7 +96,7 @@ def write_tfds(folder: Path, outline: Outline, parts: Iterator[Part]) -> None:
         with contextlib.redirect_stdout(io.StringIO()), TemporaryDirectory() as downloads:
             builder = Written(data_dir=str(folder), file_format="array_record")
             builder.download_and_prepare(download_dir=downloads)
-    except Exception as error:  # TFDS wraps those of the examples: what users can mend is told
+    except Exception as error:  # TFDS wraps those of the examples: what users can fix is told
         for cause in chain_of_causes(error):
             if isinstance(cause, UserError | OSError | MemoryError):
                 raise cause from None

@@ -3,11 +3,15 @@
 import hashlib
 import os
 import platform
+import re
 from pathlib import Path
+from typing import Any
 
 import jax
 
 from jaxgan.util.errors import UserError
+from jaxgan.util.files import expanded
+from jaxgan.util.parsing import shown
 
 MOST_DEVICES = 128  # in one process; XLA takes long to think of many more, and then gives up
 CACHE_BYTES = 1 << 30  # of compiled programs; the ones not used for longest go first
@@ -46,15 +50,35 @@ def connect(coordinator: str | None, processes: int | None, index: int | None) -
     Each is None where JAX finds it out by itself: under SLURM, Open MPI, GKE and on TPU pods.
 
     Raises:
-        UserError: if something is missing, or the others are not to be reached.
+        UserError: if something is missing or no address, or the others cannot be reached.
     """
+    if coordinator is not None and not re.fullmatch(r".+:\d+", coordinator):
+        raise UserError(f"coordinator must be HOST:PORT, not {shown(coordinator)}")
     try:
         jax.distributed.initialize(coordinator, processes, index)
     except (ValueError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"cannot join the other processes ({reason}): give --coordinator HOST:PORT, "
-            "--process-count and --process-index where no cluster is found that tells them"
+            f"cannot join the other processes ({_reason(error)}): give --coordinator HOST:PORT, "
+            "--process-count and --process-index unless a cluster manager provides them"
+        ) from error
+
+
+def find_devices() -> list[Any]:
+    """Starts JAX, after which the functions here can change nothing.
+
+    Returns:
+        The devices it runs on.
+
+    Raises:
+        UserError: if JAX has none of the kind that it was told to use.
+    """
+    try:
+        return jax.devices()
+    except (AssertionError, RuntimeError) as error:
+        asked = shown(os.environ.get("JAX_PLATFORMS", ""))
+        raise UserError(
+            f"JAX finds no devices of JAX_PLATFORMS={asked} ({_reason(error)}): unset it, or "
+            "install JAX for them"
         ) from error
 
 
@@ -118,10 +142,16 @@ def cache_folder(name: str) -> Path:
         name: what it keeps.
 
     Returns:
-        Its path; it may not exist yet.
+        Its path; it may not exist yet, and cannot where the user has no home directory.
     """
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return caches / "jaxgan" / name
+    home = expanded("~")
+    if not home.is_absolute():
+        home = Path(os.devnull)
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "jaxgan" / name
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _flags_are_in_a_file() -> bool:

@@ -48,7 +48,9 @@ def coder_of(trained: Trained) -> Coder:
     """
     recipe, net = trained.recipe, trained.state.generator
     if not isinstance(recipe, Autoencoder):
-        raise UserError(f"{recipe.name} is no autoencoder: train one by `jaxgan train autoencoder`")
+        raise UserError(
+            f"{recipe.name} is not an autoencoder: train one by `jaxgan train autoencoder`"
+        )
 
     def half(name: str) -> dict[str, Any]:
         variables = {"params": net.params, **net.collections}
@@ -134,6 +136,6 @@ def encode(coder: Coder, feed: Feed) -> Iterator[Part]:
         made = run(coder.encode, feed.arrays, feed.rows(start, min(start + together, feed.size)))
         latents = np.asarray(made["latent"])
         if not np.abs(latents).max() <= np.finfo(np.float16).max:
-            raise UserError("a latent is no number that float16 holds: train the autoencoder anew")
+            raise UserError("float16 cannot hold a latent: train the autoencoder anew")
         labels = np.asarray(made["label"]) if "label" in made else None
         yield Part(latents.astype(np.float16), labels)

@@ -97,7 +97,7 @@ def evaluate(
     )
     draws = draws or (DRAWS if members is None else 1)
     recipe, spec = gans[0].recipe, gans[0].spec
-    classes = spec.classes if sampling.is_conditional(gans[0]) else None
+    classes = spec.classes if sampling.is_conditional(gans[0], data_dir) else None
     measure = Evaluator(
         recipe,
         num=num,

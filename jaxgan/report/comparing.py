@@ -59,7 +59,7 @@ def comparison(runs: Sequence[Path]) -> str:
         The page, a single file of HTML.
 
     Raises:
-        UserError: if there are too few or too many, or one is no run directory or damaged.
+        UserError: if there are too few or too many, or one is not a run directory or damaged.
     """
     if not 2 <= len(runs) <= MOST:
         raise UserError(f"compare 2 to {MOST} runs, not {len(runs)}")

@@ -72,7 +72,7 @@ def write_report(run: Path) -> Path:
         The path of report.html.
 
     Raises:
-        UserError: if the directory is no run directory, or its config or log is damaged.
+        UserError: if the directory is not a run directory, or its config or log is damaged.
     """
     from jaxgan.report import plots  # imports matplotlib, which takes longer than all the rest
 

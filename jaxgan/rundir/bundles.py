@@ -83,6 +83,7 @@ def write_bundle(
     with naming(folder / WEIGHTS):
         try:
             save_safetensors(written, arrays)
+            (folder / WEIGHTS).unlink(missing_ok=True)  # the old ones would pass for new ones
             write_config(folder, config)
             written.replace(folder / WEIGHTS)  # last: with it, the folder is a bundle
         finally:

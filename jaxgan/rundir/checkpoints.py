@@ -371,7 +371,7 @@ class Checkpoints:
     def _cannot_save(self, error: Exception) -> CannotSave:
         return CannotSave(
             f"cannot write a checkpoint to {self._path}: {_reason(error)} "
-            "(mend that, then go on with --resume)"
+            "(fix that, then continue with --resume)"
         )
 
 

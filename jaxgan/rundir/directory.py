@@ -63,7 +63,7 @@ def check_free(run: Path, *, overwrite: bool) -> None:
                 )
             parse_config(run)  # many a directory that is no run has a file of this name
         elif run.exists() and not (run.is_dir() and all(map(_is_left, run.iterdir()))):
-            raise UserError(f"{run} exists and is no run directory: choose another --out")
+            raise UserError(f"{run} exists and is not a run directory: choose another --out")
 
 
 def _is_left(path: Path) -> bool:

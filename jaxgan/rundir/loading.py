@@ -56,7 +56,7 @@ def load(
         The recipe, the GAN and its state.
 
     Raises:
-        UserError: if `run` is no run directory, or has no such checkpoint or member.
+        UserError: if `run` is not a run directory, or has no such checkpoint or member.
     """
     members = read_config(run).members
     if members is None and member is not None:
@@ -80,7 +80,7 @@ def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[
         The one GAN, or a population's members.
 
     Raises:
-        UserError: if `run` is no run directory, or has no such checkpoint.
+        UserError: if `run` is not a run directory, or has no such checkpoint.
     """
     config = read_config(run)
     recipe, spec = read_recipe(config), config.spec
@@ -94,6 +94,11 @@ def load_all(run: Path, step: int | None = None, *, best: bool = False) -> list[
         return [Trained(recipe, spec, gan, state)]
     like = jax.eval_shape(start, jax.random.key(0))
     if members is not None:
+        if best:
+            raise UserError(
+                f"{run} is of {members.count} GANs, none of which is kept as the best: "
+                "leave out --best"
+            )
         count = members.count
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), like)
     with Checkpoints(run / (BEST if best else CHECKPOINTS), like) as checkpoints:
@@ -194,9 +199,17 @@ def check_num(num: int) -> None:
         raise UserError(f"num must be from 1 to {MOST}, not {num}")
 
 
-def is_conditional(trained: Trained) -> bool:
-    """Tells whether a GAN's samples depend on labels: whether `GAN.inputs` uses the label."""
-    batch = dict(trained.recipe.conditions(1, trained.spec))
+def is_conditional(trained: Trained, data_dir: str | None = None) -> bool:
+    """Tells whether a GAN's samples depend on labels: whether `GAN.inputs` uses the label.
+
+    Args:
+        trained: what `load` loaded.
+        data_dir: as of `draw`.
+
+    Returns:
+        Whether they do.
+    """
+    batch = dict(trained.recipe.conditions(1, trained.spec, data_dir))
     if "label" not in batch:
         return False
 

@@ -85,7 +85,7 @@ def _read(path: Path, check: Callable[[Any], Any]) -> list[dict[str, Any]]:
         except (ValueError, RecursionError, UserError):
             if number < len(lines):
                 raise UserError(
-                    f"{path} is damaged: line {number} is no record "
+                    f"{path} is damaged: line {number} is not a record "
                     "(remove that line; --resume then trains its step again)"
                 ) from None
     return [found[step] for step in sorted(found)]

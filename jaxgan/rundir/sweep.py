@@ -38,8 +38,8 @@ class Members:
         if self.count % len(self.settings):
             fit = -(-self.count // len(self.settings)) * len(self.settings)
             raise UserError(
-                f"{self.count} members cannot be shared out among {len(self.settings)} settings: "
-                f"choose --members {fit}"
+                f"{self.count} members cannot be divided evenly among {len(self.settings)} "
+                f"settings: choose --members {fit}"
             )
 
     @property

@@ -207,4 +207,4 @@ def _pointing_to_resume() -> Iterator[None]:
     try:
         yield
     except FileError as error:
-        raise FileError(error.reason, "mend that, then go on with --resume") from error
+        raise FileError(error.reason, "fix that, then continue with --resume") from error

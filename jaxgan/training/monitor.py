@@ -49,7 +49,7 @@ class Evaluation(Observer):
         self._by = renamed(recipe.best_by, self._evaluate.features)
         if self._by not in self._evaluate.floors:
             known = ", ".join(self._evaluate.floors)
-            raise UserError(f"best_by {self._by!r} is not measured here: choose of {known}")
+            raise UserError(f"best_by {self._by!r} is not measured here: choose from {known}")
         labels = self._evaluate.labels(0)
         self._draw = jax.jit(
             lambda state: experiment.draw(

@@ -49,7 +49,7 @@ class Observer:
     period: int | None = None  # a chunk ends at each multiple of it; may be set in `start`
 
     def start(self, experiment: Experiment, run: Path, state: GANState) -> None:
-        """Is called before the first chunk.
+        """Called before the first chunk.
 
         Args:
             experiment: what is trained.
@@ -58,14 +58,14 @@ class Observer:
         """
 
     def see(self, chunk: Chunk) -> None:
-        """Is called after each chunk; the chunk's state is donated to the next one.
+        """Called after each chunk; the chunk's state is donated to the next one.
 
         Args:
             chunk: the steps that were done.
         """
 
     def finish(self, state: GANState, step: int) -> None:
-        """Is called once training has ended, at its last step or early by a signal.
+        """Called once training has ended, at its last step or early by a signal.
 
         Args:
             state: the state then.
@@ -73,7 +73,7 @@ class Observer:
         """
 
     def close(self) -> None:
-        """Is called last, also where training ended in an error."""
+        """Called last, also where training ended in an error."""
 
 
 class InPlace(Observer):

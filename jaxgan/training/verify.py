@@ -45,7 +45,7 @@ def verify(
         The verdict. Training stops at the first difference.
 
     Raises:
-        UserError: if `run` is no run directory, or has nothing to compare in these steps.
+        UserError: if `run` is not a run directory, or has nothing to compare in these steps.
     """
     config = rundir.read_config(run)
     recipe, seed = rundir.read_recipe(config), config.seed

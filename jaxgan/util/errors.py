@@ -12,7 +12,7 @@ class UserError(Exception):
 class FileError(UserError):
     """The file system refused something: mostly a full disk, a missing permission, a bad sector."""
 
-    def __init__(self, reason: str, way_out: str = "mend that, then run again"):
+    def __init__(self, reason: str, way_out: str = "fix that, then run again"):
         """Makes the message.
 
         Args:

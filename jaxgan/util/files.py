@@ -16,6 +16,11 @@ _MISSING = (FileNotFoundError, NotADirectoryError)
 _CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
 
 
+def expanded(path: Path | str) -> Path:
+    """Replaces a leading ~ or ~USER by that user's home directory, where there is one."""
+    return Path(os.path.expanduser(path))
+
+
 def read_bytes(path: Path) -> bytes:
     """Reads a regular file.
 

@@ -107,7 +107,7 @@ def test_independent_pictures_of_a_conditional_run_are_balanced_and_repeatable(q
         ("--member 0", "is of one GAN: leave out --member"),
         ("--out full", "full exists and is not an empty folder: choose another --out"),
         ("--out full/file", "full/file exists and is not an empty folder"),
-        ("--held-out tset", "'tset' is no data set"),
+        ("--held-out tset", "'tset' is not a data set"),
         ("--held-out mnist@test[:9]", "has 9 pictures; hold out 200"),
         ("--format gif", "--format"),
     ],

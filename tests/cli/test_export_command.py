@@ -16,6 +16,7 @@ from tiny_systems import make_recipe
 import jaxgan.pretrained
 from jaxgan import rundir
 from jaxgan.report.card import _command
+from jaxgan.rundir.config import write_config
 
 
 @pytest.fixture
@@ -61,6 +62,18 @@ def test_an_export_that_fails_leaves_the_bundle_before_as_it_was(exported, monke
     failed = command("export", "run", "--step", "20", "--out", bundle)
     assert_refused(failed, "No space left on device")
     assert contents(bundle) == before
+
+
+def test_a_bundle_that_is_half_replaced_is_none(exported, monkeypatch):
+    _, bundle = exported
+
+    def stop(folder, config):
+        write_config(folder, config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jaxgan.rundir.bundles.write_config", stop)
+    assert command("export", "run", "--step", "20", "--out", bundle).status == 130
+    assert_refused(command("sample", bundle), "holds no checkpoint")
 
 
 def test_the_card_says_what_trained_it(exported):
@@ -143,7 +156,7 @@ def test_tuples_are_words_of_the_command():
 def test_what_cannot_be_exported_or_loaded_is_told(exported, here):
     run, bundle = exported
     assert_refused(command("export", "run"), "--out")
-    assert_refused(command("export", "run", "--out", "run"), "is no bundle: choose another --out")
+    assert_refused(command("export", "run", "--out", "run"), "is not a bundle: choose another")
     assert_refused(command("export", "nothing", "--out", "new"), "nothing is not a run directory")
     assert not (here / "new").exists()
     assert_refused(command("sample", bundle, "--step", "20"), "no checkpoints: leave out --step")
@@ -173,7 +186,7 @@ def test_a_program_makes_the_pictures_of_the_run(exported, here):
     assert_refused(command(*words, "new/half", "--half"), "--half is for weights")
     assert_refused(command(*words, "back/mlp", "--to", "a"), "mnist_mlp does not translate to a: l")
     weights = command("export", "run", "--out", "back", "--to", "a")
-    assert_refused(weights, "--to is for programs, weights go both ways: leave it out")
+    assert_refused(weights, "--to is for programs; weights work both ways: leave it out")
     assert not (here / "back").exists()
     assert_refused(command(*words, "new/mlp.stablehlo/mlp"), "new/mlp.stablehlo: File exists")
 

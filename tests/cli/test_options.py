@@ -62,7 +62,8 @@ def test_help_of_a_recipe_is_in_groups_with_short_types_and_defaults(terminal):
         "--grid INT INT rows and columns of a picture of samples (default: 5 5)",
         "--dtype {float32,bfloat16} that the networks compute in (default: float32)",
         "--data TEXT mnist, ",
-        "--out PATH run directory (default: runs/RECIPE-seedN)",
+        "--out PATH run directory (default: runs/RECIPE-seedN; of a population, "
+        "runs/RECIPE-population-seedN)",
         "--resume go on with the run in --out from its newest checkpoint --overwrite",
         "--devices INT of this process (default: 1; all with --distributed)",
     ):

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from runs import TINY, command, contents, copy
+from runs import TINY, assert_refused, command, contents, copy
 
 from jaxgan.core.gan import init
 from jaxgan.keys import from_seed, stream
@@ -44,6 +44,12 @@ def population(tmp_path_factory, mnist_dir):
 def numbers(run, members: int | None = MEMBERS) -> list[dict]:
     lines = read_metrics(Path(run), members)
     return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
+
+
+def test_it_has_no_best(population):
+    run, _ = population
+    done = command("sample", run, "--member", "0", "--best")
+    assert_refused(done, "is of 4 GANs, none of which is kept as the best: leave out --best")
 
 
 def test_it_leaves_a_whole_directory(population):

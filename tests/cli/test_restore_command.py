@@ -10,6 +10,7 @@ from runs import assert_refused, command, contents, copy
 
 from jaxgan.data.decoding import decode
 from jaxgan.data.sources import open_source
+from jaxgan.report.pictures import save_png
 
 QUICK = "--iterations 4 --starts 3".split()
 
@@ -107,6 +108,7 @@ def test_a_mask_and_a_picture_of_a_file(run, here, digits):
         ("--mask left --blur 1", "--mask does not go with --blur: give one of them"),
         ("--blur 1 --near", "--near weighs the known pixels of a mask"),
         ("--mask absent.png", "there is no mask absent.png: name a picture, or center, left"),
+        ("--mask ~nosuchuser/a.png", "there is no mask ~nosuchuser/a.png: name a picture"),
         ("--mask small.png", "the mask small.png is 8 x 9, and the pictures are 28 x 28"),
         ("--mask white.png", "the mask white.png hides nothing"),
         ("--mask torn.png", "are broken: torn.png; repair"),
@@ -129,7 +131,7 @@ def test_a_mask_and_a_picture_of_a_file(run, here, digits):
         ("--mask left --seed -1", "seed must be from 0 to 4294967295, not -1"),
         ("--mask left --step 7", "no checkpoint of step 7"),
         ("--mask left --member 0", "is of one GAN: leave out --member"),
-        ("--mask left --out small.png", "small.png is not a folder: choose another --out"),
+        ("--mask left --out small.png", "small.png exists and is not an empty folder"),
     ],
 )
 def test_options_that_make_no_sense_get_one_line(words, told, run, here):
@@ -145,11 +147,12 @@ def test_options_that_make_no_sense_get_one_line(words, told, run, here):
     ("source", "told"),
     [
         ("absent", "there is no picture and no folder absent"),
+        ("~nosuchuser/a.png", "there is no picture and no folder ~nosuchuser/a.png"),
         ("empty", r"there are no pictures \(.*\) in empty"),
         ("color.png", "color.png is in color, where pictures gray are needed: convert it first"),
         ("mixed", "mixed/b.png is in color"),
         ("torn.png", "are broken: torn.png"),
-        ("data:", "'mnist@' is no data set"),
+        ("data:", "'mnist@' is not a data set"),
         ("data:tset", "no split 'tset'"),
         ("data:folder:mixed", r"data:folder:mixed has pictures .28, 28, 3., mnist_mlp .28, 28, 1."),
         ("data:folder:absent", "there is no folder absent"),
@@ -167,12 +170,31 @@ def test_pictures_that_do_not_suit_get_one_line(source, told, run, here):
     assert contents(here) == before
 
 
-def test_pictures_are_not_replaced_by_their_restorations(run, here):
-    (here / "in").mkdir()
-    Image.new("L", (28, 28)).save(here / "in" / "a.png")
-    for source, out in (("in/a.png", "in"), ("in", "run/../in")):
-        words = ["restore", "run", source, "--mask", "left", "--out", out]
-        assert_refused(command(*words), "holds the given pictures: choose another --out")
+def test_pictures_are_not_replaced_by_restorations(run, here):
+    (here / "in" / "below").mkdir(parents=True)
+    for name in ("a.png", "below/a.png"):
+        Image.new("L", (28, 28)).save(here / "in" / name)
+    words = ["restore", "run", "in", "--mask", "left", *QUICK]
+    assert command(*words).status == 0  # the default folder is now in use
+    before = contents(here)
+    for out in ("in", "run/../in", "in/below", None):
+        done = command(*words, *([] if out is None else ["--out", out]))
+        assert_refused(done, "exists and is not an empty folder: choose another --out")
+    assert contents(here) == before
+
+
+def test_a_folder_of_restorations_is_whole_or_absent(run, here, monkeypatch):
+    def fail(image, path):
+        if path.name == "00001.png":
+            raise OSError(28, "No space left on device", str(path))
+        save_png(image, path)
+
+    monkeypatch.setattr("jaxgan.cli.restore.save_png", fail)
+    before = contents(here)
+    words = ["restore", "run", "data:test[:2]", "--mask", "left", "--out", "new/out", *QUICK]
+    done = command(*words)
+    assert done.status == 2 and "00001.png: No space left on device" in done.err
+    assert contents(here) == before
 
 
 def test_a_run_of_vectors_restores_no_pictures(here, whole_run):

@@ -125,25 +125,36 @@ def test_a_run_that_learned_both_ways_goes_either_way(trained, with_faces):
     [
         ("absent", "there is no picture and no folder absent"),
         ("gray.png", "gray.png is gray, where pictures in color are needed: convert it first"),
-        ("data:nothing", "'nothing' is no data set; write mnist"),
+        ("data:nothing", "'nothing' is not a data set; write mnist"),
         ("data:mnist@test[:2]", r"has pictures .16, 16, 1., where pix2pix has .16, 16, 3."),
         ("data:faces@test --to a", "pix2pix does not translate to a: leave out --to"),
-        ("gray.png --out gray.png", "gray.png is"),
-        ("faces --out faces", "faces holds the given pictures: choose another --out"),
+        ("faces --out gray.png", "gray.png exists and is not an empty folder: choose another"),
+        ("faces --out faces", "faces exists and is not an empty folder: choose another --out"),
+        ("faces --out faces/below", "below exists and is not an empty folder: choose another"),
         ("data:faces@test --seed -1", "seed must be from 0"),
         ("data:faces@test --member 0", "is of one GAN: leave out --member"),
     ],
 )
 def test_what_makes_no_sense_gets_one_line(words, told, trained, here, root, mnist_dir):
     copy(trained("pix2pix"), here / "run")
-    (here / "faces").mkdir()
-    Image.new("RGB", (16, 16)).save(here / "faces" / "a.png")
+    (here / "faces" / "below").mkdir(parents=True)
+    for name in ("a.png", "below/a.png"):
+        Image.new("RGB", (16, 16)).save(here / "faces" / name)
     Image.new("L", (16, 16)).save(here / "gray.png")
     before = contents(here)
     data_dir = mnist_dir if "mnist" in words else root
     done = command("translate", "run", *words.split(), "--data-dir", data_dir)
     assert_refused(done, told)
     assert contents(here) == before
+
+
+def test_data_are_looked_for_where_the_command_says(trained, here, root, monkeypatch):
+    copy(trained("pix2pix"), here / "run")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(here / "elsewhere"))
+    words = "--features pixels --metrics swd --num 16 --draws 1".split()
+    done = command("evaluate", "run", "--data-dir", root, *words)
+    assert done.status == 0, done.err
+    assert not (here / "elsewhere").exists()
 
 
 @pytest.mark.slow

@@ -46,6 +46,13 @@ def test_sixteen_bits_become_eight(tmp_path):
     assert (source.read([0])[0] == 128).all()
 
 
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_pictures_of_unknown_range_are_refused(kind, tmp_path):
+    Image.fromarray(np.ones((4, 4), kind)).save(tmp_path / "a.tiff")
+    with pytest.raises(UserError, match=r"a.tiff has 32 bits a pixel: convert it to 8 or 16$"):
+        open_folder(tmp_path, 4)
+
+
 def test_pictures_are_turned_upright(tmp_path):
     picture = Image.new("L", (4, 4), 0)
     picture.paste(255, (0, 0, 4, 2))  # white above

@@ -174,7 +174,7 @@ def test_a_directory_that_cannot_be_written_to(tmp_path):
     file.touch()
     text = message("mnist", file / "below")
     assert f"cannot write to {file / 'below'}" in text
-    assert "--data-dir or TFDS_DATA_DIR" in text
+    assert "with TFDS_DATA_DIR, or --data-dir where there is one" in text
 
 
 def test_no_network(tmp_path, monkeypatch):

@@ -94,7 +94,7 @@ def test_what_goes_wrong_as_examples_are_made_is_told_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
-        ("prepared:absent", "absent is no prepared data set, as it has no dataset_info.json"),
+        ("prepared:absent", "absent is not a prepared data set: it has no dataset_info.json"),
         ("prepared:torn", "the description of .*torn is damaged .*make it again"),
         ("prepared:whole@test", "no split 'test'; it has train .30 examples"),
         ("prepared:whole#drawing", "no feature `drawing`"),

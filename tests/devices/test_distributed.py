@@ -109,6 +109,7 @@ def test_a_signal_to_one_process_ends_all_and_saves(told, here):
     [
         ("--coordinator 127.0.0.1:1", "needs --distributed"),
         ("--process-index 0", "needs --distributed"),
+        ("--distributed --coordinator host", "coordinator must be HOST:PORT, not 'host'"),
         ("--devices 3", "a batch of 8 cannot be spread over 3 devices"),
         ("--devices 9", "9 devices were asked for, but there are 8"),
         ("--devices 0", "devices is 0; it must be at least 1"),

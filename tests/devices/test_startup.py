@@ -4,8 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
-from runs import TINY, process
+from runs import TINY, assert_refused, process
 
 from jaxgan.devices import startup
 from jaxgan.util.errors import UserError
@@ -44,6 +45,23 @@ def test_a_cache_that_cannot_be_made_is_done_without(here, caches):
     done = process("train", "pattern_1010", *QUICK, "--out", "run")
     assert done.status == 0, done.err
     assert "Warning" not in done.err
+
+
+def test_without_a_home_directory_there_is_no_cache(here, caches, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as where HOME is not set
+    before = jax.config.values["jax_compilation_cache_dir"]
+    startup.cache_compilations()
+    assert jax.config.values["jax_compilation_cache_dir"] == before
+    assert not any(here.iterdir())
+
+
+@pytest.mark.parametrize("words", ["info", "train pattern_1010 --steps 1 --out run"])
+def test_devices_that_there_are_not_get_one_line(words, here, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "nosuch")
+    done = process(*words.split())
+    assert_refused(done, r"JAX finds no devices of JAX_PLATFORMS='nosuch' \(.*\): unset it, or")
+    assert not (here / "run").exists()
 
 
 @pytest.mark.slow

@@ -165,7 +165,7 @@ def test_memorization_is_measured_and_shown(here, whole_run):
         ("--metrics modes", "modes cannot be measured here"),
         ("--metrics memorization", "cannot be measured here: give --held-out, or choose from fd_"),
         ("--metrics fid", "fid is of Inception's features; of these it is fd_digits"),
-        ("--held-out minst", "'minst' is no data set"),
+        ("--held-out minst", "'minst' is not a data set"),
         ("--features digit", "--features must be digits or"),
         ("--features inception", "download https://"),
         ("--num 1", "num must be from 2"),

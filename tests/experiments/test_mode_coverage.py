@@ -37,5 +37,5 @@ def test_methods_are_compared_over_seeds(here):
 def test_unknown_names_are_told(words, here):
     done = compare(*words.split())
     assert done.returncode == 1
-    assert "choose of ring, grid; plain" in done.stderr
+    assert "choose from ring, grid; plain" in done.stderr
     assert not any(here.iterdir())

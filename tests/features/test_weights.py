@@ -59,7 +59,7 @@ def test_what_pytorch_saved_is_imported(home):
         ({"b": None}, "lacks b"),
         ({"c": np.ones(1)}, "has unexpected c"),
         ({"b": np.ones(5)}, r"b has the shape \(5,\), but the network needs \(4,\)"),
-        ({"b": np.ones(4, bool).astype("S1")}, "b is no array of numbers"),
+        ({"b": np.ones(4, bool).astype("S1")}, "b is not an array of numbers"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(change, told):

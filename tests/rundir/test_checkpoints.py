@@ -199,7 +199,7 @@ def test_an_error_of_the_file_system_is_told_and_is_no_damage(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", fail)
-        told = rf"^{folder}/3/.*{name}: {os.strerror(number)} \(mend that, then run again\)$"
+        told = rf"^{folder}/3/.*{name}: {os.strerror(number)} \(fix that, then run again\)$"
         with pytest.raises(FileError, match=told):
             restore(folder)
     assert contents(folder) == before
@@ -250,7 +250,7 @@ def test_a_pipe_in_the_place_of_a_file_does_not_block(saved, tmp_path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file" / "checkpoints", tmp_path / "gone" / "checkpoints"):
-        told = rf"cannot write a checkpoint to {folder}: .* \(mend that, then go on with --resume"
+        told = rf"cannot write a checkpoint to {folder}: .* \(fix that, then continue with --resume"
         with pytest.raises(CannotSave, match=told), Checkpoints(folder, state_of(0)) as checkpoints:
             checkpoints.save(state_of(1))
     assert not (tmp_path / "gone").exists()

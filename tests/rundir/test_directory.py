@@ -43,7 +43,7 @@ def test_what_is_no_run_is_never_replaced(tmp_path, overwrite):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "thesis.tex").touch()
     for name in ("file", "folder"):
-        with pytest.raises(UserError, match="exists and is no run directory: choose another --out"):
+        with pytest.raises(UserError, match="exists and is not a run directory: choose another"):
             check_free(tmp_path / name, overwrite=overwrite)
     (tmp_path / "folder" / "config.json").write_text('{"recipe": "soup"}')  # of another program
     with pytest.raises(UserError):
@@ -105,7 +105,7 @@ def test_what_a_removed_run_leaves_behind_does_not_forbid_a_new_one(tmp_path):
     (tmp_path / "lock").touch()
     check_free(tmp_path, overwrite=False)
     (tmp_path / "checkpoints" / "4").mkdir()
-    with pytest.raises(UserError, match="exists and is no run directory"):
+    with pytest.raises(UserError, match="exists and is not a run directory"):
         check_free(tmp_path, overwrite=False)
 
 

@@ -58,7 +58,7 @@ def test_files_that_may_not_grow_large_enough_are_named(here):
         timeout=120,
         env={**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"},
     )
-    told = ("cannot write a checkpoint to", "mend that, then go on with --resume")
+    told = ("cannot write a checkpoint to", "fix that, then continue with --resume")
     assert_one_line(Result(done.returncode, done.stdout, done.stderr), *told)
 
 

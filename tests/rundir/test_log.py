@@ -24,7 +24,7 @@ def test_half_a_last_record_is_left_out(tmp_path, rest):
 
 def test_damage_before_the_last_record_is_named(tmp_path):
     (tmp_path / METRICS).write_text('{"step": 1}\n{"st\n{"step": 3}\n')
-    with pytest.raises(UserError, match="line 2 is no record"):
+    with pytest.raises(UserError, match="line 2 is not a record"):
         read_metrics(tmp_path)
 
 
@@ -40,7 +40,7 @@ def test_evaluations_are_read_and_others_are_not(tmp_path):
     assert [line["step"] for line in read_evaluations(tmp_path)] == [2, 4]
     for bad in ({"step": 0}, {"metrics": 3}, {"floors": {"fid": "low"}}, {"protocol": None}):
         replace(tmp_path / EVALUATIONS, [sound | bad, sound])
-        with pytest.raises(UserError, match="line 1 is no record"):
+        with pytest.raises(UserError, match="line 1 is not a record"):
             read_evaluations(tmp_path)
 
 

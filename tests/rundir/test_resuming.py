@@ -454,7 +454,7 @@ def test_a_damaged_line_of_the_log_is_named_and_its_step_can_be_trained_again(he
     words = ["train", "pattern_1010", "--out", "run", "--resume"]
     done = command(*words)
     assert done.status == 2
-    assert "run/metrics.jsonl is damaged: line 4 is no record (remove that line" in done.err
+    assert "run/metrics.jsonl is damaged: line 4 is not a record (remove that line" in done.err
     (run / "metrics.jsonl").write_text("".join([*lines[:3], *lines[4:]]))
     assert command(*words).status == 0
     assert result_of(run) == result_of(whole_run("pattern_1010"))

@@ -91,7 +91,7 @@ def test_a_line_that_is_no_record_is_named(line, here, whole_run):
         done = command(*words)
         assert (done.status, done.out) == (2, "")
         (said,) = done.err.splitlines()
-        assert "metrics.jsonl is damaged: line 2 is no record" in said
+        assert "metrics.jsonl is damaged: line 2 is not a record" in said
 
 
 def test_a_run_without_versions_can_differ_too(here, whole_run):

@@ -1,12 +1,14 @@
 import errno
 import os
 import time
+from pathlib import Path
 
 import pytest
 
 from jaxgan.util.errors import FileError, UserError
 from jaxgan.util.files import (
     append,
+    expanded,
     files_below,
     identify,
     open_regular,
@@ -26,6 +28,12 @@ def failing(name: str, number: int, monkeypatch) -> None:
     monkeypatch.setattr(f"os.{name}", fail)
 
 
+def test_home_directories_of_users_that_there_are_not_stay_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("~/a") == tmp_path / "a"
+    assert expanded(Path("~nosuchuser/a")) == Path("~nosuchuser/a")
+
+
 def test_a_file_is_written_and_replaced_whole(tmp_path):
     write_atomically(tmp_path / "file", b"old and long")
     write_atomically(tmp_path / "file", b"new")
@@ -39,7 +47,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(name, tmp_path,
     write_atomically(path, b"old")
     with monkeypatch.context() as patch:
         failing(name, errno.ENOSPC, patch)
-        with pytest.raises(FileError, match=rf"^{path}: No space left on device \(mend that, then"):
+        with pytest.raises(FileError, match=rf"^{path}: No space left on device \(fix that, then"):
             write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
