@@ -107,7 +107,7 @@ def dragan(weight: Scalar = 10.0) -> Penalty:
     return penalty
 
 
-def zero_centred(weight: Scalar) -> Penalty:
+def zero_centered(weight: Scalar) -> Penalty:
     """Makes the zero-centered penalty between reals and fakes, `weight * || dD(x)/dx ||^2`.
 
     The points are those of `gradient_penalty`.

@@ -30,7 +30,7 @@ from jaxgan.penalties import (
     r2,
     steepest,
     total,
-    zero_centred,
+    zero_centered,
 )
 
 KEYS = jax.random.split(jax.random.key(0), 5)
@@ -63,7 +63,7 @@ def test_penalties_of_a_linear_critic_and_their_gradients_are_those_of_its_slope
             (r1(3.0), 1.5 * length**2, 3 * w),
             (r2(0.5), 0.25 * length**2, 0.5 * w),
             (dragan(7.0), 7 * (length - 1) ** 2, 14 * (1 - 1 / length) * w),
-            (zero_centred(3.0), 3 * length**2, 6 * w),
+            (zero_centered(3.0), 3 * length**2, 6 * w),
             (steepest(3.0), 3 * length**2, 6 * w),
         ]
         for penalty, value, slope in cases:
@@ -79,7 +79,7 @@ def test_penalties_of_a_linear_critic_and_their_gradients_are_those_of_its_slope
 
 @settings(derandomize=True, deadline=None, max_examples=8)
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 10))
-def test_zero_centred_penalties_of_a_quadratic_critic(seed, gamma):
+def test_zero_centered_penalties_of_a_quadratic_critic(seed, gamma):
     draw = np.random.default_rng(seed).normal
     with jax.enable_x64(True):
         half, real, fake = (jnp.asarray(draw(size=(n, 3))) for n in (3, 5, 5))
@@ -112,11 +112,11 @@ def test_the_gradient_penalty_looks_between_each_real_and_its_fake(shape):
         assert abs(shares.mean() - 0.5) < 0.05 and shares.min() < 0.02 and shares.max() > 0.98
 
 
-def test_zero_centred_and_steepest_look_where_the_gradient_penalty_does():
+def test_zero_centered_and_steepest_look_where_the_gradient_penalty_does():
     real, fake = examples((3,))
     critic = quadratic(10 * jnp.diag(jnp.arange(1.0, 4.0)))  # steeper than 1 everywhere
     slopes = 1 + jnp.sqrt(gradient_penalty(1.0)(critic, real, fake, KEYS))
-    found = zero_centred(2.0)(critic, real, fake, KEYS)
+    found = zero_centered(2.0)(critic, real, fake, KEYS)
     np.testing.assert_allclose(found, 2 * slopes**2, rtol=1e-6)
     worst = steepest(2.0)(critic, real, fake, KEYS)
     np.testing.assert_allclose(worst, np.full(5, 2 * slopes.max() ** 2), rtol=1e-6)
@@ -302,7 +302,7 @@ def test_a_total_is_a_sum():
 @pytest.mark.parametrize(
     "penalty",
     [
-        *(gradient_penalty(), r1(1.0), r2(1.0), dragan(), zero_centred(1.0), steepest()),
+        *(gradient_penalty(), r1(1.0), r2(1.0), dragan(), zero_centered(1.0), steepest()),
         *(consistency(push), approximate_r1(1.0), approximate_r2(1.0)),
     ],
 )
@@ -313,7 +313,8 @@ def test_penalties_are_per_sample_and_keep_the_type_of_numbers(penalty):
 
 
 @pytest.mark.parametrize(
-    "penalty", [gradient_penalty(3.0), r1(2.0), r2(2.0), dragan(3.0), zero_centred(2.0), steepest()]
+    "penalty",
+    [gradient_penalty(3.0), r1(2.0), r2(2.0), dragan(3.0), zero_centered(2.0), steepest()],
 )
 def test_slopes_are_by_floating_inputs_and_labels_are_handed_on(penalty):
     real, fake = examples((3,))
@@ -381,7 +382,7 @@ def test_penalties_of_convolutional_critics_are_those_of_flax(name):
 PENALTIES = {
     "gradient_penalty": gradient_penalty(),
     "dragan": dragan(),
-    "zero_centred": zero_centred(1.0),
+    "zero_centered": zero_centered(1.0),
     "steepest": steepest(),
     "r1": r1(1.0),
     "r2": r2(1.0),

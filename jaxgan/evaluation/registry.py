@@ -314,8 +314,8 @@ def _can_learn(reals: Reals) -> bool:
     """Whether a classifier can learn from samples, and read what is held out."""
     if reals.classes is None or reals.split is None or not _are_images(reals):
         return False
-    labelled = reals.split.held_out.labels is not None and reals.others.labels is not None
-    return labelled and min(_shape(reals)[:2]) >= usefulness.LEAST_SIDE
+    labeled = reals.split.held_out.labels is not None and reals.others.labels is not None
+    return labeled and min(_shape(reals)[:2]) >= usefulness.LEAST_SIDE
 
 
 def _reads_labels(reals: Reals) -> bool:

@@ -204,9 +204,9 @@ def interpolate(
     places = (np.arange(grid) + 0.5) * old / (grid + 0.1) - 0.5
     first = np.floor(places).astype(int) - 1
     matrix = np.zeros((grid, old))
-    for neighbour in range(4):
-        columns = np.clip(first + neighbour, 0, old - 1)
-        np.add.at(matrix, (np.arange(grid), columns), cubic(places - first - neighbour, a=-0.75))
+    for neighbor in range(4):
+        columns = np.clip(first + neighbor, 0, old - 1)
+        np.add.at(matrix, (np.arange(grid), columns), cubic(places - first - neighbor, a=-0.75))
     found = np.einsum("yi,xj,ijd->yxd", matrix, matrix, positions, optimize=True)
     return found.astype(positions.dtype)
 

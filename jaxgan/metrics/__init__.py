@@ -22,7 +22,7 @@ from jaxgan.metrics.inception import inception_score
 from jaxgan.metrics.intervals import Estimate, Interval, estimate, t_interval
 from jaxgan.metrics.kernel import kernel_distance, squared_mmd
 from jaxgan.metrics.memorization import authenticity, data_copying, nearest_distance_ratio
-from jaxgan.metrics.neighbours import PRDC, Neighbours, nearest, prdc, radii
+from jaxgan.metrics.neighbors import PRDC, Neighbors, nearest, prdc, radii
 from jaxgan.metrics.path import path_lengths, perceptual_path_length
 from jaxgan.metrics.psnr import psnr, squared_errors
 from jaxgan.metrics.result import Protocol, Result
@@ -32,7 +32,7 @@ from jaxgan.metrics.sliced import pyramid_distances, sliced_wasserstein
 __all__ = [
     "Estimate",
     "Interval",
-    "Neighbours",
+    "Neighbors",
     "PRDC",
     "Protocol",
     "Result",

@@ -20,7 +20,7 @@ from jax import Array, lax
 from jaxtyping import Float, Int
 
 from jaxgan.metrics.inputs import Numbers, check_features, check_sets, magnitude
-from jaxgan.metrics.neighbours import nearest
+from jaxgan.metrics.neighbors import nearest
 from jaxgan.types import PRNGKey
 from jaxgan.util.errors import UserError
 

@@ -15,7 +15,7 @@ from jaxgan.core.gan import GAN
 from jaxgan.core.updates import Update
 from jaxgan.models import biggan
 from jaxgan.nn import heads
-from jaxgan.recipes.labels import labelled, with_labels
+from jaxgan.recipes.labels import labeled, with_labels
 from jaxgan.recipes.recipe import Count, Counts, Share, require_classes
 from jaxgan.recipes.resnet import AttentiveRecipe
 from jaxgan.types import DataSpec
@@ -93,7 +93,7 @@ class Cifar10Biggan(AttentiveRecipe):
             generator_optimizer=self.adam(),
             discriminator_optimizer=self.adam(),
             loss=losses.hinge,
-            inputs=labelled(latents.normal(self.latent_size)),
+            inputs=labeled(latents.normal(self.latent_size)),
             view=with_labels,
         )
 

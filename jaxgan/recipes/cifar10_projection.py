@@ -11,7 +11,7 @@ from jaxgan.core.gan import GAN
 from jaxgan.models import resnet
 from jaxgan.nn import heads
 from jaxgan.recipes.cifar10_sngan import Cifar10Sngan
-from jaxgan.recipes.labels import labelled, with_labels
+from jaxgan.recipes.labels import labeled, with_labels
 from jaxgan.recipes.recipe import require_classes
 from jaxgan.recipes.resnet import DecayingRecipe
 from jaxgan.types import DataSpec
@@ -53,6 +53,6 @@ class Cifar10Projection(DecayingRecipe):
             generator_optimizer=self.adam(1),
             discriminator_optimizer=self.adam(self.discriminator_steps),
             loss=losses.hinge,
-            inputs=labelled(latents.normal(self.latent_size)),
+            inputs=labeled(latents.normal(self.latent_size)),
             view=with_labels,
         )

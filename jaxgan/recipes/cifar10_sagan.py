@@ -12,7 +12,7 @@ from jaxgan import latents, losses
 from jaxgan.core.gan import GAN
 from jaxgan.models import sagan
 from jaxgan.nn import heads
-from jaxgan.recipes.labels import labelled, with_labels
+from jaxgan.recipes.labels import labeled, with_labels
 from jaxgan.recipes.recipe import Counts, require_classes
 from jaxgan.recipes.resnet import AttentiveRecipe
 from jaxgan.types import DataSpec
@@ -72,6 +72,6 @@ class Cifar10Sagan(AttentiveRecipe):
             generator_optimizer=self.adam(),
             discriminator_optimizer=self.adam(),
             loss=losses.hinge,
-            inputs=labelled(latents.normal(self.latent_size)),
+            inputs=labeled(latents.normal(self.latent_size)),
             view=with_labels,
         )

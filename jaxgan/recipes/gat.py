@@ -28,7 +28,7 @@ from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.keys import stream
 from jaxgan.models import gat
 from jaxgan.penalties import Penalty
-from jaxgan.recipes.labels import beside_labels, labelled, without_labels
+from jaxgan.recipes.labels import beside_labels, labeled, without_labels
 from jaxgan.recipes.recipe import (
     Count,
     ImageRecipe,
@@ -160,7 +160,7 @@ class GatRecipe(ImageRecipe):
             generator_optimizer=adam(self.generator_rate),
             discriminator_optimizer=adam(1.0),
             loss=loss,
-            inputs=draw if spec.classes is None else labelled(draw),
+            inputs=draw if spec.classes is None else labeled(draw),
             real=lambda batch: batch[name][:, None],  # a picture is the same at all levels
             view=(without_labels if spec.classes is None else beside_labels)(self.show),
             penalty=penalty,

@@ -10,7 +10,7 @@ Show = Callable[[PyTree, PRNGKey, GANState], PyTree]  # examples to what D sees 
 View = Callable[[PyTree, Batch, PRNGKey, GANState], PyTree]  # see `GAN.view`
 
 
-def labelled(draw: Inputs) -> Inputs:
+def labeled(draw: Inputs) -> Inputs:
     """Makes the inputs of a conditional G: latents, and the labels of the batch."""
     return lambda key, n, batch: (draw(key, n, batch), batch["label"])
 

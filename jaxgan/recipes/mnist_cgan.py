@@ -13,7 +13,7 @@ from jaxgan.core.gan import GAN
 from jaxgan.core.state import GANState
 from jaxgan.core.updates import Update, update_both
 from jaxgan.models import conv
-from jaxgan.recipes.labels import beside_labels, labelled
+from jaxgan.recipes.labels import beside_labels, labeled
 from jaxgan.recipes.recipe import (
     Count,
     ImageRecipe,
@@ -91,7 +91,7 @@ class MnistCgan(ImageRecipe):
             generator_optimizer=adam,
             discriminator_optimizer=adam,
             loss=losses.non_saturating,
-            inputs=labelled(latents.normal(self.latent_size)),
+            inputs=labeled(latents.normal(self.latent_size)),
             view=beside_labels(self.show),
             penalty=penalties.r1(self.gamma),
         )

@@ -15,7 +15,7 @@ from jaxgan.core.state import GANState
 from jaxgan.core.updates import Update, update_discriminator, update_generator
 from jaxgan.models import r3gan
 from jaxgan.penalties import Penalty
-from jaxgan.recipes.labels import beside_labels, labelled, without_labels
+from jaxgan.recipes.labels import beside_labels, labeled, without_labels
 from jaxgan.recipes.recipe import (
     Count,
     Counts,
@@ -135,7 +135,7 @@ class R3ganRecipe(ImageRecipe):
             generator_optimizer=adam,
             discriminator_optimizer=adam,
             loss=losses.relativistic,
-            inputs=labelled(draw) if conditional else draw,
+            inputs=labeled(draw) if conditional else draw,
             view=(beside_labels if conditional else without_labels)(self.show),
         )
 

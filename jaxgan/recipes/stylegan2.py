@@ -15,7 +15,7 @@ from jaxgan.core.gan import GAN
 from jaxgan.core.state import GANState
 from jaxgan.core.updates import Update, minimize_penalty, update_discriminator, update_generator
 from jaxgan.models import stylegan2
-from jaxgan.recipes.labels import beside_labels, labelled, without_labels
+from jaxgan.recipes.labels import beside_labels, labeled, without_labels
 from jaxgan.recipes.recipe import (
     Count,
     Counts,
@@ -111,7 +111,7 @@ class StyleGan2Recipe(ImageRecipe):
             generator_optimizer=self.adam(GENERATOR_PERIOD),
             discriminator_optimizer=self.adam(DISCRIMINATOR_PERIOD),
             loss=losses.non_saturating,
-            inputs=draw if classes is None else labelled(draw),
+            inputs=draw if classes is None else labeled(draw),
             view=without_labels(self.show) if classes is None else beside_labels(self.show),
         )
 

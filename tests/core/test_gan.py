@@ -172,21 +172,21 @@ def test_samples_depend_on_the_key_and_come_from_the_inputs():
     np.testing.assert_allclose(sample(plain, state, KEY, 4), expected, atol=1e-6)
 
 
-def labelled(key, n, batch):
+def labeled(key, n, batch):
     return jnp.stack([jnp.zeros(n), batch["label"].astype(jnp.float32)], axis=1)
 
 
 def test_samples_are_conditioned_one_by_one():
-    gan = small_gan(inputs=labelled, generator=linen(Plain(3)))
+    gan = small_gan(inputs=labeled, generator=linen(Plain(3)))
     state = init(gan, KEY, BATCH | {"label": np.zeros(8, np.int32)})
     labels = np.arange(SAMPLE_BATCH + 3) % 10
     images = sample(gan, state, KEY, len(labels), {"label": labels})
-    expected = generate(gan, state, labelled(KEY, len(labels), {"label": jnp.asarray(labels)}))
+    expected = generate(gan, state, labeled(KEY, len(labels), {"label": jnp.asarray(labels)}))
     np.testing.assert_allclose(images, expected, atol=1e-6)
 
 
 def test_a_conditional_gan_is_not_sampled_without_conditions():
-    gan = small_gan(inputs=labelled)
+    gan = small_gan(inputs=labeled)
     state = init(gan, KEY, BATCH | {"label": np.zeros(8, np.int32)})
     with pytest.raises(KeyError, match="label"):
         sample(gan, state, KEY, 4)

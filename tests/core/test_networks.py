@@ -232,7 +232,7 @@ def test_a_module_that_sows_is_refused():
         network.apply(params, collections, jnp.zeros((2, 3)), KEY, True)
 
 
-def test_packs_of_vectors_are_neighbours_in_a_row():
+def test_packs_of_vectors_are_neighbors_in_a_row():
     vectors = jnp.arange(12.0).reshape(6, 2)
     assert pack(vectors, 3).tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
     assert pack(vectors, 1).tolist() == vectors.tolist()

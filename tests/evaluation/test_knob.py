@@ -68,14 +68,14 @@ def test_the_training_picture_nearest_to_a_copy_is_its_original(reals):
     assert len(found[0]) == 5
 
 
-def test_only_pictures_with_labels_beside_labelled_real_ones_can_be_read(reals):
-    labelled = Part(noise(3), np.zeros(COUNT, np.int32))
-    with_test = reals._replace(test=labelled, classes=1)
-    assert can_read(with_test, labelled)
+def test_only_pictures_with_labels_beside_labeled_real_ones_can_be_read(reals):
+    labeled = Part(noise(3), np.zeros(COUNT, np.int32))
+    with_test = reals._replace(test=labeled, classes=1)
+    assert can_read(with_test, labeled)
     assert not can_read(with_test, reals.train)
-    assert not can_read(reals._replace(classes=1), labelled)
-    assert not can_read(reals._replace(test=labelled), labelled)
-    small = Part(labelled.images[:, :4], labelled.labels)
+    assert not can_read(reals._replace(classes=1), labeled)
+    assert not can_read(reals._replace(test=labeled), labeled)
+    small = Part(labeled.images[:, :4], labeled.labels)
     assert not can_read(with_test, small)
 
 

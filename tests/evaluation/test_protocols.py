@@ -39,9 +39,9 @@ def test_those_of_inception_prepare_images_in_ways_of_their_own(monkeypatch):
         assert told in PUBLISHED[name].extractor().resizing
 
 
-def test_published_numbers_of_samples_and_neighbours():
+def test_published_numbers_of_samples_and_neighbors():
     samples = {name: (each.generated, each.reference) for name, each in PUBLISHED.items()}
     assert samples["fid50k"] == samples["clean-fid"] == (50_000, None)
     assert samples["dgm-eval"] == (50_000, 50_000) and samples["cmmd"] == (30_000, 30_000)
-    neighbours = {name: each.settings.k_manifold for name, each in PUBLISHED.items()}
-    assert neighbours["studiogan-friendly"] == neighbours["prdc10k"] == 5 != neighbours["fid50k"]
+    neighbors = {name: each.settings.k_manifold for name, each in PUBLISHED.items()}
+    assert neighbors["studiogan-friendly"] == neighbors["prdc10k"] == 5 != neighbors["fid50k"]

@@ -95,7 +95,7 @@ def test_patches_get_farther(sides, corrupt: Corruption):
         (dropping, ("recall", "coverage")),
     ],
 )
-def test_metrics_of_neighbours_fall(sides, corrupt: Corruption, falling: tuple[str, ...]):
+def test_metrics_of_neighbors_fall(sides, corrupt: Corruption, falling: tuple[str, ...]):
     real, *rest = sides
     found = [prdc(flat(real), flat(worse)) for worse in corrupt(*rest)]
     for name in falling:

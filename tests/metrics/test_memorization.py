@@ -41,7 +41,7 @@ def test_nearest_agrees_with_brute_force(queries, references, k):
     np.testing.assert_allclose(found.distances, np.sort(distances)[:, :k], rtol=1e-5)
 
 
-def test_neighbours_far_from_the_origin_are_found_and_equal_points_are_at_0():
+def test_neighbors_far_from_the_origin_are_found_and_equal_points_are_at_0():
     r = np.concatenate([draw(60, 3, c, 1e-3) for c in (100, 101)])
     q = np.concatenate([draw(60, 3, c, 1e-3) for c in (100, 101)])
     distances = between(q, r)

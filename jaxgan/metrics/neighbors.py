@@ -28,7 +28,7 @@ _NUMBERS = 2**23  # float64, in memory at once
 _EPSILON = float(jnp.finfo(jnp.float32).eps)
 
 
-class Neighbours(NamedTuple):
+class Neighbors(NamedTuple):
     """The nearest references of queries, from the nearest to the k-th."""
 
     indices: Int[np.ndarray, "Q k"]
@@ -105,10 +105,10 @@ def radii(points: Numbers, ks: Sequence[int]) -> Float64[np.ndarray, "N K"]:
     _check_ks(ks)
     points = check_features(points, "features", at_least=max(ks) + 1)
     # The first is the point itself.
-    return _neighbours(points, points, max(ks) + 1)[1][:, list(ks)]
+    return _neighbors(points, points, max(ks) + 1)[1][:, list(ks)]
 
 
-def nearest(queries: Numbers, references: Numbers, k: int = 1) -> Neighbours:
+def nearest(queries: Numbers, references: Numbers, k: int = 1) -> Neighbors:
     """Finds the references that are nearest to each query.
 
     Memory grows with Q + N. Products of matrices find candidates, and sums of squared differences
@@ -131,8 +131,8 @@ def nearest(queries: Numbers, references: Numbers, k: int = 1) -> Neighbours:
     queries, references = check_sets({"query": queries, "reference": references}, at_least=1)
     if len(references) < k:
         raise UserError(f"{len(references)} references have no {k} nearest ones")
-    indices, squares = _neighbours(queries, references, k)
-    return Neighbours(indices, np.sqrt(squares))
+    indices, squares = _neighbors(queries, references, k)
+    return Neighbors(indices, np.sqrt(squares))
 
 
 def _check_ks(ks: Sequence[int]) -> None:
@@ -156,7 +156,7 @@ def _move(*sets: Array) -> tuple[list[_Near], float]:
     return [_Near(x / unit, ((x / unit) ** 2).sum(axis=1)) for x in moved], first * unit
 
 
-def _neighbours(
+def _neighbors(
     queries: Array, references: Array, k: int
 ) -> tuple[Int[np.ndarray, "Q k"], Float64[np.ndarray, "Q k"]]:
     """Finds indices and squared distances of the k nearest."""
