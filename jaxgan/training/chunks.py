@@ -18,11 +18,12 @@ from jax.sharding import Mesh
 from jaxgan.core.fingerprint import hexadecimal
 from jaxgan.core.state import GANState, steps_done
 from jaxgan.core.steps import run_steps
-from jaxgan.devices.mesh import max_over_processes, put, put_rows, replicated
+from jaxgan.devices.mesh import fail_together, max_over_processes, put, put_copies, put_rows
 from jaxgan.training.experiment import Experiment
 from jaxgan.types import PyTree
 
 SECONDS = 2.0  # of training in a chunk
+COLUMNS = ("step", "digest", "images_per_second")  # of metrics.jsonl, besides the metrics
 # Else parameters are copied before they are updated, in every turn of the loop.
 CPU_OPTIONS: dict[str, str | bool] = {"xla_cpu_copy_insertion_use_region_analysis": True}
 
@@ -87,14 +88,15 @@ def compile_steps(experiment: Experiment, state: GANState) -> Advance:
     """
     mesh = experiment.mesh
     key = put(experiment.key, experiment.sharding)
-    arrays, last = put((experiment.arrays, np.int32(experiment.total)), replicated(mesh))
+    arrays, last = put_copies((experiment.arrays, np.int32(experiment.total)), mesh)
 
     def rows(start: int, stop: int) -> PyTree:
         """The rows of some steps, padded to the longest chunk so that all share one compilation."""
         missing = experiment.longest - (stop - start)
+        with fail_together():  # else the others would wait for a process that cannot read its share
+            own = experiment.rows(start, stop)
         padded = jax.tree.map(
-            lambda rows: np.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1)),
-            experiment.rows(start, stop),
+            lambda rows: np.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1)), own
         )
         return put_rows(padded, mesh)
 
