@@ -134,6 +134,19 @@ def put(tree: PyTree, sharding: NamedSharding) -> PyTree:
     return jax.jit(lambda tree: tree, out_shardings=sharding)(tree)
 
 
+def put_copies(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Puts arrays, the same in every process, on all devices of a mesh.
+
+    What a device has already is not copied there, and processes send each other nothing.
+    """
+
+    def copies(x: Any) -> jax.Array:
+        own = [jax.device_put(x, device) for device in mesh.local_devices]
+        return jax.make_array_from_single_device_arrays(np.shape(x), replicated(mesh), own)
+
+    return jax.tree.map(copies, tree)
+
+
 def local_copy(tree: PyTree) -> PyTree:
     """Takes this process's first copy of replicated arrays; arrays that are spread stay as is."""
     return jax.tree.map(lambda x: x.addressable_data(0) if x.is_fully_replicated else x, tree)

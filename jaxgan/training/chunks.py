@@ -4,6 +4,7 @@ Between two chunks the host logs, saves and looks for signals. The lengths of ch
 of the results.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -18,11 +19,12 @@ from jax.sharding import Mesh
 from jaxgan.core.fingerprint import hexadecimal
 from jaxgan.core.state import GANState, steps_done
 from jaxgan.core.steps import run_steps
-from jaxgan.devices.mesh import max_over_processes, put, put_rows, replicated
+from jaxgan.devices.mesh import fail_together, max_over_processes, put, put_copies, put_rows
 from jaxgan.training.experiment import Experiment
 from jaxgan.types import PyTree
 
 SECONDS = 2.0  # of training in a chunk
+COLUMNS = ("step", "digest", "images_per_second")  # of metrics.jsonl, besides the metrics
 # Else parameters are copied before they are updated, in every turn of the loop.
 CPU_OPTIONS: dict[str, str | bool] = {"xla_cpu_copy_insertion_use_region_analysis": True}
 
@@ -32,6 +34,7 @@ class Chunk(NamedTuple):
 
     state: GANState  # after them; the next chunk consumes it
     step: int  # how many steps are done in all
+    count: int  # how many of them in this chunk
     history: dict[str, np.ndarray]  # metrics of each of its steps, float32 [T] or [T, M]
     digests: dict[int, Any]  # of the state, or of each member's, at the log points among its steps
     examples_per_second: float  # real ones that training took in
@@ -39,10 +42,7 @@ class Chunk(NamedTuple):
     @property
     def last(self) -> dict[str, float]:
         """The metrics of the last step, averaged over the members whose are finite."""
-        return {
-            name: float(np.mean(values[-1], where=np.isfinite(values[-1])))
-            for name, values in self.history.items()
-        }
+        return {name: _finite_mean(values[-1]) for name, values in self.history.items()}
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -52,12 +52,12 @@ class Chunk(NamedTuple):
         value becomes None.
         """
         lines = []
-        first = self.step - len(next(iter(self.history.values()))) + 1
-        for step, values in enumerate(zip(*self.history.values(), strict=True), start=first):
-            if np.ndim(values) == 1 and not np.isfinite(values).all():
+        for step in range(self.step - self.count + 1, self.step + 1):
+            values = {name: values[step - self.step - 1] for name, values in self.history.items()}
+            if not all(np.ndim(value) or np.isfinite(value) for value in values.values()):
                 break
             if step in self.digests:
-                metrics = dict(zip(self.history, map(_plain, values), strict=True))
+                metrics = {name: _plain(value) for name, value in values.items()}
                 rate = round(self.examples_per_second, 1)
                 lines.append(
                     {
@@ -87,14 +87,15 @@ def compile_steps(experiment: Experiment, state: GANState) -> Advance:
     """
     mesh = experiment.mesh
     key = put(experiment.key, experiment.sharding)
-    arrays, last = put((experiment.arrays, np.int32(experiment.total)), replicated(mesh))
+    arrays, last = put_copies((experiment.arrays, np.int32(experiment.total)), mesh)
 
     def rows(start: int, stop: int) -> PyTree:
         """The rows of some steps, padded to the longest chunk so that all share one compilation."""
         missing = experiment.longest - (stop - start)
+        with fail_together():  # else the others would wait for a process that cannot read its share
+            own = experiment.rows(start, stop)
         padded = jax.tree.map(
-            lambda rows: np.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1)),
-            experiment.rows(start, stop),
+            lambda rows: np.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1)), own
         )
         return put_rows(padded, mesh)
 
@@ -147,7 +148,7 @@ def run_chunks(
         )
         step += count
         rate = experiment.examples_per_step / seconds_per_step
-        yield Chunk(state, step, history, digests, rate)
+        yield Chunk(state, step, count, history, digests, rate)
 
 
 def compiled(program: jax.stages.Lowered, mesh: Mesh) -> jax.stages.Compiled:
@@ -169,6 +170,12 @@ def compiled(program: jax.stages.Lowered, mesh: Mesh) -> jax.stages.Compiled:
     return program.compile()
 
 
+def _finite_mean(values: Any) -> float:
+    """The mean of those that are finite; NaN if none is."""
+    finite = values[np.isfinite(values)]
+    return float(np.mean(finite)) if finite.size else math.nan
+
+
 def _plain(values: Any) -> Any:
     """Numbers as JSON has them."""
     if values.ndim:
@@ -185,6 +192,8 @@ def _advance(experiment: Experiment, state, key, rows, arrays, total, count):
 
     def step(state, row, key):
         state, metrics = experiment.step(state, key, row, arrays)
+        if taken := sorted(metrics.keys() & COLUMNS):
+            raise ValueError(f"a metric cannot be called {taken[0]!r}: metrics.jsonl has its own")
         logged = _is_log_point(state.step.ravel()[0], experiment.recipe.log_every, total)
         shape = jax.eval_shape(experiment.digest, state)
         blank = lambda state: jnp.zeros(shape.shape, shape.dtype)  # noqa: E731

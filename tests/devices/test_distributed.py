@@ -169,3 +169,34 @@ os.open = fail
     assert "Input/output error" in results[failing][2]
     assert "another process of this run has failed" in results[1 - failing][2]
     assert contents(here / "run" / "checkpoints") == before
+
+
+@pytest.mark.slow
+def test_a_process_that_cannot_read_its_share_ends_both(here):
+    (here / "unreadable.py").write_text(
+        """
+from dataclasses import dataclass
+from typing import ClassVar
+import jax
+from jaxgan.data import Drawn
+from jaxgan.recipes.pattern_1010 import Pattern1010, draw_real
+from jaxgan.util.errors import UserError
+
+class Failing(Drawn):
+    def rows(self, start, stop, share=slice(None)):
+        if jax.process_index() == 1 and stop > 5:
+            raise UserError("5.png is damaged: replace it")
+        return super().rows(start, stop, share)
+
+@dataclass(frozen=True, kw_only=True)
+class Unreadable(Pattern1010):
+    name: ClassVar[str] = "unreadable"
+    def feed(self, seed, data_dir=None):
+        return Failing(draw_real, (4,), self.batch_size)
+"""
+    )
+    words = "train unreadable --import unreadable.py --batch-size 2 --steps 100".split()
+    first, second = finish(start(*words))
+    assert (first[0], second[0]) == (2, 2), (first, second)
+    assert first[2].splitlines()[-1].startswith("jaxgan: another process of this run has failed")
+    assert second[2].splitlines()[-1] == "jaxgan: 5.png is damaged: replace it"

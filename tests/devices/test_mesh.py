@@ -44,6 +44,15 @@ def test_rows_are_spread_and_the_rest_is_copied():
     assert len(parallel.local_copy(number).devices()) == 1
 
 
+def test_copies_of_an_array_are_made_only_where_it_is_not_yet():
+    mesh, given = parallel.make_mesh(4), jnp.arange(3)
+    placed, key = parallel.put_copies((given, jax.random.key(1)), mesh)
+    assert placed.sharding.is_fully_replicated and len(placed.devices()) == len(key.devices()) == 4
+    assert [shard.data.tolist() for shard in placed.addressable_shards] == [[0, 1, 2]] * 4
+    own = placed.addressable_data(0).unsafe_buffer_pointer()
+    assert own == given.unsafe_buffer_pointer()
+
+
 def test_arrays_are_split_along_the_longest_axis_that_the_devices_divide():
     rule = parallel.fully_sharded(parallel.make_mesh(4))
     shapes = {
