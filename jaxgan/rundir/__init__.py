@@ -8,6 +8,7 @@ from jaxgan.rundir.config import (
     describe,
     read_config,
     read_recipe,
+    renew_config,
     write_config,
 )
 from jaxgan.rundir.directory import (
@@ -73,6 +74,7 @@ __all__ = [
     "rewind",
     "sample_path",
     "write_bundle",
+    "renew_config",
     "write_config",
     "write_vectors",
 ]

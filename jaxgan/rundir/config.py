@@ -29,6 +29,7 @@ def describe(
     spec: DataSpec,
     mesh: Mesh,
     members: Members | None = None,
+    examples: int | None = None,
 ) -> Config:
     """Puts together what config.json holds.
 
@@ -39,6 +40,7 @@ def describe(
         spec: what the examples look like.
         mesh: the devices that the run uses.
         members: the members of a population.
+        examples: how many the data set has; None if they are drawn, or unknown.
 
     Returns:
         The config.
@@ -57,6 +59,7 @@ def describe(
         latent_shape=spec.latent,
         autoencoder=spec.autoencoder,
         entries={x.name: BatchEntry(x.shape, x.dtype) for x in spec.entries},
+        examples=examples,
         versions=environment.versions(),
         device=Device(**environment.devices(mesh)),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -67,6 +70,21 @@ def write_config(run: Path, config: Config) -> None:
     """Writes config.json, whole or not at all."""
     text = msgspec.json.format(msgspec.json.encode(config), indent=2)
     write_atomically(run / "config.json", text + b"\n")
+
+
+def renew_config(run: Path, config: Config, *, trains: bool) -> None:
+    """Writes config.json of a run that goes on, which keeps when it was made.
+
+    Args:
+        run: the run directory.
+        config: what the run is now.
+        trains: whether steps are left. Otherwise what made the run is kept, too.
+    """
+    before = parse_config(run)
+    made = {"created": before.created}
+    if not trains:
+        made |= {"versions": before.versions, "device": before.device}
+    write_config(run, msgspec.structs.replace(config, **made))
 
 
 def parse_config(run: Path) -> Config:
@@ -163,21 +181,27 @@ def _check(config: Config) -> None:
     recipe.gan(config.spec)
 
 
-def check_data(run: Path, spec: DataSpec) -> None:
+def check_data(run: Path, spec: DataSpec, examples: int | None = None) -> None:
     """Checks that the data is still what a run was trained on.
 
     Args:
         run: the run directory.
         spec: what the examples look like now.
+        examples: how many there are now; None of a data set that is drawn.
 
     Raises:
-        UserError: if their shape or the number of classes differs.
+        UserError: if their shape, their number or the number of classes differs.
     """
-    before = read_config(run).spec
-    if spec != before:
+    config = read_config(run)
+    if spec != config.spec:
         raise UserError(
-            f"{run} was trained on {_in_words(before)}, but its data now has {_in_words(spec)}: "
-            "restore the data, or config.json if that was edited"
+            f"{run} was trained on {_in_words(config.spec)}, but its data now has "
+            f"{_in_words(spec)}: restore the data, or config.json if that was edited"
+        )
+    if config.examples is not None and examples != config.examples:
+        raise UserError(
+            f"{run} was trained on {config.examples:,} examples, but its data now has "
+            f"{examples}: restore the data, or begin another run"
         )
 
 

@@ -67,6 +67,7 @@ class Config(Struct, frozen=True, kw_only=True):
     latent_shape: Shape | None = None  # of what G makes in its place, to be decoded
     autoencoder: str | None = None  # what made the latents
     entries: dict[str, BatchEntry] = {}  # what else batches hold
+    examples: Count | None = None  # of the data set; None of one that is drawn, or unknown
     versions: dict[str, str] = {}
     device: Device = Device()
     created: str | None = None

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from functools import cached_property
 from itertools import product
 from typing import get_type_hints
 
@@ -29,6 +30,8 @@ class Members:
     at_once: int | None = None  # members computed together; None for a number that suits the device
 
     def __post_init__(self):
+        sweep = {name: tuple(map(float, values)) for name, values in self.sweep.items()}
+        object.__setattr__(self, "sweep", sweep)  # of Python's numbers, which JSON can hold
         for name, number in (("members", self.count), ("at_once", self.at_once)):
             if number is not None and not 1 <= number <= MOST:
                 raise UserError(f"{name} must be from 1 to {MOST}, not {number}")
@@ -42,7 +45,7 @@ class Members:
                 f"settings: choose --members {fit}"
             )
 
-    @property
+    @cached_property
     def settings(self) -> list[dict[str, float]]:
         """Every combination of the swept values; a single empty one if nothing is swept."""
         return [
@@ -120,7 +123,11 @@ def choose(
     sweep = _read_sweep(words)
     check_sweep(sweep, kind)
     if before is not None:
-        return Members(count or before.count, sweep or before.sweep, at_once or before.at_once)
+        return Members(
+            before.count if count is None else count,
+            sweep or before.sweep,
+            before.at_once if at_once is None else at_once,
+        )
     if count is None:
         count = EACH * math.prod(map(len, sweep.values()))
     return Members(count, sweep, at_once)

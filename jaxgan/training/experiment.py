@@ -51,6 +51,7 @@ class Experiment(NamedTuple):
     mesh: Mesh
     sharding: NamedSharding  # of states
     spec: DataSpec
+    size: int | None  # examples of the data set; None of one that is drawn
     total: int  # steps of the whole run
     examples_per_step: int  # real ones, of all members
     arrays: PyTree  # the data on the device, an argument of `step`
@@ -210,6 +211,7 @@ def _solo(recipe: Recipe, seed: int, feed: Feed, mesh: Mesh, data_dir: str | Non
         mesh=mesh,
         sharding=replicated(mesh),
         spec=spec,
+        size=feed.size,
         total=recipe.total_steps(feed.size),
         examples_per_step=recipe.examples_per_step,
         arrays=feed.arrays,
@@ -290,6 +292,7 @@ def _population(
         mesh=mesh,
         sharding=by_leading_axis(mesh),
         spec=spec,
+        size=feed.size,
         total=recipe.total_steps(feed.size),
         examples_per_step=recipe.examples_per_step * members.count,
         arrays=feed.arrays,

@@ -1,6 +1,7 @@
 """Trains a run: opens it, trains in chunks, and shows each chunk to the observers."""
 
 import logging
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -82,6 +83,7 @@ def train(
         Diverged: when a metric becomes NaN or infinite; then the last checkpoint before stays.
             (In a population the other members go on.)
     """
+    seed = operator.index(seed)  # of NumPy too: config.json holds Python's
     if resume and overwrite:
         raise UserError("resume and overwrite exclude each other: give one of them")
     if resume and rundir.is_bundle(run):
@@ -93,7 +95,7 @@ def train(
     _in_main_process(check)
     experiment = set_up(recipe, seed, members=members, data_dir=data_dir, devices=devices)
     if resume:
-        _in_main_process(partial(rundir.check_data, run, experiment.spec))
+        _in_main_process(partial(rundir.check_data, run, experiment.spec, experiment.size))
     like = experiment.state_like()
     checkpoints = Checkpoints(run / CHECKPOINTS, like, experiment.sharding)
     best = Checkpoints(run / BEST, like, experiment.sharding, keep=rundir.best_at(checkpoints))
@@ -161,9 +163,10 @@ def _open(run: Path, experiment: Experiment, step: int, resume: bool) -> None:
         experiment.spec,
         experiment.mesh,
         experiment.members,
+        experiment.size,
     )
     if resume:
-        rundir.write_config(run, config)
+        rundir.renew_config(run, config, trains=step < experiment.total)
         rundir.rewind(run, step, experiment.recipe, experiment.total, experiment.count)
     else:
         rundir.create(run, config)

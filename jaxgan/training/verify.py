@@ -63,7 +63,7 @@ def verify(
         raise UserError(f"{run} has no log point with a digest{where}: there is nothing to compare")
 
     experiment = set_up(recipe, seed, members=members, data_dir=data_dir, devices=devices)
-    rundir.check_data(run, experiment.spec)
+    rundir.check_data(run, experiment.spec, experiment.size)
     here = environment.devices(experiment.mesh)
     points = 0
     experiment = experiment._replace(total=max(expected))

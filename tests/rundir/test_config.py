@@ -210,6 +210,28 @@ def test_data_that_changed_is_told(tmp_path):
         check_data(tmp_path, DataSpec((4,), entries=loud))
 
 
+def test_data_of_another_number_of_examples_are_refused(tmp_path):
+    config = rundir.describe(Pattern1010(), 3, 40, DataSpec((4,)), make_mesh(1), examples=32)
+    rundir.write_config(tmp_path, config)
+    check_data(tmp_path, DataSpec((4,)), 32)
+    with pytest.raises(UserError, match="was trained on 32 examples, but its data now has 48"):
+        check_data(tmp_path, DataSpec((4,)), 48)
+    rundir.write_config(tmp_path, msgspec.structs.replace(config, examples=None))  # an older run
+    check_data(tmp_path, DataSpec((4,)), 48)
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_run_that_goes_on_keeps_when_and_by_what_it_was_made(trains, tmp_path):
+    made = write(tmp_path)
+    before = msgspec.structs.replace(made, created="2025-01-01T00:00:00", versions={"jax": "0"})
+    rundir.write_config(tmp_path, before)
+    longer = msgspec.structs.replace(made, steps=80)
+    rundir.renew_config(tmp_path, longer, trains=trains)
+    found = read_config(tmp_path)
+    assert (found.created, found.steps) == (before.created, 80)
+    assert found.versions == (longer if trains else before).versions
+
+
 def test_only_the_length_of_a_resumed_run_may_change(tmp_path):
     write(tmp_path)
     for length in ({}, {"steps": 7}, {"epochs": 7}):

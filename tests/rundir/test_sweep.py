@@ -1,6 +1,8 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+import msgspec
+import numpy as np
 import pytest
 from msgspec import Meta
 
@@ -48,6 +50,8 @@ def test_what_a_command_line_asks_for():
     assert both == Members(4, {"learning_rate": (1.0, 2.0), "beta1": (0.5, 0.0)}, 2)
     assert asked(before=both) == both
     assert asked(8, before=both) == Members(8, both.sweep, 2)
+    with pytest.raises(UserError, match="members must be from 1 to"):
+        asked(0, before=both)
 
 
 @pytest.mark.parametrize(
@@ -83,3 +87,11 @@ def test_real_numbers_can_be_swept():
     assert not {"batch_size", "data", "steps", "grid"} & set(numeric(MnistMlp))
     # All members see the same data.
     assert "jitter" not in numeric(MnistRestore) and "l1_weight" in numeric(MnistRestore)
+
+
+def test_values_of_numpy_become_numbers_that_json_holds():
+    members = Members(4, {"beta1": tuple(np.geomspace(0.1, 0.2, 2))})
+    (values,) = members.sweep.values()
+    assert [type(value) for value in values] == [float, float]
+    assert msgspec.json.decode(msgspec.json.encode(members))["count"] == 4
+    assert msgspec.json.decode(msgspec.json.encode(members)).keys() == {"count", "sweep", "at_once"}

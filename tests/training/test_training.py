@@ -209,6 +209,8 @@ def test_a_finished_run_can_be_resumed_and_stays_as_it_is(here, whole_run):
     done = command("train", "mnist_mlp", "--out", "run", "--resume")
     assert (done.status, done.out) == (0, "done: run/report.html\n")
     assert result_of(run) == result_of(whole_run("mnist_mlp"))
+    config = "config.json"
+    assert (run / config).read_bytes() == (whole_run("mnist_mlp") / config).read_bytes()
 
 
 def test_fewer_steps_than_are_done_are_refused(here, whole_run):
