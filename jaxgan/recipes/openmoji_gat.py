@@ -25,9 +25,8 @@ class OpenmojiGat(LatentGat):
     Expect: people, flags and things in outlines and colors of their own, blurred and no emoji yet,
     after its 4,000 steps of 0.36 s on one CPU core (seed 0): a Frechet distance of pixels of 91
     (4,000 samples), recall 0; `openmoji_cgan` has 43 and 0.06, real emoji 11 and 0.84. With
-    `--style-gain 0.1`, as in the source, it is 148 (with each class equally often), and samples of a
-    class are nearly alike. G's
-    rate is a quarter of D's, or D loses hold within 300 steps.
+    `--style-gain 0.1`, as in the source, it is 148 (with each class equally often), and samples of
+    a class are nearly alike. G's rate is a quarter of D's, or D loses hold within 300 steps.
     """
 
     name: ClassVar[str] = "openmoji_gat"
