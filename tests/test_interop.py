@@ -109,9 +109,9 @@ def test_any_arrays_come_back_from_a_file_bit_for_bit(tmp_path_factory, arrays, 
         (lambda w, n: w | {n: w[n][..., :1]}, "has the shape"),
         (lambda w, n: w | {"other.weight": w[n]}, "unexpected other.weight"),
         (lambda w, n: w | {"a\nb": w[n]}, r"unexpected a\?b"),
-        (lambda w, n: w | {n: "not an array"}, "no array of numbers"),
+        (lambda w, n: w | {n: "not an array"}, "not an array of numbers"),
         (lambda w, n: w | {n: [[1], [2, 3]]}, "cannot be read as an array"),
-        (lambda w, n: w | {n: w[n].astype(complex)}, "no array of numbers"),
+        (lambda w, n: w | {n: w[n].astype(complex)}, "not an array of numbers"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(change, told, trained):
