@@ -336,6 +336,9 @@ class Scores:
         protocol = Protocol(1, 1, "", "", "", "", "", 0, {})
         return [Evaluated(Result("fd_points", value, protocol), 0.0)]
 
+    def labels(self, choice):
+        return None  # points have none
+
     def protocol(self, draws):
         return "made up"
 
