@@ -25,11 +25,11 @@ from jaxgan.evaluation.examples import Examples, chooser, real_batch
 from jaxgan.evaluation.protocols import AS_PUBLISHED, Settings
 from jaxgan.evaluation.registry import (
     METRICS,
-    THEMSELVES,
+    OWN_VALUES,
     Reals,
     Samples,
     Split,
-    flat,
+    flattened,
     renamed,
 )
 from jaxgan.features import Extractor, clip, digits, dinov2, extract, inception
@@ -139,11 +139,12 @@ class Evaluator:
     def labels(self, choice: int) -> Int32[np.ndarray, "N"] | None:
         """Labels of real examples, which a conditional G is to be asked for.
 
-        Each class in turn would not do: a perfect G would differ from data whose classes are not
+        With each class equally often, a perfect G would not be at the floor where classes are not
         equally frequent.
 
         Args:
-            choice: of reference examples; the labels are of others.
+            choice: the number of a choice of reference examples. The labels are those of the other
+                real examples that give its floor.
 
         Returns:
             A label for each sample of a draw; None if the examples have none.
@@ -156,8 +157,8 @@ class Evaluator:
 
         Args:
             draws: one or more independent draws: uint8 images `[num, H, W, C]` or float32
-                `[num, ...]`. Of those that an iterator makes, one is held at a time.
-                Those of a conditional GAN are of `labels` of their choice.
+                `[num, ...]`. Of those that an iterator makes, one is held at a time. Each draw of a
+                conditional GAN has the `labels` of its choice of reference examples.
             first: the choice of reference examples for the first of them.
 
         Returns:
@@ -435,7 +436,7 @@ def fitting_extractor(recipe: Recipe, shape: tuple[int, ...]) -> Extractor:
         UserError: if Inception has no weights yet.
     """
     if not isinstance(recipe, ImageRecipe):
-        return THEMSELVES
+        return OWN_VALUES
     if name_and_split(recipe.data)[0] == "mnist":
         if shape[:2] == digits.SHAPE[:2]:
             return digits.load() if shape[2] == 1 else digits.per_channel(shape[2])
@@ -444,7 +445,7 @@ def fitting_extractor(recipe: Recipe, shape: tuple[int, ...]) -> Extractor:
 
 def pixels() -> Extractor:
     """Returns the extractor whose features are the pixels."""
-    return Extractor("pixels", "none", None, flat)
+    return Extractor("pixels", "none", None, flattened)
 
 
 EXTRACTORS: Mapping[str, Callable[[], Extractor]] = {

@@ -84,12 +84,13 @@ def is_higher_better(name: str) -> bool:
     return name in HIGHER or name.startswith("is_")
 
 
-def flat(x: Any) -> Any:
+def flattened(x: Any) -> Any:
     """Flattens all axes but the first."""
     return x.reshape(len(x), -1)
 
 
-THEMSELVES = Extractor("the vectors themselves", "none", None, flat, short="points")
+#: Of examples that are no images: their own values are their features.
+OWN_VALUES = Extractor("the vectors themselves", "none", None, flattened, short="points")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +117,8 @@ class Samples:
     @cached_property
     def features(self) -> Float32[np.ndarray, "N F"]:
         """The features; examples that are no images are their own."""
-        if self.extractor is THEMSELVES:
-            return flat(self.array)
+        if self.extractor is OWN_VALUES:
+            return flattened(self.array)
         return self._computed("features", self._extract)
 
     @cached_property
@@ -234,7 +235,7 @@ def _swd(reals: Reals, fake: Samples, key: PRNGKey) -> dict[str, float]:
     count = min(len(reals.reference.examples), len(fake.examples))
     a, b = (x.first(count).array.astype(np.float32) for x in (reals.reference, fake))
     if not _are_images(reals):
-        return {"swd": metrics.sliced_wasserstein(flat(a), flat(b), key, **SLICES)}
+        return {"swd": metrics.sliced_wasserstein(flattened(a), flattened(b), key, **SLICES)}
     levels = metrics.pyramid_distances(a, b, key, **PATCHES, **SLICES)
     return {f"swd_{height}": distance for height, distance in levels.items()}
 
@@ -375,7 +376,7 @@ def _always(reals: Reals) -> bool:
 
 
 def _are_images(reals: Reals) -> bool:
-    return reals.reference.extractor is not THEMSELVES
+    return reals.reference.extractor is not OWN_VALUES
 
 
 def _shape(reals: Reals) -> tuple[int, ...]:

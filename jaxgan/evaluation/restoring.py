@@ -123,7 +123,7 @@ def draw_latents(trained: Trained, count: int) -> PyTree:
     """
     name = trained.recipe.name
     if not isinstance(trained.recipe, ImageRecipe) or len(trained.spec.shape) != 3:
-        raise UserError(f"{name} makes vectors, not pictures: choose a run of another recipe")
+        raise UserError(f"{name} makes no pictures: choose a run of another recipe")
     inputs = ()
     if trained.spec.source is None:
         with contextlib.suppress(KeyError):  # it takes pictures of the batch

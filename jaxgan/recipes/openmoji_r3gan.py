@@ -19,10 +19,10 @@ class OpenmojiR3gan(Cifar10R3gan):
 
     Command: `jaxgan train openmoji_r3gan`; `--image-size 64` on a GPU
     Expect: people, faces, flags and things in the lines and colors of emoji, few of which one could
-    name, after its 4,000 steps of 0.7 s of one CPU core (seed 0). In pixels, they have a Frechet
-    distance of 70 (4,000 samples; 11 between real emoji; 87 after 2,000 steps), a precision of 0.47
-    and a recall of 0.02, and are no copies: their authenticity is 0.94, that of held-out emoji
-    0.74. At this price `openmoji_cgan` is better: 43.
+    name, after its 4,000 steps of 0.8 s on one idle CPU core (seed 0). In pixels, they have a
+    Frechet distance of 70 (4,000 samples; 11 between real emoji; 87 after 2,000 steps), a precision
+    of 0.47 and a recall of 0.02, and are no copies: their authenticity is 0.94, that of held-out
+    emoji 0.74. At this price `openmoji_cgan` is better: 43.
     """
 
     name: ClassVar[str] = "openmoji_r3gan"

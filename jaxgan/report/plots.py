@@ -278,22 +278,14 @@ def scatter(
         over: what `steps` counts.
         dark: whether the background is dark.
     """
-    ink = DARK_INK if dark else INK
     columns = min(len(points), 3)
-    rows = math.ceil(len(points) / columns)
-    panel = WIDTH / columns
-    figure = Figure((WIDTH, (panel + 0.2) * rows), layout=ConstrainedLayoutEngine())
-    all_axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    titles = [f"{over} {step:,}" for step in steps]
+    figure, shown = _alike(titles, columns, WIDTH / columns + 0.2, DARK_INK if dark else INK)
     largest = np.abs(points).max(initial=0.1, where=np.isfinite(points))
-    for axes, cloud, step in zip(all_axes, points, steps, strict=False):
+    for axes, cloud in zip(shown, points, strict=True):
         axes.plot(*cloud.T, ".", color=COLORS["fake"], markersize=3, alpha=0.35, markeredgewidth=0)
-        axes.set_title(f"{over} {step:,}", fontsize=9.5, color=ink)
-    for axes in all_axes:
         axes.set(xlim=(-1.1 * largest, 1.1 * largest), ylim=(-1.1 * largest, 1.1 * largest))
         axes.set_aspect("equal")
-        axes.tick_params(colors=ink, labelsize=8)
-        axes.spines[:].set_color(ink)
-        axes.set_visible(bool(axes.lines))
     return figure
 
 
@@ -312,21 +304,29 @@ def lines(
         over: what `steps` counts.
         dark: whether the background is dark.
     """
-    ink = DARK_INK if dark else INK
-    columns = min(len(series), 2)
-    rows = math.ceil(len(series) / columns)
-    figure = Figure((WIDTH, 0.5 + 1.2 * rows), layout=ConstrainedLayoutEngine())
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    titles = [f"{over} {step:,}" for step in steps]
+    figure, shown = _alike(titles, min(len(series), 2), 1.5, DARK_INK if dark else INK)
     looks = [*islice(_others(), series.shape[-1])]
-    for axes, channels, step in zip(panels, series, steps, strict=False):
+    for axes, channels in zip(shown, series, strict=True):
         for values, look in zip(channels.T, looks, strict=True):
             axes.plot(values, color=look.color, linestyle=look.dash, linewidth=1.4)
-        axes.set_title(f"{over} {step:,}", fontsize=9.5, color=ink)
-    for axes in panels:
+    return figure
+
+
+def _alike(
+    titles: Sequence[str], columns: int, height: float, ink: str
+) -> tuple[Figure, list[Axes]]:
+    """Makes a figure of panels with these titles, each of this height, all of one scale."""
+    rows = math.ceil(len(titles) / columns)
+    figure = Figure((WIDTH, height * rows), layout=ConstrainedLayoutEngine())
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, title in zip(panels, titles, strict=False):
+        axes.set_title(title, fontsize=9.5, color=ink)
         axes.tick_params(colors=ink, labelsize=8)
         axes.spines[:].set_color(ink)
-        axes.set_visible(bool(axes.lines))
-    return figure
+    for axes in panels[len(titles) :]:
+        axes.set_visible(False)
+    return figure, [*panels[: len(titles)]]
 
 
 def png(figure: Figure, *, transparent: bool = False) -> bytes:

@@ -2,6 +2,7 @@
 
 import datetime
 import shlex
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -72,19 +73,16 @@ def write_config(run: Path, config: Config) -> None:
     write_atomically(run / "config.json", text + b"\n")
 
 
-def renew_config(run: Path, config: Config, *, trains: bool) -> None:
-    """Writes config.json of a run that goes on, which keeps when it was made.
+def renew_config(run: Path, config: Config, kept: Iterable[str]) -> None:
+    """Writes config.json of a run that goes on.
 
     Args:
         run: the run directory.
         config: what the run is now.
-        trains: whether steps are left. Otherwise what made the run is kept, too.
+        kept: names of what stays as it was.
     """
     before = parse_config(run)
-    made = {"created": before.created}
-    if not trains:
-        made |= {"versions": before.versions, "device": before.device}
-    write_config(run, msgspec.structs.replace(config, **made))
+    write_config(run, msgspec.structs.replace(config, **{x: getattr(before, x) for x in kept}))
 
 
 def parse_config(run: Path) -> Config:

@@ -166,7 +166,9 @@ def _open(run: Path, experiment: Experiment, step: int, resume: bool) -> None:
         experiment.size,
     )
     if resume:
-        rundir.renew_config(run, config, trains=step < experiment.total)
+        # Where no steps are left, what made the run did not change.
+        made = () if step < experiment.total else ("versions", "device")
+        rundir.renew_config(run, config, ("created", *made))
         rundir.rewind(run, step, experiment.recipe, experiment.total, experiment.count)
     else:
         rundir.create(run, config)

@@ -122,7 +122,7 @@ def test_what_makes_no_sense_gets_one_line(words, told, run, quick):
 
 def test_runs_that_do_not_suit_are_refused(quick, whole_run):
     copy(whole_run("pattern_1010"), quick / "vectors")
-    assert_refused(command("dataset", "vectors"), "pattern_1010 makes vectors, not pictures")
+    assert_refused(command("dataset", "vectors"), "pattern_1010 makes no pictures")
     assert not [*quick.glob("**/dataset*")]
 
 

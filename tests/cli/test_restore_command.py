@@ -199,5 +199,5 @@ def test_a_folder_of_restorations_is_whole_or_absent(run, here, monkeypatch):
 
 def test_a_run_of_vectors_restores_no_pictures(here, whole_run):
     copy(whole_run("pattern_1010"), here / "run")
-    told = "pattern_1010 makes vectors, not pictures"
+    told = "pattern_1010 makes no pictures"
     assert_refused(command("restore", "run", "data:test", "--mask", "left"), told)

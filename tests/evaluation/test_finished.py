@@ -24,7 +24,7 @@ from jaxgan.evaluation.protocols import Published, Settings
 from jaxgan.features import digits
 from jaxgan.metrics.result import from_dict
 from jaxgan.models import mlp
-from jaxgan.recipes import Recipe
+from jaxgan.recipes.pattern_1010 import Pattern1010
 from jaxgan.report.page import write_report
 from jaxgan.rundir import loading as sampling
 from jaxgan.rundir import read_evaluated
@@ -276,16 +276,11 @@ class Classes(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Skewed(Recipe):
+class Skewed(Pattern1010):
     """Nine of ten examples are of one class."""
 
     name: ClassVar[str] = "skewed_classes"
     default_length: ClassVar = {"steps": 1}
-    batch_size: int = 8
-    log_every: int = 1
-    sample_every: int = 1
-    checkpoint_every: int = 1
-    grid: tuple[int, int] = (1, 4)
 
     def feed(self, seed, data_dir=None):
         labels = (np.arange(2000) % 10 == 0).astype(np.int32)
