@@ -23,6 +23,7 @@ from jax import Array, lax
 from jaxtyping import Float
 
 from jaxgan.nn.labels import Embed, Labels, class_means, is_conditional, one_hot
+from jaxgan.nn.layers import normalize_second_moment
 from jaxgan.nn.positions import rotary_angles, sine_cosine
 from jaxgan.nn.transformer import (
     Angles,
@@ -195,9 +196,9 @@ class Generator(nn.Module):
         Returns:
             `[B, D]`.
         """
-        average, inputs = self.average.value, _normalized(latents)
+        average, inputs = self.average.value, normalize_second_moment(latents)
         if is_conditional(self.classes, labels):
-            inputs = jnp.concatenate([_normalized(self.codes(labels)), inputs], 1)
+            inputs = jnp.concatenate([normalize_second_moment(self.codes(labels)), inputs], 1)
         # Without labels there is one class.
         rows = jnp.zeros(len(latents), jnp.int32) if labels is None else labels
         styles = self.mapping(inputs)
@@ -300,8 +301,3 @@ class Discriminator(nn.Module):
         projected = Projector(self.code_size, self.feature_size, name="projector")(x)
         patches = projected[:, 1:].reshape(batch, *grid, self.feature_size)
         return {"score": score, "whole": projected[:, 0], "patches": patches}
-
-
-def _normalized(x: Float[Array, "B C"]) -> Float[Array, "B C"]:
-    """Scales each example to a mean square of 1."""
-    return x * lax.rsqrt((x**2).mean(-1, keepdims=True) + 1e-8)

@@ -34,6 +34,7 @@ from jaxgan.nn.equalized import (
     convolve_same,
 )
 from jaxgan.nn.labels import Labels, is_conditional, one_hot
+from jaxgan.nn.layers import normalize_second_moment
 from jaxgan.nn.minibatch import minibatch_deviation
 from jaxgan.nn.noise import normal_per_example
 from jaxgan.nn.resampling import (
@@ -58,11 +59,6 @@ def _bounded(x: Array) -> Array:
     return jnp.clip(x, -BOUND, BOUND)
 
 
-def _normalized(x: Float[Array, "B C"]) -> Float[Array, "B C"]:
-    """Scales each example to a mean square of 1."""
-    return x * jax.lax.rsqrt((x**2).mean(-1, keepdims=True) + 1e-8)
-
-
 def _dtypes(sizes: int, in_bfloat16: int) -> Sequence[DTypeLike | None]:
     """The type that each size computes in, from the smallest up; None for that of parameters."""
     return (None,) * (sizes - in_bfloat16) + (jnp.bfloat16,) * in_bfloat16
@@ -79,9 +75,9 @@ class Mapping(nn.Module):
         self, latents: Latents | None, labels: Float[Array, "B K"] | None = None
     ) -> Float[Array, "B S"]:
         """Maps latents `[B, Z]`, one-hot labels `[B, K]` or both to styles `[B, width]`."""
-        codes = [] if latents is None else [_normalized(latents)]
+        codes = [] if latents is None else [normalize_second_moment(latents)]
         if labels is not None:
-            codes.append(_normalized(EqualizedDense(self.width, name="labels")(labels)))
+            codes.append(normalize_second_moment(EqualizedDense(self.width, name="labels")(labels)))
         x = jnp.concatenate(codes, -1)
         for _ in range(self.depth):
             x = _leaky(EqualizedDense(self.width, multiplier=0.01)(x))

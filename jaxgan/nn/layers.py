@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax import Array, lax
+from jaxtyping import Float
 
 from jaxgan import axes
 from jaxgan.keys import per_example
@@ -96,6 +97,15 @@ class Dropout(nn.Module):
             keys
         )
         return jnp.where(keep, inputs / (1 - self.rate), 0)
+
+
+def normalize_second_moment(x: Float[Array, "*B C"]) -> Float[Array, "*B C"]:
+    """Scales vectors to a mean square of 1, as StyleGAN does latents. Those of zeros stay.
+
+    Source: the code of Karras et al., "Analyzing and Improving the Image Quality of StyleGAN"
+    (2020).
+    """
+    return x * lax.rsqrt((x**2).mean(-1, keepdims=True) + 1e-8)
 
 
 def max_pool(inputs: Array, size: int) -> Array:

@@ -4,6 +4,7 @@ import logging
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -91,6 +92,7 @@ def train(
     if resume:
         check = partial(rundir.check_same, run, recipe, seed, members)
     else:
+        _check_evaluations(recipe)
         check = partial(rundir.check_free, run, overwrite=overwrite)
     _in_main_process(check)
     experiment = set_up(recipe, seed, members=members, data_dir=data_dir, devices=devices)
@@ -108,6 +110,15 @@ def train(
         files = [InPlace(), MetricsLog(), Sampling(), *evaluations, Saving(checkpoints)]
         shown = [ProgressBar(), Report(), *observers]
         return _observe(experiment, chunks, state, run, [*files, *shown])
+
+
+def _check_evaluations(recipe: Recipe) -> None:
+    """Raises a `UserError` if a recipe says how to evaluate, but never does."""
+    if recipe.eval_every is not None:
+        return
+    for field in fields(recipe):
+        if field.name in ("eval_num", "best_by") and getattr(recipe, field.name) != field.default:
+            raise UserError(f"{field.name} is for evaluations during training: give eval_every too")
 
 
 def _in_main_process(function: Callable[[], None]) -> None:

@@ -430,6 +430,7 @@ def test_a_resumed_run_has_the_same_evaluations(stop, evaluated, here):
         ),
         ("train mnist_mlp --eval-every 0", "eval_every must be a whole number"),
         ("population mnist_mlp --eval-every 5 --members 2", "evaluated afterwards"),
+        ("train mnist_mlp", "eval_num is for evaluations during training: give eval_every too"),
     ],
 )
 def test_evaluations_that_cannot_be_had_are_refused(words, told, here):

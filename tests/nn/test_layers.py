@@ -17,6 +17,7 @@ from jaxgan.nn.layers import (
     FanInDense,
     batch_norm,
     max_pool,
+    normalize_second_moment,
     uniform,
 )
 
@@ -28,6 +29,13 @@ def test_uniform_fills_its_interval():
     x = uniform(0.25)(KEY, (100, 100), jnp.float32)
     assert -0.25 <= x.min() < -0.249 and 0.249 < x.max() <= 0.25
     assert abs(float(x.mean())) < 0.005 and x.dtype == jnp.float32
+
+
+def test_vectors_are_scaled_to_a_mean_square_of_1():
+    x = jnp.asarray([[3.0, -4.0], [0.0, 0.0], [1e3, 0.0]])
+    expected = [[3 / 12.5**0.5, -4 / 12.5**0.5], [0, 0], [2**0.5, 0]]
+    np.testing.assert_allclose(normalize_second_moment(x), expected, rtol=1e-6)
+    assert jnp.isfinite(jax.grad(lambda x: normalize_second_moment(x).sum())(x)).all()
 
 
 @pytest.mark.parametrize("fan_in", [1, 16, 400])
