@@ -11,7 +11,7 @@ from typing import Any
 
 from jaxgan.interop import StateDict, load_safetensors, save_safetensors
 from jaxgan.util.errors import UserError
-from jaxgan.util.files import make_folder, open_regular
+from jaxgan.util.files import expanded, make_folder, open_regular
 
 
 def weights_path(name: str) -> Path:
@@ -19,9 +19,15 @@ def weights_path(name: str) -> Path:
 
     Args:
         name: of the network, as in `jaxgan features import-NAME`.
+
+    Raises:
+        UserError: if the user has no home directory, and $XDG_DATA_HOME names no other.
     """
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return data / "jaxgan" / f"{name}.safetensors"
+    data = os.environ.get("XDG_DATA_HOME")
+    home = expanded("~")
+    if not data and not home.is_absolute():
+        raise UserError("there is no home directory to keep weights in: set XDG_DATA_HOME")
+    return Path(data or home / ".local" / "share") / "jaxgan" / f"{name}.safetensors"
 
 
 def load_weights(name: str, title: str, source: str) -> StateDict:

@@ -34,6 +34,13 @@ def test_weights_are_kept_in_the_data_directory(monkeypatch, tmp_path):
     assert weights_path("net") == tmp_path / ".local/share/jaxgan/net.safetensors"
 
 
+def test_without_a_home_directory_another_must_be_named(monkeypatch):
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(UserError, match="no home directory .* set XDG_DATA_HOME"):
+        weights_path("net")
+
+
 def test_imported_weights_are_found_again_as_float32(home):
     save_safetensors(home / "given.safetensors", GIVEN)
     assert import_net(home / "given.safetensors") == weights_path("net")
