@@ -16,8 +16,8 @@ This is not the paper's training. It takes 400,000 steps of four layers of 400 u
 200 with 5 pieces, on batches of 100; here, to have 32 seeds in minutes, both networks have three
 layers of 64 units (2 pieces in D), batches are of 32, and the learning rate falls linearly to zero
 over 10,000 steps (ring) or 30,000 (grid). r3gan_resnet has residual networks of its own without
-batch norm, batches of 128, R1 and R2 that fade, and a moving average of G; in r3gan_fourier
-G is twice as wide, and D half as wide but sees Fourier features of the points.
+batch norm, batches of 128, R1 and R2 that fade as the learning rate does, and a moving average of
+G; in r3gan_fourier G is twice as wide, and D half as wide but sees Fourier features of the points.
 
 Source of the published figures: Lin et al., "PacGAN: The Power of Two Samples in Generative
 Adversarial Networks" (2018), table 1.
@@ -177,7 +177,7 @@ def methods(scale: float) -> dict[str, Method]:
         return 0.3 * terms.lecam(play.real_outputs, play.fake_outputs, **averages)
 
     def annealed(gan: GAN, steps: int, first: float, last: float = 1e-5) -> Update:
-        weight = cosine(first, last, steps / 2)
+        weight = cosine(first, last, steps)
 
         def penalized(step: Array) -> Update:
             return jaxgan.update_both(replace(gan, penalty=steepness(weight(step))))
