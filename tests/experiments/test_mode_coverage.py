@@ -31,6 +31,15 @@ def test_methods_are_compared_over_seeds(here):
 
 
 @pytest.mark.slow
+def test_the_best_method_finds_all_modes(here):
+    words = "--sets ring --methods r3gan_resnet --seeds 4 --steps 2000"  # a fifth of its length
+    assert (done := compare(*words.split())).returncode == 0, done.stderr
+    (figures,) = json.loads((here / "mode_coverage.json").read_text())["figures"]
+    assert min(figures["found"]) == 8
+    assert min(figures["high_quality"]) > 0.85  # 0.90 to 0.93
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", ["--methods nope", pytest.param("--sets square", marks=pytest.mark.slow)]
 )
