@@ -62,6 +62,7 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, cast
+from urllib.parse import quote, unquote
 
 import jax
 import jax.numpy as jnp
@@ -345,7 +346,9 @@ def load_safetensors(path: Path) -> StateDict:
     except safetensors.SafetensorError as error:
         raise UserError(f"cannot read {path}: {_one_line(error)}") from error
     except KeyError as error:
-        raise UserError(f"cannot read {path}: NumPy has no numbers of type {error}") from error
+        raise UserError(
+            f"cannot read {path}: NumPy has no numbers of type {error}; convert them to float32"
+        ) from error
     return {name: view.copy() for name, view in views.items()}  # the views are read-only
 
 
@@ -413,8 +416,11 @@ def save_variables(path: Path, variables: Mapping[str, Any]) -> None:
     Raises:
         UserError: as `save_safetensors`.
     """
-    leaves = jax.tree.leaves_with_path(dict(variables))
-    save_safetensors(path, {_name(place): np.asarray(leaf) for place, leaf in leaves})
+    leaves = flatten_dict(dict(variables))
+    # Flax's spectral norm has names with slashes.
+    save_safetensors(
+        path, {"/".join(quote(x, safe="") for x in place): leaf for place, leaf in leaves.items()}
+    )
 
 
 def load_variables(path: Path) -> dict[str, Any]:
@@ -433,7 +439,7 @@ def load_variables(path: Path) -> dict[str, Any]:
     for name in arrays:
         if any(other.startswith(f"{name}/") for other in arrays):
             raise UserError(f"cannot read {path}: {name} is an array and holds others")
-    return unflatten_dict(arrays, sep="/")
+    return unflatten_dict({tuple(map(unquote, name.split("/"))): x for name, x in arrays.items()})
 
 
 def _variables(net: TrainState) -> dict[str, Any]:
@@ -703,6 +709,8 @@ def _array(name: str, value: Any) -> np.ndarray:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{name} cannot be read as an array: {_one_line(error)}") from error
+    if array.dtype == jnp.bfloat16:  # no number of NumPy's, nor of safetensors' for NumPy
+        return array.astype(np.float32)
     if array.dtype.kind not in "biuf":
         raise UserError(f"{name} is not an array of numbers, but {array.dtype}")
     return array

@@ -99,8 +99,11 @@ def freeze(
         An optimizer.
 
     Raises:
-        ValueError: when a state is made, if the network has no layer of a name.
+        ValueError: if `layers` is one name alone; when a state is made, if the network has no layer
+            of a name.
     """
+    if isinstance(layers, str):
+        raise ValueError(f"layers are several names: write [{layers!r}]")
 
     def kinds(params: dict[str, PyTree]) -> dict[str, str]:
         if unknown := sorted(set(layers) - set(params)):
@@ -260,7 +263,8 @@ def track_scores(update: Update, decay: Scalar | Schedule = 0.99) -> Update:
             last batch, and not of the zeros that they start from.
 
     Returns:
-        The update, which keeps "scores": the averages "mean_real" and "mean_fake".
+        The update, which keeps "scores": the averages "mean_real" and "mean_fake". It raises a
+        ValueError when traced with an update that lacks these metrics, as one of `every` does.
     """
 
     def init(state: GANState, batch: Batch, key: PRNGKey) -> GANState:
@@ -269,6 +273,8 @@ def track_scores(update: Update, decay: Scalar | Schedule = 0.99) -> Update:
 
     def apply(state: GANState, batch: Batch, key: PRNGKey) -> tuple[GANState, Metrics]:
         state, metrics = update.apply(state, batch, key)
+        if missing := {"score_real", "score_fake"} - set(metrics):
+            raise ValueError(f"an update without the metrics {sorted(missing)} has no such scores")
         kept = decay(state.step) if callable(decay) else decay
         now = {f"mean_{kind}": metrics[f"score_{kind}"] for kind in ("real", "fake")}
         scores = optax.incremental_update(now, state.extra["scores"], 1 - kept)

@@ -24,7 +24,7 @@ Scalar = (
 
 # "image": Images, or "latent": Images, what an autoencoder made of them; where the data has them,
 # "label": Int[Array, "B"] and "source": Images, what a picture is to be made from
-Batch = Mapping[str, Array]
+Batch = Mapping[str, PyTree]  # arrays `[B, ...]`, or trees of them
 Metrics = dict[str, Array]  # scalars
 
 Size = tuple[int, int]  # height, width

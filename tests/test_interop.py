@@ -359,3 +359,23 @@ def test_names_that_contradict_each_other_are_refused(tmp_path):
     save_safetensors(tmp_path / "odd.safetensors", arrays)
     with pytest.raises(UserError, match="params/a is an array and holds others"):
         load_variables(tmp_path / "odd.safetensors")
+
+
+def test_names_with_slashes_survive_too(tmp_path):
+    variables = {"batch_stats": {"Norm_0": {"Dense_0/kernel/u": np.ones(2)}, "50%": np.zeros(1)}}
+    save_variables(tmp_path / "module.safetensors", variables)
+    loaded = load_variables(tmp_path / "module.safetensors")
+    jax.tree.map(np.testing.assert_array_equal, loaded, variables)
+
+
+def test_bfloat16_is_written_as_float32_and_read_back(tmp_path, trained):
+    _, state = trained
+    rounded = jax.tree.map(lambda x: x.astype(jnp.bfloat16), state.generator.params)
+    state = state.replace(generator=state.generator.replace(params=rounded))
+    save_safetensors(tmp_path / "weights.safetensors", to_arrays(state))
+    arrays = load_safetensors(tmp_path / "weights.safetensors")
+    kinds = {x.dtype for name, x in arrays.items() if name.startswith("generator/params")}
+    assert kinds == {np.dtype(np.float32)}
+    found = from_arrays(state, arrays).generator.params
+    jax.tree.map(np.testing.assert_array_equal, found, state.generator.params)
+    assert {x.dtype for x in jax.tree.leaves(found)} == {jnp.dtype(jnp.bfloat16)}

@@ -73,6 +73,8 @@ def test_frozen_layers_stay_and_the_others_move_as_before():
             kept.discriminator.params[name],
             wanted.discriminator.params[name],
         )
+    with pytest.raises(ValueError, match=r"layers are several names: write \['Conv_0'\]"):
+        freeze(sgd, "Conv_0")
     with pytest.raises(ValueError, match=r"no layers \['Conv_9'\] to freeze among"):
         init(replace(free, discriminator_optimizer=freeze(sgd, ["Conv_9"])), KEY, BATCH)
 
@@ -255,6 +257,12 @@ def test_averages_of_scores_follow_the_scores():
         expected = scores if expected is None else 0.75 * expected + 0.25 * scores
         close([state.extra["scores"][name] for name in ("mean_real", "mean_fake")], expected)
     assert before["mean_real"] != 0 and metrics["terms_d"] > 0
+
+
+def test_scores_that_an_update_does_not_tell_cannot_be_followed():
+    update = track_scores(every(2, update_both(plain_gan())))
+    with pytest.raises(ValueError, match=r"without the metrics \['score_fake', 'score_real'\]"):
+        update.apply(init(plain_gan(), KEY, BATCH, update), BATCH, KEY)
 
 
 def halves_of(layers: int):

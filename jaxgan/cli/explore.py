@@ -1,6 +1,7 @@
 """`jaxgan explore`: from its options to a page in which a generator runs."""
 
 from jaxgan.cli.options import Explore
+from jaxgan.cli.outputs import check_file
 from jaxgan.pretrained import place_beside
 from jaxgan.report.page import EXPLORER, renew_report
 from jaxgan.rundir import loading
@@ -28,12 +29,12 @@ def explore(options: Explore) -> str:
     with naming(out, missing=True):
         if options.folder and out.exists() and not is_free(out):
             raise UserError(f"{out} exists and is no explorer: choose another --out")
-        if not options.folder and out.is_dir():
-            raise UserError(f"{out} is a folder, not a file: choose another --out")
+        if not options.folder:
+            check_file(out)
         trained = loading.load(options.run, options.step, options.member, best=options.best)
         made = program(trained, options.data_dir)
         (write_folder if options.folder else write_page)(out, made)
-    if out == options.run / EXPLORER:
+    if out.resolve() == (options.run / EXPLORER).resolve():
         renew_report(options.run)
     page = out / "index.html" if options.folder else out
     size = sum(x.stat().st_size for x in (out.iterdir() if options.folder else [out])) / 1e6

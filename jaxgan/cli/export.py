@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxgan import rundir
 from jaxgan.cli.options import Export
+from jaxgan.cli.outputs import check_file
 from jaxgan.core.state import GANState
 from jaxgan.export.files import write
 from jaxgan.export.sampler import sampler
@@ -44,9 +45,8 @@ def export(options: Export) -> str:
     else:
         from jaxgan.export.onnx import FORMAT  # which asks for the extra
     out = options.out
-    with naming(out):
-        if out.is_dir():
-            raise UserError(f"{out} is a folder, not a file: choose another --out")
+    for end in ("", ".json"):  # some formats add a description
+        check_file(out.with_name(out.name + end))
     trained = loading.load(options.run, options.step, options.member, best=options.best)
     apart = write(out, sampler(trained, options.data_dir, options.to), FORMAT)
     return f"{out}\nlargest difference from JAX: {apart:.1e}"

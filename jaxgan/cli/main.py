@@ -282,6 +282,7 @@ def _about(kind: Any) -> str:
 def _sample(words: list[str]) -> None:
     options = parse(Sample, words, "jaxgan sample")
     _import(options.import_)
+    from jaxgan.cli.outputs import check_file
     from jaxgan.keys import from_seed, stream
     from jaxgan.report.pictures import save_samples, suffix_of
     from jaxgan.rundir import loading
@@ -295,6 +296,7 @@ def _sample(words: list[str]) -> None:
     label = "" if options.label is None else f"_label_{options.label}"
     name = f"sample_step{int(trained.state.step)}{member}{label}_seed{options.seed}"
     out = options.out or place_beside(options.run) / f"{name}{suffix_of(samples)}"
+    check_file(out)
     with naming(out, missing=True):
         save_samples(samples, out, columns)
     print(out)
@@ -351,11 +353,13 @@ def _begin_walks(options: Interpolate | Directions) -> tuple[Any, Any]:
 
 def _save_walks(name: str, options: Interpolate | Directions, trained: Any, samples: Any) -> None:
     """Writes what was made along walks, and says where."""
+    from jaxgan.cli.outputs import check_file
     from jaxgan.report.pictures import save_walks, suffix_of
 
     member = "" if options.member is None else f"_member{options.member}"
     name = f"{name}_step{int(trained.state.step)}{member}_seed{options.seed}"
     out = options.out or place_beside(options.run) / f"{name}{suffix_of(samples)}"
+    check_file(out)
     with naming(out, missing=True):
         save_walks(samples, out, options.columns)
     print(out)
@@ -453,9 +457,11 @@ def _compare(words: list[str]) -> None:
     options = parse(Compare, words, "jaxgan compare")
     if options.out.suffix != ".html":
         raise UserError(f"--out must end in .html, not {shown(str(options.out))}")
+    from jaxgan.cli.outputs import check_file
     from jaxgan.report.comparing import comparison
     from jaxgan.util.files import write_atomically
 
+    check_file(options.out)
     write_atomically(options.out, comparison(options.runs).encode())
     print(options.out)
 

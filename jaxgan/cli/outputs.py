@@ -6,8 +6,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jaxgan.rundir import is_record
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import make_folder, naming, sync, sync_tree
+
+
+def check_file(out: Path) -> None:
+    """Checks that a file can be made or replaced.
+
+    Args:
+        out: its path.
+
+    Raises:
+        UserError: if a folder is there, or a run keeps something there that no command could make
+            again.
+    """
+    with naming(out):
+        if out.is_dir():
+            raise UserError(f"{out} is a folder, not a file: choose another --out")
+        if is_record(out):
+            raise UserError(f"{out} is what a run keeps of itself: choose another --out")
 
 
 def check_free(out: Path) -> None:

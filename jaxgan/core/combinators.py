@@ -1,5 +1,6 @@
 """Ways to compose updates: in a row, on parts of a batch, repeatedly, now and then, averaged."""
 
+import operator
 from collections.abc import Callable
 from functools import reduce
 
@@ -77,16 +78,23 @@ def on_part(update: Update, part: int | slice, parts: int) -> Update:
 
     Returns:
         An update. It raises a ValueError when traced with a batch that `parts` does not divide.
+
+    Raises:
+        ValueError: if there are no such parts.
     """
+    chosen = range(parts)[part] if isinstance(part, slice) else part in range(parts)
+    if not chosen:
+        raise ValueError(f"there is no part {part} of {parts}: parts count from 0")
 
     def take(batch: Batch) -> Batch:
         if batch_size(batch) % parts:
             raise ValueError(f"{parts} parts do not divide a batch of {batch_size(batch)}")
+
         # Not x[part::parts], of which the compiler makes an exchange between devices.
-        return {
-            name: x.reshape(-1, parts, *x.shape[1:])[:, part].reshape(-1, *x.shape[1:])
-            for name, x in batch.items()
-        }
+        def of(x: Array) -> Array:
+            return x.reshape(-1, parts, *x.shape[1:])[:, part].reshape(-1, *x.shape[1:])
+
+        return jax.tree.map(of, batch)
 
     return Update(
         lambda state, batch, key: update.init(state, take(batch), key),
@@ -116,7 +124,12 @@ def every(period: int, update: Update) -> Update:
 
     Returns:
         An update without metrics, for a step that leaves it out has none.
+
+    Raises:
+        ValueError: if the period is not a whole number of at least 1.
     """
+    if operator.index(period) < 1:
+        raise ValueError(f"a period is at least 1 step, not {period}")
 
     def apply(state: GANState, batch: Batch, key: PRNGKey) -> tuple[GANState, Metrics]:
         def act(state: GANState) -> GANState:

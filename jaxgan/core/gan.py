@@ -237,7 +237,8 @@ def sample(
     Returns:
         What G makes, such as images `[n, ...]` in the range of its outputs.
     """
-    return _sample(gan, state, key, n, dict(conditions or {}))
+    given = {name: jnp.asarray(x) for name, x in (conditions or {}).items()}
+    return _sample(gan, state, key, n, given)
 
 
 @partial(jax.jit, static_argnums=(0, 3))
@@ -245,8 +246,7 @@ def _sample(gan: GAN, state: GANState, key: PRNGKey, n: int, conditions: Batch) 
     count = math.ceil(n / SAMPLE_BATCH)
     missing = count * SAMPLE_BATCH - n
 
-    def split(x: Any) -> jax.Array:
-        x = jnp.asarray(x)
+    def split(x: jax.Array) -> jax.Array:
         if x.shape[:1] != (n,):
             raise ValueError(f"conditions of the shape {x.shape} do not fit {n} samples")
         padded = jnp.concatenate([x, jnp.repeat(x[-1:], missing, 0)])

@@ -5,6 +5,7 @@ other pair of functions will do. What a network does besides its layers is a wra
 `in_microbatches(in_dtype(linen(module), jnp.bfloat16), 32)`.
 """
 
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -158,8 +159,14 @@ def in_microbatches(network: Network, size: int) -> Network:
 
     Returns:
         The network in microbatches. It raises a ValueError when traced with a batch that `size`
-        does not divide, or with a part that the devices do not divide.
+        does not divide, with a part that the devices do not divide, or if what it makes are not as
+        many outputs as inputs: `in_packs(in_microbatches(discriminator, n), k)` is the order in
+        which packs are of neighbors.
+
+    Raises:
+        ValueError: if `size` is less than 1.
     """
+    _require_size(size)
 
     def apply(params: PyTree, collections: PyTree, inputs: PyTree, key: PRNGKey, train: bool):
         devices = axes.device_count()
@@ -180,15 +187,23 @@ def in_microbatches(network: Network, size: int) -> Network:
 
         @jax.checkpoint
         def run(part: tuple[PyTree, PRNGKey]) -> tuple[PyTree, PyTree]:
-            return network.apply(params, collections, *part, train)
+            outputs, moved = network.apply(params, collections, *part, train)
+            if any(len(x) != size // devices for x in jax.tree.leaves(outputs)):
+                raise ValueError(
+                    "a network in microbatches gives an output for each input; packs go around it: "
+                    "in_packs(in_microbatches(discriminator, ...), ...)"
+                )
+            return outputs, moved
 
         keys = jax.random.split(key, count)
         outputs, moved = lax.map(run, (jax.tree.map(split, inputs), keys))
 
-        def average(x: Array) -> Array:
-            return x.mean(0) if jnp.issubdtype(x.dtype, jnp.floating) else x[-1]
+        def average(x: Array, before: Array) -> Array:
+            if not jnp.issubdtype(x.dtype, jnp.floating):
+                return x[-1]
+            return before + (x - before[None]).mean(0)  # exactly as before where no part moves it
 
-        return jax.tree.map(join, outputs), jax.tree.map(average, moved)
+        return jax.tree.map(join, outputs), jax.tree.map(average, moved, collections)
 
     return Network(network.init, apply)
 
@@ -197,13 +212,18 @@ def in_packs(discriminator: Network, size: int) -> Network:
     """Wraps a discriminator so that it judges packs of several examples at once (see `pack`).
 
     Args:
-        discriminator: takes arrays of `size` times the channels.
+        discriminator: takes arrays of `size` times the channels, and of labels those of a pack,
+            `[P, size]`, which it makes its own of: networks of `jaxgan.models` take one a pack.
         size: examples in a pack.
 
     Returns:
         A discriminator of single examples that gives `[B / size]` scores. Losses and penalties
         count a pack as one example.
+
+    Raises:
+        ValueError: if `size` is less than 1.
     """
+    _require_size(size)
 
     def init(key: PRNGKey, inputs: PyTree) -> tuple[PyTree, PyTree]:
         return discriminator.init(key, jax.tree.map(lambda x: pack(x, size), inputs))
@@ -260,6 +280,11 @@ def pack(images: Shaped[Array, "B ..."], size: int) -> Shaped[Array, "P ..."]:
         return packs
     packs = jnp.moveaxis(packs, 1, -2)
     return packs.reshape(*packs.shape[:-2], -1)
+
+
+def _require_size(size: int) -> None:
+    if operator.index(size) < 1:
+        raise ValueError(f"size must be at least 1, not {size}")
 
 
 def _arguments(inputs: PyTree) -> tuple:

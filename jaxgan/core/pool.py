@@ -1,5 +1,7 @@
 """A pool of earlier fakes, so that D does not forget what G did before."""
 
+import operator
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -34,7 +36,12 @@ def update_discriminator_from_pool(gan: GAN, size: int, *, apart: bool = False) 
     Returns:
         An update with the metrics of `update_discriminator`, to whose terms it gives no `inputs`.
         It keeps `state.extra["pool"]`: fakes, and how many of them are there; or both by name.
+
+    Raises:
+        ValueError: if the pool has no place.
     """
+    if operator.index(size) < 1:
+        raise ValueError(f"a pool has at least 1 place, not {size}")
 
     def fakes(state: GANState, batch: Batch, key: PRNGKey) -> PyTree:
         inputs = draw_inputs(gan, batch, key)

@@ -1,5 +1,6 @@
 """Standing statistics: those of batch norm anew, from many batches of one generator."""
 
+import operator
 from typing import Any
 
 import jax
@@ -38,8 +39,14 @@ def standing_statistics(
 
     Returns:
         The state with other running averages in the G that `sample` uses: the moving average where
-        an update keeps one. What else G keeps, such as spectral norm's vectors, is as it was.
+        an update keeps one. What else G keeps, such as spectral norm's vectors or the averages of a
+        layer that does not move them, is as it was.
+
+    Raises:
+        ValueError: if there are no passes.
     """
+    if operator.index(passes) < 1:
+        raise ValueError(f"statistics take at least 1 pass, not {passes}")
     net = state.extra.get("average", state.generator)
     n = batch_size(batch) * axes.device_count()
 
@@ -59,8 +66,12 @@ def standing_statistics(
     zeros = _replace(net.collections, jnp.zeros_like)
     total, _ = lax.scan(add, zeros, jnp.arange(passes))
     kept = moved(HUGE, jnp.zeros((), jnp.int32))
-    collections = _replace(total, lambda x, kept: x / passes / (1 - kept / HUGE), kept)
-    net = net.replace(collections=collections)
+
+    def settle(old: Array, total: Array, kept: Array) -> Array:
+        share = 1 - kept / HUGE
+        return jnp.where(share > 0, total / passes / jnp.where(share > 0, share, 1), old)
+
+    net = net.replace(collections=_replace(net.collections, settle, total, kept))
     return (
         state.with_extra(average=net) if "average" in state.extra else state.replace(generator=net)
     )

@@ -118,10 +118,11 @@ def run_steps(
         places hold zeros.
 
     Raises:
-        ValueError: if there are fewer batches than `count`, which is no traced number.
+        ValueError: if there are fewer batches than `count`, unless that is traced, or it is
+            negative.
     """
     length = jax.tree.leaves(batches)[0].shape[0]
-    if isinstance(count, int) and count > length:
+    if not (count is None or isinstance(count, jax.core.Tracer)) and not 0 <= count <= length:
         raise ValueError(f"{count} steps take as many batches, of which there are {length}")
     step = jax.jit(step, inline=True)  # traced once, for the shapes of its metrics and for the loop
 

@@ -146,8 +146,11 @@ def update_discriminator(
         there are any, which `loss_d` does not contain.
 
     Raises:
-        ValueError: if `on` is "real" or "fake" and the loss, a penalty or terms want both.
+        ValueError: if `on` is "real" or "fake" and the loss, a penalty or terms want both, or if it
+            is "real" and there is a `fake`.
     """
+    if on == "real" and fake is not None:
+        raise ValueError("a step on reals alone learns nothing from fakes: leave out fake")
     if on != "both" and (gan.penalty is not None or gan.discriminator_terms is not None):
         raise ValueError(f"penalties and terms need reals and fakes, not {on} examples alone")
     if {"both": gan.loss.discriminator, "real": gan.loss.real, "fake": gan.loss.fake}[on] is None:

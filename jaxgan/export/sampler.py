@@ -69,7 +69,8 @@ def sampler(trained: Trained, data_dir: str | None = None, to: Domain = "b") -> 
         return recipe.with_values(plain | dict(values)).gan(spec)
 
     gan = make({})
-    conditions = batch = dict(recipe.conditions(EXAMPLES, spec, data_dir))
+    given = recipe.conditions(EXAMPLES, spec, data_dir)
+    conditions = batch = {name: jnp.asarray(x) for name, x in given.items()}
     inputs = gan.inputs(jax.random.key(0), EXAMPLES, batch)
     if to == "a":  # the way back is tried with what the way there makes
         there = recipe.example(generate(gan, state, inputs))

@@ -35,7 +35,7 @@ class Embed(nn.Module):
         """Looks up the vectors of labels `[B]`, or sums all vectors by weights `[B, K]`."""
         shape = (self.num_embeddings, self.features)
         table = self.param("embedding", self.embedding_init, shape, jnp.float32)
-        return jnp.take(table, labels, axis=0) if labels.ndim == 1 else labels @ table
+        return labels @ table if _are_weights(labels) else jnp.take(table, labels, axis=0)
 
 
 def one_hot(labels: Any, classes: int, dtype: DTypeLike) -> Float[Array, "B K"]:
@@ -49,9 +49,20 @@ def one_hot(labels: Any, classes: int, dtype: DTypeLike) -> Float[Array, "B K"]:
     Returns:
         `[B, K]`.
     """
+    if _are_weights(labels):
+        return labels.astype(dtype)
+    return jax.nn.one_hot(labels, classes, dtype=dtype)
+
+
+def _are_weights(labels: Array) -> bool:
     if labels.ndim == 1:
-        return jax.nn.one_hot(labels, classes, dtype=dtype)
-    return labels.astype(dtype)
+        return False
+    if jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(
+            f"labels {list(labels.shape)} are those of packs, and this network takes one of each "
+            "example: what `in_packs` wraps must make its own of the labels of a pack"
+        )
+    return True
 
 
 def is_conditional(classes: int | None, labels: Labels | None) -> TypeGuard[int]:

@@ -1,6 +1,6 @@
 """The run directory: what a run writes about itself, and how it is loaded again."""
 
-from jaxgan.rundir.bundles import WEIGHTS, is_bundle, write_bundle
+from jaxgan.rundir.bundles import is_bundle, write_bundle
 from jaxgan.rundir.checkpoints import Checkpoints
 from jaxgan.rundir.config import (
     check_data,
@@ -14,10 +14,12 @@ from jaxgan.rundir.config import (
 from jaxgan.rundir.directory import (
     BEST,
     CHECKPOINTS,
+    WEIGHTS,
     Sample,
     check_free,
     create,
     find_samples,
+    is_record,
     locked,
     read_vectors,
     sample_path,
@@ -60,6 +62,7 @@ __all__ = [
     "draw",
     "find_samples",
     "is_bundle",
+    "is_record",
     "load",
     "load_all",
     "locked",

@@ -22,12 +22,11 @@ from jaxgan.core.state import GANState
 from jaxgan.interop import from_arrays, load_safetensors, save_safetensors, to_arrays
 from jaxgan.recipes import Recipe
 from jaxgan.rundir.config import write_config
-from jaxgan.rundir.directory import CHECKPOINTS
+from jaxgan.rundir.directory import CHECKPOINTS, WEIGHTS
 from jaxgan.rundir.schema import Config
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import make_folder, naming, read_bytes
 
-WEIGHTS = "weights.safetensors"  #: the file of a bundle
 _AVERAGE, _GENERATOR = "average/", "generator/"
 
 
@@ -66,10 +65,11 @@ def write_bundle(
         arrays = {name: x for name, x in arrays.items() if not name.startswith(_GENERATOR)}
     arrays = {name.replace(_AVERAGE, _GENERATOR, 1): x for name, x in arrays.items()}
     if half:
-        largest = max(np.abs(x).max(initial=0) for x in arrays.values())
+        floats = {name: x for name, x in arrays.items() if np.issubdtype(x.dtype, np.floating)}
+        largest = max((np.abs(x).max(initial=0) for x in floats.values()), default=0)
         if not largest <= np.finfo(np.float16).max:
             raise UserError(f"a weight of {largest:.3g} is too large for float16: leave out --half")
-        arrays = {name: np.asarray(x, np.float16) for name, x in arrays.items()}
+        arrays |= {name: np.asarray(x, np.float16) for name, x in floats.items()}
     config = structs.replace(
         config,
         source=config.source and Path(config.source).name,  # without the path on this machine

@@ -27,13 +27,18 @@ from filelock import FileLock, Timeout
 
 from jaxgan.rundir.checkpoints import PARTIAL
 from jaxgan.rundir.config import parse_config, write_config
+from jaxgan.rundir.evaluated import EVALUATED
+from jaxgan.rundir.log import EVALUATIONS, METRICS
 from jaxgan.rundir.schema import Config
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import make_folder, naming, read_bytes, write_atomically
 
 BEST = "best"  #: the folder of the best checkpoint
 CHECKPOINTS = "checkpoints"  #: the folder of all others
+WEIGHTS = "weights.safetensors"  #: the file of a bundle (see `jaxgan.rundir.bundles`)
 LOCK = "lock"  # the file that `locked` locks
+# What no command can make again.
+_RECORDS = {"config.json", METRICS, EVALUATIONS, EVALUATED, BEST, CHECKPOINTS, WEIGHTS, "samples"}
 _LEFT = re.compile(rf"{LOCK}|\.config\.json\.\d+\.tmp")  # by a run that was killed as it began
 
 
@@ -42,6 +47,20 @@ class Sample(NamedTuple):
 
     step: int
     path: Path
+
+
+def is_record(path: Path) -> bool:
+    """Tells whether a file is, or would be, of what a run keeps and no command can make again."""
+    path = path.resolve()
+    return any(
+        path.relative_to(folder).parts[0] in _RECORDS and _is_run(folder) for folder in path.parents
+    )
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder is a run, or a bundle of one."""
+    names = ("config.json", METRICS), ("config.json", WEIGHTS)
+    return any(all((folder / name).exists() for name in known) for known in names)
 
 
 def check_free(run: Path, *, overwrite: bool) -> None:

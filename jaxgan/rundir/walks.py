@@ -8,7 +8,7 @@ from jax import Array
 from jaxgan.core.first_layer import first_layer
 from jaxgan.core.gan import SAMPLE_BATCH, generate
 from jaxgan.keys import stream
-from jaxgan.latents import sefa, slerp
+from jaxgan.latents import lerp, sefa, slerp
 from jaxgan.rundir.loading import Trained, as_examples, check_num
 from jaxgan.types import PRNGKey, PyTree
 from jaxgan.util.errors import UserError
@@ -19,7 +19,9 @@ _generate = jax.jit(generate, static_argnums=0)
 
 
 def interpolate(trained: Trained, rows: int, columns: int, key: PRNGKey) -> np.ndarray:
-    """Walks from one latent to another, along great circles.
+    """Walks from one latent to another: along great circles, or lines where latents are bounded.
+
+    Numbers from U(-1, 1) stay there on a line; normal ones keep their length on a great circle.
 
     Args:
         trained: what `jaxgan.rundir.load` loaded.
@@ -35,15 +37,17 @@ def interpolate(trained: Trained, rows: int, columns: int, key: PRNGKey) -> np.n
     """
     _check(trained, rows, columns)
     starts, ends = (_inputs(trained, rows, stream(key, end)) for end in ("start", "end"))
+    many = _inputs(trained, SAMPLE_BATCH, stream(key, "others"))
     places = jnp.linspace(0, 1, columns)[None]
 
-    def walk(start: Array, end: Array) -> Array:
+    def walk(start: Array, end: Array, many: Array) -> Array:
         if not jnp.issubdtype(start.dtype, jnp.floating):  # such as labels, the same at both ends
             return jnp.repeat(start, columns, 0)
-        walks = slerp(start.reshape(rows, 1, -1), end.reshape(rows, 1, -1), places)
+        way = lerp if jnp.abs(many).max() <= 1 else slerp
+        walks = way(start.reshape(rows, 1, -1), end.reshape(rows, 1, -1), places)
         return walks.reshape(-1, *start.shape[1:])
 
-    return _make(trained, jax.tree.map(walk, starts, ends), key)
+    return _make(trained, jax.tree.map(walk, starts, ends, many), key)
 
 
 def vary(trained: Trained, rows: int, columns: int, reach: float, key: PRNGKey) -> np.ndarray:

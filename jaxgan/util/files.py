@@ -53,14 +53,18 @@ def write_atomically(path: Path, data: bytes) -> None:
     It is on the disk when this returns.
 
     Args:
-        path: of the file; its folder exists.
+        path: of the file, or of a link to it; its folder exists.
         data: all that it is to hold.
 
     Raises:
-        UserError: if that fails; then the file is as it was.
+        UserError: if that fails, or something that is not a regular file is there; then it is as it
+            was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with naming(path, missing=True):
+        path = path.resolve()
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is not a regular file: choose another")
         try:
             with open(temporary, "wb") as file:
                 _write(file, data)

@@ -48,6 +48,16 @@ def test_on_part_sees_each_nth_example_of_everything(part, parts):
     assert seen["key"] == KEY
 
 
+def test_a_batch_may_hold_trees():
+    @stateless
+    def update(state, batch, key):
+        return state, {"seen": batch["pair"]["b"]}
+
+    batch = {"pair": {"a": jnp.arange(4), "b": -jnp.arange(4)}}
+    _, seen = on_part(update, 1, 2).apply(STATE, batch, KEY)
+    assert seen["seen"].tolist() == [-1, -3]
+
+
 def test_on_parts_together_see_each_example_once():
     seen = [on_part(note("a"), part, 3).apply(STATE, COUNTING, KEY)[1]["seen"] for part in range(3)]
     assert sorted(np.concatenate(seen)) == list(range(12))

@@ -14,6 +14,7 @@ from flax import linen as nn
 import jaxgan
 from jaxgan import latents, losses, penalties
 from jaxgan.models import mlp
+from jaxgan.nn.labels import Embed
 from jaxgan.types import Metrics
 
 KEY = jax.random.key(0)
@@ -35,6 +36,14 @@ def test_a_module_that_is_no_network(part):
     object.__setattr__(gan, part, GENERATOR)  # past the type checker of these tests
     with pytest.raises(TypeError, match=rf"{part} is a Generator.*wrap a Linen module in jaxgan.l"):
         gan.__post_init__()
+
+
+class Judge(nn.Module):
+    """D by projection."""
+
+    @nn.compact
+    def __call__(self, examples, labels, train):
+        return (nn.Dense(4)(examples) * Embed(3, 4)(labels)).sum(1)
 
 
 def test_init_without_the_update_whose_state_the_view_reads():
@@ -119,3 +128,44 @@ def test_what_is_added_for_each_number_of_an_example(part, function):
 def test_one_number_for_the_whole_batch_may_be_added():
     metrics = step_of(replace(GAN, generator_terms=lambda play: jnp.mean(play.fake_outputs) ** 2))
     assert metrics["terms_g"].shape == ()
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda update: jaxgan.on_part(update, 2, 2), "there is no part 2 of 2"),
+        (lambda update: jaxgan.on_part(update, slice(2, 4), 2), "there is no part slice"),
+        (lambda update: jaxgan.on_part(update, 0, 0), "there is no part 0 of 0"),
+        (lambda update: jaxgan.every(0, update), "a period is at least 1 step, not 0"),
+        (lambda _: jaxgan.in_packs(GAN.discriminator, 0), "size must be at least 1, not 0"),
+        (lambda _: jaxgan.in_microbatches(GAN.generator, -2), "size must be at least 1, not -2"),
+        (
+            lambda _: jaxgan.update_discriminator_from_pool(GAN, 0),
+            "a pool has at least 1 place, not 0",
+        ),
+        (
+            lambda _: jaxgan.update_discriminator(
+                replace(GAN, loss=losses.non_saturating), on="real", fake=jnp.zeros((4, 2))
+            ),
+            "learns nothing from fakes",
+        ),
+    ],
+)
+def test_numbers_that_do_nothing(make, told):
+    with pytest.raises(ValueError, match=told):
+        make(jaxgan.update_both(GAN))
+
+
+def test_packs_within_microbatches():
+    packs = jaxgan.in_packs(jaxgan.linen(mlp.Discriminator(widths=(4,))), 2)
+    gan = replace(GAN, discriminator=jaxgan.in_microbatches(packs, 2))
+    update = jaxgan.update_both(gan)
+    with pytest.raises(ValueError, match=r"in_packs\(in_microbatches\(discriminator"):
+        state = jaxgan.init(gan, KEY, BATCH, update)
+        jax.eval_shape(jaxgan.make_step(update), state, BATCH, KEY)
+
+
+def test_labels_of_packs_for_a_network_that_knows_single_ones():
+    discriminator = jaxgan.in_packs(jaxgan.linen(Judge()), 2)
+    with pytest.raises(ValueError, match=r"labels \[2, 2\] are those of packs"):
+        discriminator.init(KEY, (jnp.zeros((4, 2)), jnp.zeros(4, int)))

@@ -159,6 +159,19 @@ def test_batch_norm_in_microbatches_takes_the_mean_of_its_parts():
     close(moved, jax.tree.map(lambda a, b: (a + b) / 2, halves[0][1], halves[1][1]))
 
 
+class Kept(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        return x * self.variable("kept", "scale", jnp.ones, 2).value[None]
+
+
+def test_what_no_microbatch_moves_stays_exactly_as_it_was():
+    kept = {"kept": {"scale": jnp.asarray([0.1, 0.7])}}
+    network = in_microbatches(linen(Kept()), 2)
+    _, moved = network.apply({}, kept, jnp.ones((6, 2)), KEY, True)
+    jax.tree.map(np.testing.assert_array_equal, moved, kept)
+
+
 def test_each_microbatch_has_dropout_masks_of_its_own():
     network = in_microbatches(linen(Drop()), 2)
     outputs, _ = network.apply({}, {}, jnp.ones((8, 100)), KEY, True)

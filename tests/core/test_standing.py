@@ -102,6 +102,28 @@ def test_what_is_no_statistic_stays_as_it_is():
     assert not np.allclose(after["BatchNorm_0"]["var"], before["BatchNorm_0"]["var"])
 
 
+class Frozen(nn.Module):
+    @nn.compact
+    def __call__(self, latents, train):
+        x = nn.BatchNorm(use_running_average=True)(nn.Dense(3)(latents))
+        return nn.BatchNorm(momentum=0.9, use_running_average=not train)(x)
+
+
+def test_a_layer_that_does_not_move_keeps_its_averages():
+    gan = small_gan(generator=linen(Frozen()))
+    state = start(gan)
+    found = standing(gan, state).generator.collections["batch_stats"]
+    assert found["BatchNorm_0"]["mean"].tolist() == [0, 0, 0]
+    assert found["BatchNorm_0"]["var"].tolist() == [1, 1, 1]
+    assert np.isfinite(found["BatchNorm_1"]["var"]).all()
+
+
+def test_statistics_take_a_pass():
+    gan = small_gan()
+    with pytest.raises(ValueError, match="at least 1 pass, not 0"):
+        standing(gan, start(gan), passes=0)
+
+
 def test_collections_may_hold_tuples():
     def init(key, inputs):
         return {}, {"kept": (jnp.zeros(2), [jnp.ones(3)])}

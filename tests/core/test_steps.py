@@ -160,6 +160,9 @@ def test_a_count_leaves_the_rest_unused_and_needs_no_compilation_of_its_own():
     assert state.step == 3
     with pytest.raises(ValueError, match="5 steps take as many batches, of which there are 4"):
         run_steps(make_step(record), STATE, batches(4), KEY, 5)
+    for count in (jnp.asarray(5), -1):
+        with pytest.raises(ValueError, match=r"^-?\d steps take as many batches"):
+            run_steps(make_step(record), STATE, batches(4), KEY, count)
 
 
 def test_a_step_without_metrics_can_be_run():

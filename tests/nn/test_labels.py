@@ -32,6 +32,11 @@ def test_weights_of_classes_mix_them():
     np.testing.assert_allclose(halves[0], (vectors[0] + vectors[2]) / 2, rtol=1e-6)
 
 
+def test_whole_numbers_are_no_weights():
+    with pytest.raises(ValueError, match=r"labels \[3, 2\] are those of packs"):
+        one_hot(jnp.zeros((3, 2), int), 2, jnp.float32)
+
+
 @pytest.mark.parametrize("devices", [1, 2, 4])
 def test_means_are_of_each_class_on_any_number_of_devices(devices):
     vectors = jnp.arange(12.0).reshape(4, 3)

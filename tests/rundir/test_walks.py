@@ -14,7 +14,7 @@ from jaxgan.core.first_layer import first_layer
 from jaxgan.core.gan import generate, init
 from jaxgan.core.networks import always_training, linen
 from jaxgan.keys import from_seed, stream
-from jaxgan.latents import sefa, slerp
+from jaxgan.latents import sefa, slerp, uniform
 from jaxgan.report.pictures import grid
 from jaxgan.rundir import loading, walks
 
@@ -41,6 +41,13 @@ def test_a_walk_leads_from_one_latent_to_another_along_the_circle(trained):
     start, end = (trained.gan.inputs(stream(KEY, name), 3, {}) for name in ("start", "end"))
     for column, t in enumerate(np.linspace(0, 1, 5)):
         assert close(images[column::5], made(trained, slerp(start, end, float(t))))
+
+
+def test_bounded_latents_walk_along_lines(trained):
+    gan = replace(trained.gan, inputs=uniform(4))
+    images = walks.interpolate(trained._replace(gan=gan), 2, 3, KEY)
+    start, end = (gan.inputs(stream(KEY, name), 2, {}) for name in ("start", "end"))
+    assert close(images[1::3], made(trained, (start + end) / 2))
 
 
 def test_a_latent_moves_along_the_directions_of_the_first_layer(trained):
