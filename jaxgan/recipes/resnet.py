@@ -18,6 +18,7 @@ from jaxgan.recipes.recipe import (
     NonNegative,
     Positive,
     Share,
+    require_learning,
     require_size,
 )
 from jaxgan.types import DataSpec
@@ -80,6 +81,10 @@ class DecayingRecipe(ResNetRecipe):
     """A residual GAN whose learning rate falls to 0 along a line."""
 
     decay_steps: Count = 100_000  # training steps in which the learning rate falls to 0
+
+    def total_steps(self, examples: int | None) -> int:
+        """Computes the length of the run, which ends with the decay (see `Recipe.total_steps`)."""
+        return require_learning(super().total_steps(examples), self.decay_steps)
 
     def adam(self, updates: int) -> optax.GradientTransformation:
         """Makes the optimizer of a player that makes `updates` of its steps in a training step."""
