@@ -268,6 +268,16 @@ def test_a_command_is_one(line, monkeypatch, tmp_path, own_recipes):
         print(command(*shlex.split(line)))
 
 
+def test_no_shell_takes_an_argument_for_a_pattern():
+    """In zsh, the brackets of `data:test[:200]` stand for characters, unless they are quoted."""
+    shell = [x for text in TEXTS.values() for x in blocks(text, "bash")]
+    said = [x for kind in recipes().values() for x in re.findall("`(.*?)`", kind.__doc__ or "")]
+    lines = [x for text in shell for x in text.splitlines()]
+    lines += [x for x in said if x.startswith(("jaxgan ", "python "))]
+    bare = [re.sub(r"""'[^']*'|"[^"]*"|(?:^|\s)#.*""", "", x) for x in lines]
+    assert [x for x in bare if "[" in x] == []
+
+
 def options_of(name: str) -> set[str]:
     """Lists the options in the help of a command."""
     words = {"train": ["mnist_mlp"], "population": ["mnist_mlp"], "features": ["import-clip"]}

@@ -203,7 +203,7 @@ class Restore:
     """Restores damaged pictures: finds latents whose pictures agree with what is known."""
 
     run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
-    input: Input  # damaged picture, folder of them, or data: and whole ones: data:test[:200]
+    input: Input  # damaged picture, folder of them, or data: and whole ones: "data:test[:200]"
     mask: Mask = None  # what is missing; of a file, what is black
     blur: Annotated[float | None, _no_default] = None  # standard deviation of a blur, in pixels
     scale: Annotated[int | None, _no_default] = None  # how many times smaller the pictures are
