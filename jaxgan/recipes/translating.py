@@ -35,7 +35,7 @@ class TranslatingRecipe(ImageRecipe):
 
     held_out: str | None = None  # data set to make samples from; by default a split test like data
     jitter: NonNegative = 30 / 256  # enlarge by this share, crop, mirror; 0: leave as they are
-    learning_rate: Positive = 2e-4  # of Adam, both networks, at first
+    learning_rate: Positive = 2e-4  # initial rate of Adam, both networks
     beta1: Share = 0.5  # of Adam
     decay_from: Count  # step from which the learning rate falls
     decay_steps: Count  # steps in which it falls to 0
