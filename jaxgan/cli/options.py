@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 WIDTH = 100  # of help, at most
 DIGITS = 20  # in a whole number, at most
+SHORT = {"--lr": "--learning-rate"}  # what options are called elsewhere
 
 
 def _default(words: str) -> Any:
@@ -445,8 +446,9 @@ def _reason(event: events.ParseErrorEvent, options: Any) -> str | None:
     match event:
         case events.UnrecognizedArgs(tokens=tokens):
             names = list(_names(options))
+            meant = [SHORT.get(x, x) for x in tokens]
             near = dict.fromkeys(
-                name for x in tokens for name in difflib.get_close_matches(x, names, 2, cutoff=0.7)
+                name for x in meant for name in difflib.get_close_matches(x, names, 2, cutoff=0.7)
             )
             hint = f": did you mean {' or '.join(near)}?" if near else ""
             return f"unrecognized options {', '.join(map(shown, tokens))}{hint}"
