@@ -127,6 +127,7 @@ CHANGES = {
         ),
         ("jaxgan.GAN(\n    ...,\n    loss", "replace(\n    acgan,\n    loss"),
         ("jaxgan.GAN(\n    ...,\n    penalty", "replace(\n    plain,\n    penalty"),
+        ("jaxgan.GAN(\n    ...,\n    discriminator", "replace(\n    plain,\n    discriminator"),
         ("jaxgan.GAN(...,", "replace(plain,"),
         # The layers of the run's networks, and an update for them.
         ('["Conv_0", "Conv_1"]', '["FanInDense_0"]'),
@@ -152,7 +153,14 @@ CHANGES = {
 # What follows a page's code: calls of what it only defines.
 AFTER = {
     "evaluation.md": "assert metrics.path_lengths(path, jnp.full(4, 0.5)).shape == (4,)",
-    "own_gan.md": "assert isinstance(pretrain(plain), jaxgan.Update)",
+    "own_gan.md": """
+assert isinstance(pretrain(plain), jaxgan.Update)
+state = jaxgan.init(began, key, batch, balanced).with_extra(k=jnp.array(0.5))
+_, metrics = jax.jit(jaxgan.make_step(balanced))(state, batch, key)
+moved = 0.001 * (0.5 * metrics["score_real"] - metrics["score_fake"])
+assert jnp.allclose(metrics["k"] - 0.5, moved, atol=1e-6) and metrics["k"] != 0.5
+assert jnp.allclose(metrics["terms_d"], -0.5 * metrics["score_fake"])
+""",
     "own_network.md": """
 from dataclasses import replace
 
@@ -266,6 +274,16 @@ def test_a_command_is_one(line, monkeypatch, tmp_path, own_recipes):
     monkeypatch.setattr(commands, "parse", understand)
     with pytest.raises(Understood):
         print(command(*shlex.split(line)))
+
+
+def test_no_shell_takes_an_argument_for_a_pattern():
+    """In zsh, the brackets of `data:test[:200]` stand for characters, unless they are quoted."""
+    shell = [x for text in TEXTS.values() for x in blocks(text, "bash")]
+    said = [x for kind in recipes().values() for x in re.findall("`(.*?)`", kind.__doc__ or "")]
+    lines = [x for text in shell for x in text.splitlines()]
+    lines += [x for x in said if x.startswith(("jaxgan ", "python "))]
+    bare = [re.sub(r"""'[^']*'|"[^"]*"|(?:^|\s)#.*""", "", x) for x in lines]
+    assert [x for x in bare if "[" in x] == []
 
 
 def options_of(name: str) -> set[str]:

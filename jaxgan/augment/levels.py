@@ -60,10 +60,10 @@ def noise_shares(levels: int = 4, least: float = 0.125) -> Float[np.ndarray, "L"
 def level_noise(shares: Sequence[float] | None = None) -> Callable[[Levels, PRNGKey], Levels]:
     """Makes the noise that hides levels: of level i there remains `(1 - t_i) * x_i + n_i`.
 
-    `n_i` is normal with the deviation `t_i`. The noises of an example are a chain from the last
-    level to the first: `n_i = r n_(i+1) + sqrt(t_i^2 - r^2 t_(i+1)^2) e_i` with independent `e_i`
-    and `r = (1 - t_i) / (1 - t_(i+1))`. Where pictures are alike, a level is therefore what the
-    next one is, with more noise.
+    `n_i` is normal with the standard deviation `t_i`. The noises of an example are a chain from the
+    last level to the first: `n_i = r n_(i+1) + sqrt(t_i^2 - r^2 t_(i+1)^2) e_i` with independent
+    `e_i` and `r = (1 - t_i) / (1 - t_(i+1))`. Where pictures are alike, a level is therefore what
+    the next one is, with more noise.
 
     Args:
         shares: t, falling numbers in (0, 1); None for the four of `noise_shares`.

@@ -215,7 +215,9 @@ def _begin(command: str, options_of: Any, words: list[str]) -> None:
         deterministic = deterministic or config.device.deterministic
     if options.run.preset is not None:
         if options.run.preset not in kind.presets:
-            known = ", ".join(kind.presets) or "none"
+            if not kind.presets:
+                raise UserError(f"{name} has no presets: leave out --preset")
+            known = ", ".join(kind.presets)
             raise UserError(f"{name} has no preset {shown(options.run.preset)}; it has: {known}")
         start = replace(start, **kind.presets[options.run.preset])
     if options.run.resume or options.run.preset is not None:

@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 WIDTH = 100  # of help, at most
 DIGITS = 20  # in a whole number, at most
+SHORT = {"--lr": "--learning-rate"}  # what options are called elsewhere
 
 
 def _default(words: str) -> Any:
@@ -203,7 +204,7 @@ class Restore:
     """Restores damaged pictures: finds latents whose pictures agree with what is known."""
 
     run: RunDirectory  # run directory, folder of `jaxgan export`, or pretrained:NAME
-    input: Input  # damaged picture, folder of them, or data: and whole ones: data:test[:200]
+    input: Input  # damaged picture, folder of them, or data: and whole ones: "data:test[:200]"
     mask: Mask = None  # what is missing; of a file, what is black
     blur: Annotated[float | None, _no_default] = None  # standard deviation of a blur, in pixels
     scale: Annotated[int | None, _no_default] = None  # how many times smaller the pictures are
@@ -445,8 +446,9 @@ def _reason(event: events.ParseErrorEvent, options: Any) -> str | None:
     match event:
         case events.UnrecognizedArgs(tokens=tokens):
             names = list(_names(options))
+            meant = [SHORT.get(x, x) for x in tokens]
             near = dict.fromkeys(
-                name for x in tokens for name in difflib.get_close_matches(x, names, 2, cutoff=0.7)
+                name for x in meant for name in difflib.get_close_matches(x, names, 2, cutoff=0.7)
             )
             hint = f": did you mean {' or '.join(near)}?" if near else ""
             return f"unrecognized options {', '.join(map(shown, tokens))}{hint}"

@@ -4,9 +4,9 @@ SSIM is MS-SSIM's last scale alone, as Wang et al., "Image quality assessment: f
 to structural similarity" (2004), have it.
 
 Wang et al., "Multi-scale structural similarity for image quality assessment" (2003): a Gaussian
-window of 11 x 11 with deviation 1.5, K1 = 0.01, K2 = 0.03, no padding, 2 x 2 average pooling. The
-five published scales need images of 176 x 176. Smaller images get as many scales as the window fits
-on (28 x 28: two), with the first published weights normalized to sum to 1.
+window of 11 x 11 with standard deviation 1.5, K1 = 0.01, K2 = 0.03, no padding, 2 x 2 average
+pooling. The five published scales need images of 176 x 176. Smaller images get as many scales as
+the window fits on (28 x 28: two), with the first published weights normalized to sum to 1.
 
 Odena et al., "Conditional image synthesis with auxiliary classifier GANs" (2017), section 4.2, use
 the mean over random pairs of generated images: the lower, the more diverse. Compare it with that of

@@ -51,9 +51,9 @@ def pyramid_distances(
     """Computes the sliced Wasserstein distance of image patches on each level of a pyramid.
 
     Karras et al., "Progressive growing of GANs" (2018), section 5: patches of 7 x 7 at random
-    positions on the levels of a Laplacian pyramid, normalized to mean 0 and deviation 1 per set and
-    channel. The pyramid halves while both sides are even and their halves at least 16, so images
-    of 28 x 28 have one level, the image itself. Papers print the distance times 1000.
+    positions on the levels of a Laplacian pyramid, normalized to mean 0 and standard deviation 1
+    per set and channel. The pyramid halves while both sides are even and their halves at least 16,
+    so images of 28 x 28 have one level, the image itself. Papers print the distance times 1000.
 
     Both sets are cut at the same positions, so a set has the distance 0 to itself, but not to its
     images in another order.

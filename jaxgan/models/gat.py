@@ -50,7 +50,7 @@ class Size(NamedTuple):
     """How large a network is."""
 
     depth: int  # blocks; of G, 4 divides them
-    width: int  # numbers of a token
+    width: int  # width of a token
     heads: int  # of attention; the channels of each are a multiple of 4
 
 

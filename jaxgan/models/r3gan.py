@@ -64,7 +64,7 @@ class Generator(nn.Module):
     blocks: int = 2  # of each size
     group_size: int = 16  # channels of a group in the convolutions of 3 x 3
     smallest: int = 4  # side of the smallest size
-    in_bfloat16: int = 0  # how many of the largest sizes compute so; 3 in the source
+    in_bfloat16: int = 0  # how many of the largest sizes compute in bfloat16; 3 in the source
 
     @nn.compact
     def __call__(self, latents: Latents, labels: Labels | None = None, *, train: bool) -> Images:
@@ -93,7 +93,7 @@ class Discriminator(nn.Module):
     blocks: int = 2  # of each size
     group_size: int = 16  # channels of a group in the convolutions of 3 x 3
     smallest: int = 4  # side of the smallest size
-    in_bfloat16: int = 0  # how many of the largest sizes compute so; 3 in the source
+    in_bfloat16: int = 0  # how many of the largest sizes compute in bfloat16; 3 in the source
 
     @nn.compact
     def __call__(self, images: Images, labels: Labels | None = None, *, train: bool) -> Scores:

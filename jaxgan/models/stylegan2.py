@@ -128,7 +128,7 @@ class Synthesis(nn.Module):
 
     widths: tuple[int, ...]  # channels of each size, from the smallest up
     colors: int
-    in_bfloat16: int = 0  # how many of the largest sizes compute so
+    in_bfloat16: int = 0  # how many of the largest sizes compute in bfloat16
 
     @nn.compact
     def __call__(self, styles: Styles, noise: Sequence[Float[Array, "#B _ _ 1"]]) -> Images:
@@ -247,7 +247,7 @@ class Generator(nn.Module):
     decay: float = 0.995  # of the average of styles
     truncation: Scalar = 1.0  # psi, outside training (see `truncate`)
     smallest: int = 4  # side of the smallest size
-    in_bfloat16: int = 0  # how many of the largest sizes compute so; 4 in the source, in float16
+    in_bfloat16: int = 0  # largest sizes that compute in bfloat16; 4 in the source, in float16
 
     def setup(self):
         """Makes the two halves, and the average."""
@@ -367,7 +367,7 @@ class Discriminator(nn.Module):
     group: int = 4  # examples in a group (see `minibatch_deviation`)
     classes: int | None = None  # of labels; None for an unconditional discriminator
     smallest: int = 4  # side of the smallest size
-    in_bfloat16: int = 0  # how many of the largest sizes compute so; 4 in the source, in float16
+    in_bfloat16: int = 0  # largest sizes that compute in bfloat16; 4 in the source, in float16
 
     @nn.compact
     def __call__(self, images: Images, labels: Labels | None = None, *, train: bool) -> Scores:

@@ -82,13 +82,14 @@ def find_recipe(name: str) -> type[Recipe]:
         Its class.
 
     Raises:
-        UserError: if there is none of that name; suggests the nearest ones.
+        UserError: if there is none of that name; suggests the nearest ones, if any is near.
     """
     found = recipes()
     if name in found:
         return found[name]
-    near = difflib.get_close_matches(name, found, n=3, cutoff=0.4) or list(found)
-    raise UserError(f"there is no recipe {name!r}: did you mean {' or '.join(near)}?")
+    near = difflib.get_close_matches(name, found, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else "jaxgan recipes lists them"
+    raise UserError(f"there is no recipe {name!r}: {hint}")
 
 
 def load_from(source: str) -> None:

@@ -25,12 +25,12 @@ COLORS: Widths = (64, 128)
 
 @dataclass(frozen=True, kw_only=True)
 class Autoencoder(TranslatingRecipe):
-    """An autoencoder: pictures to a few numbers and back, against a judge of patches.
+    """An autoencoder: pictures to a few numbers and back, against a PatchGAN discriminator.
 
     `jaxgan encode RUN --out FOLDER` makes a data set of its latents, and `jaxgan translate RUN
-    data:openmoji@test` shows what becomes of pictures. G's inputs are the pictures themselves.
-    G adds to its loss (`terms_g`) the L1 distance, and of digits, if `feature_weight` is not 0, the
-    squared distance of the digit network's features.
+    data:openmoji@test` shows reconstructions. G's inputs are the pictures themselves. G adds to its
+    loss (`terms_g`) the L1 distance, and of digits, if `feature_weight` is not 0, the squared
+    distance of the digit network's features.
 
     Source: ours, after Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion
     Models" (2022).
@@ -51,12 +51,12 @@ class Autoencoder(TranslatingRecipe):
     checkpoint_every: Count = 1000  # steps between two checkpoints
     grid: tuple[Count, Count] = (8, 8)  # rows and columns of a picture of samples
     jitter: NonNegative = 0.0  # enlarge by this share, crop, mirror; 0: leave as they are
-    learning_rate: NonNegative = 1e-3  # of Adam, both networks, at first
+    learning_rate: NonNegative = 1e-3  # initial rate of Adam, both networks
     decay_from: Count = 3000  # step from which the learning rate falls
     decay_steps: Count = 3000  # steps in which it falls to 0
     widths: Widths = COLORS  # channels, from the largest size to that of latents; each halves it
     channels: Count = 8  # of latents
-    noise: NonNegative = 0.1  # deviation of what is added to latents, whose own is 1
+    noise: NonNegative = 0.1  # standard deviation of what is added to latents, whose own is 1
     discriminator_layers: CountFrom0 = 1  # of PatchGAN that halve the size; 0: it judges pixels
     discriminator_width: Count = 32  # of PatchGAN: channels of its first layer
     l1_weight: NonNegative = 50.0  # of the distance to the picture

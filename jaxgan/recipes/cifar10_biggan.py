@@ -52,7 +52,7 @@ class Cifar10Biggan(AttentiveRecipe):
     generator_widths: Counts = biggan.Generator.widths  # channels of G: smallest size, each block
     discriminator_widths: Counts = biggan.Discriminator.widths  # channels of D's blocks
     label_size: Count = biggan.Generator.label_size  # dimensions of a label's code
-    generator_attention: Counts = biggan.Generator.attention  # numbers of blocks before attention
+    generator_attention: Counts = biggan.Generator.attention  # blocks followed by attention, from 1
     discriminator_attention: Counts = biggan.Discriminator.attention  # likewise of D
     average_decay: Share = 0.9999  # of the moving average of G
     average_start: Count = 1000  # step before which the average is G itself

@@ -25,7 +25,7 @@ class Cifar10R3gan(R3ganRecipe):
 
     Command: `jaxgan train cifar10_r3gan`
     Expect: the source reports an FID of 1.96, of 50,000 fakes against the training images. For a
-    GPU: its 250 million images have not been run here. `--preset small --data mnist@train
+    GPU: its 250 million images have not been run here. `--preset small --data mnist
     --image-size 32` fits a laptop.
     """
 

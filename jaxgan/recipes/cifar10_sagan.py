@@ -43,7 +43,7 @@ class Cifar10Sagan(AttentiveRecipe):
         }
     }
 
-    generator_attention: Counts = sagan.Generator.attention  # numbers of blocks before attention
+    generator_attention: Counts = sagan.Generator.attention  # blocks followed by attention, from 1
     discriminator_attention: Counts = sagan.Discriminator.attention  # likewise of D
 
     def gan(self, spec: DataSpec) -> GAN:

@@ -22,7 +22,7 @@ class Cifar10Sngan(DecayingRecipe):
 
     Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks" (2018), and
     its code. G steps first, on twice as many latents as there are reals in a batch of D, which then
-    makes five steps. The code adds noise of up to half a gray level to reals, which is left out.
+    makes five steps. The code adds noise of up to a gray level to reals, which is left out.
 
     Command: `jaxgan train cifar10_sngan`
     Expect: the source reports an FID of 21.7, of 5,000 fakes against 10,000 reals. For a GPU: its

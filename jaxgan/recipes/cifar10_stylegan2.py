@@ -48,7 +48,7 @@ class Cifar10StyleGan2(StyleGan2Recipe):
     mapping_depth: Count = stylegan2.CIFAR.generator.mapping_depth  # layers of the mapping
     widths: Counts = stylegan2.CIFAR.generator.widths  # channels of each size, smallest first
     mixing: Share = 0.0  # probability that a batch of training has styles of two latents
-    group: Count = stylegan2.CIFAR.discriminator.group  # examples whose deviation D sees together
+    group: Count = stylegan2.CIFAR.discriminator.group  # examples whose standard deviation D sees
     gamma: NonNegative = 0.01  # of R1
     half_life: NonNegative = 500_000.0  # of the average of G, in images
     target: Share = 0.6  # mean sign of D's scores of reals, which augmentation is to keep

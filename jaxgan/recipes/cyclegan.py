@@ -79,7 +79,7 @@ class Cyclegan(TranslatingRecipe):
     checkpoint_every: Count = 1000  # steps between two checkpoints
     grid: tuple[Count, Count] = (10, 10)  # rows and columns of a picture of samples
     jitter: NonNegative = 0.0  # enlarge by this share, crop, mirror; 0: leave as they are
-    learning_rate: Positive = 1e-3  # of Adam, both networks, at first
+    learning_rate: Positive = 1e-3  # initial rate of Adam, both networks
     decay_from: Count = 4000  # step from which the learning rate falls
     decay_steps: Count = 4000  # steps in which it falls to 0
     halvings: CountFrom0 = 0  # of the size, before the residual blocks of each generator

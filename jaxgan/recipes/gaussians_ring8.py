@@ -14,7 +14,7 @@ ANGLES = [2 * math.pi * index / 8 for index in range(8)]
 
 @dataclass(frozen=True, kw_only=True)
 class GaussiansRing8(Gaussians):
-    """Eight narrow Gaussians on a circle: radius 1, deviation 0.01.
+    """Eight narrow Gaussians on a circle: radius 1, standard deviation 0.01.
 
     Source: Lin et al., "PacGAN" (2018), section 3.1, and its code; after Metz et al. (2016) and
     Srivastava et al., "VEEGAN" (2017). `--packing 2` to `4` for PacGAN.

@@ -63,7 +63,7 @@ class Imagenet256Gat(LatentGat):
     batch_size: Count = 512  # real examples in one update
     dtype: Literal["float32", "bfloat16"] = "bfloat16"  # that the networks compute in
     depth: Count = gat.SIZES["XL"].depth  # blocks of either player; 4 divides them
-    width: Count = gat.SIZES["XL"].width  # numbers of a token
+    width: Count = gat.SIZES["XL"].width  # width of a token
     heads: Count = gat.SIZES["XL"].heads  # of attention; the channels of each are a multiple of 4
     patch: Count = 2  # side of the square of latents that a token stands for
     representation_weight: NonNegative = 1.0  # of what DINOv2 sees in reals, for D's tokens

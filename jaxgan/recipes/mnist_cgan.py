@@ -60,7 +60,7 @@ class MnistCgan(ImageRecipe):
     discriminator_width: Count = conv.Discriminator.width  # units of D's hidden dense layer
     slope: NonNegative = 0.2  # of D's leaky ReLU below zero
     gamma: NonNegative = 1.0  # of R1
-    learning_rate: Positive = 1e-3  # of Adam, both networks, at first
+    learning_rate: Positive = 1e-3  # initial rate of Adam, both networks
     decay_steps: Count = 15_000  # steps until the learning rate is a tenth, along half a cosine
     beta1: Share = 0.0  # of Adam
     beta2: Share = 0.99  # of Adam

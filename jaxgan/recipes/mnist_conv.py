@@ -28,8 +28,8 @@ class MnistConv(ImageRecipe):
     the latents are those of the assignment; the tutorial does not give them.
 
     Command: `jaxgan train mnist_conv`
-    Expect: digits with clean strokes after 1,000 steps, about 3 minutes on 2 CPU cores; a
-    Frechet distance of 4.3 by then, with a deviation of 0.8 over five seeds (10,000 samples, digit
+    Expect: digits with clean strokes after 1,000 steps, about 3 minutes on 2 CPU cores; a Frechet
+    distance of 4.3 by then, with a standard deviation of 0.8 over five seeds (10,000 samples, digit
     network).
     """
 
@@ -48,7 +48,7 @@ class MnistConv(ImageRecipe):
     discriminator_channels: tuple[Count, Count] = conv.Discriminator.channels  # of D's convolutions
     discriminator_width: Count = conv.Discriminator.width  # units of D's hidden dense layer
     slope: NonNegative = conv.Discriminator.slope  # of D's leaky ReLU below zero
-    momentum: Share = conv.Generator.momentum  # of batch norm's running statistics
+    momentum: Share = conv.Generator.momentum  # of batch norm's averages, which nothing reads
     epsilon: NonNegative = conv.Generator.epsilon  # of batch norm
     learning_rate: Positive = 1e-3  # of Adam, both networks
     beta1: Share = 0.5  # of Adam

@@ -26,8 +26,8 @@ class MnistMlp(ImageRecipe):
 
     Command: `jaxgan train mnist_mlp`
     Expect: digits, most of them readable, after 20 epochs: 90 seconds on 2 CPU cores. Losses end
-    near 1.3 (D) and 1.0 (G); the Frechet distance is 14.0, with a deviation of 1.6 over five seeds
-    (10,000 samples, digit network).
+    near 1.3 (D) and 1.0 (G); the Frechet distance is 14.0, with a standard deviation of 1.6 over
+    five seeds (10,000 samples, digit network).
     """
 
     name: ClassVar[str] = "mnist_mlp"

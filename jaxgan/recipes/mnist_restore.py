@@ -17,7 +17,7 @@ class MnistRestore(OpenmojiColor):
     `--adversarial-weight 0` restores by the L1 distance alone, for the best PSNR; `--degrade blur`
     and others choose what is to be restored.
 
-    Command: `jaxgan train mnist_restore`, then `jaxgan translate RUN data:mnist@test[:200]`
+    Command: `jaxgan train mnist_restore`, then `jaxgan translate RUN "data:mnist@test[:200]"`
     Expect: holes at 10.8 dB in the first 200 test digits, 11.2 by the L1 distance alone, where the
     best linear estimate has 9.8 and the mean of the 20 nearest training digits 10.5 (seed 0); 19
     minutes on one CPU core.

@@ -39,7 +39,7 @@ class MnistStyleGan2(StyleGan2Recipe):
     mapping_depth: Count = 2  # layers of the mapping
     widths: Counts = (64, 32, 16)  # channels of each size, from the smallest up
     mixing: Share = 0.0  # probability that a batch of training has styles of two latents
-    group: Count = 4  # examples whose deviation D sees together
+    group: Count = 4  # examples whose standard deviation D sees
     gamma: NonNegative = 5.0  # of R1
     path_weight: NonNegative = 0.0  # of the penalty of path lengths
     half_life: NonNegative = 16_000.0  # of the average of G, in images

@@ -40,7 +40,7 @@ class OpenmojiGat(LatentGat):
     sample_every: Count = 500  # steps between two pictures of samples
     code_size: Count = 512  # dimensions of a label's code in D
     depth: Count = 4  # blocks of either player; 4 divides them
-    width: Count = 96  # numbers of a token
+    width: Count = 96  # width of a token
     heads: Count = 4  # of attention; the channels of each are a multiple of 4
     patch: Count = 2  # side of the square of latents that a token stands for
     style_gain: Positive = 5.0  # how much first pictures depend on styles

@@ -49,7 +49,7 @@ class R3ganRecipe(ImageRecipe):
     widths: Counts = r3gan.Generator.widths  # channels of each size, from the smallest up
     blocks: Count = r3gan.Generator.blocks  # of each size
     group_size: Count = r3gan.Generator.group_size  # channels in a group of a convolution
-    in_bfloat16: Count | None = None  # how many of the largest sizes compute so; 3 in the source
+    in_bfloat16: Count | None = None  # largest sizes that compute in bfloat16; 3 in the source
     burn_in: Count  # images that D sees until the settings have their last values
     learning_rate: tuple[Positive, Positive]  # of Adam, both networks
     beta1: Share = 0.0  # of Adam

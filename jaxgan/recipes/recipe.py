@@ -369,6 +369,24 @@ def _converted(value: Any, kind: Any, name: str) -> Any:
     return value
 
 
+def require_learning(steps: int, end: int) -> int:
+    """Returns the length of a run, if its learning rate does not become 0 before.
+
+    Args:
+        steps: the length.
+        end: the step from which the learning rate is 0, by the field `decay_steps`.
+
+    Raises:
+        UserError: if the run is longer.
+    """
+    if steps > end:
+        raise UserError(
+            f"a run of {steps} steps would learn nothing after step {end}, where its learning rate "
+            f"reaches 0: choose at most {end} steps, or raise decay_steps"
+        )
+    return steps
+
+
 def require_classes(spec: DataSpec) -> int:
     """Returns the number of classes, for networks that are conditioned on labels.
 

@@ -18,6 +18,7 @@ from jaxgan.recipes.recipe import (
     NonNegative,
     Positive,
     Share,
+    require_learning,
     require_size,
 )
 from jaxgan.types import DataSpec
@@ -41,7 +42,7 @@ class ResNetRecipe(ImageRecipe):
     sample_every: Count = 1000  # steps between two pictures of samples
     checkpoint_every: Count = 1000  # steps between two checkpoints
     grid: tuple[Count, Count] = (10, 10)  # rows and columns of a picture of samples
-    discriminator_steps: Count = 5  # of D for one of G
+    discriminator_steps: Count = 5  # of D for one of G; a G with twice its latents needs 2 or more
     latent_size: Count = 128  # dimensions of a latent, from N(0, 1)
     generator_widths: Counts = resnet.Generator.widths  # channels of G: smallest size, each block
     discriminator_widths: Counts = resnet.Discriminator.widths  # channels of D's blocks
@@ -81,6 +82,10 @@ class DecayingRecipe(ResNetRecipe):
 
     decay_steps: Count = 100_000  # training steps in which the learning rate falls to 0
 
+    def total_steps(self, examples: int | None) -> int:
+        """Computes the length of the run, which ends with the decay (see `Recipe.total_steps`)."""
+        return require_learning(super().total_steps(examples), self.decay_steps)
+
     def adam(self, updates: int) -> optax.GradientTransformation:
         """Makes the optimizer of a player that makes `updates` of its steps in a training step."""
         fall = optax.linear_schedule(self.learning_rate, 0.0, self.decay_steps)
@@ -105,7 +110,7 @@ class StudioRecipe(ResNetRecipe):
 class AttentiveRecipe(StudioRecipe):
     """A residual GAN with self-attention after some of the blocks."""
 
-    generator_attention: Counts  # numbers of the blocks that it follows, from 1
+    generator_attention: Counts  # indices of the blocks that it follows, from 1
     discriminator_attention: Counts  # likewise of D
 
     def __post_init__(self):
@@ -120,7 +125,7 @@ class AttentiveRecipe(StudioRecipe):
 def _check_attention(name: str, numbers: Sequence[int], widths: Sequence[int]) -> None:
     for number in numbers:
         if number > len(widths):
-            raise UserError(f"{name} has numbers of blocks, 1 to {len(widths)}, not {number}")
+            raise UserError(f"{name} has indices of blocks, 1 to {len(widths)}, not {number}")
         if widths[number - 1] % 8:
             raise UserError(
                 f"{name} is for blocks whose channels are a multiple of 8: block {number} has "

@@ -54,10 +54,10 @@ class StyleGan2Recipe(ImageRecipe):
     style_size: Count  # dimensions of a style, and units of the mapping's layers
     mapping_depth: Count  # layers of the mapping
     widths: Counts  # channels of each size, from the smallest up
-    in_bfloat16: Count | None = None  # how many of the largest sizes compute so; 4 in the source
+    in_bfloat16: Count | None = None  # largest sizes that compute in bfloat16; 4 in the source
     mixing: Share  # probability that a batch of training has styles of two latents
     truncation: NonNegative = 1.0  # psi of samples: 0 makes all alike, 1 leaves them as they are
-    group: Count  # examples whose deviation D sees together
+    group: Count  # examples whose standard deviation D sees
     learning_rate: Positive = 2.5e-3  # of Adam, both networks, without regularization
     beta1: Share = 0.0  # of Adam, likewise
     beta2: Share = 0.99  # of Adam, likewise

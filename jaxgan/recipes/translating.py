@@ -12,7 +12,14 @@ from jaxgan.data import Feed, Mapped, first_examples, held_out
 from jaxgan.data.mapped import BatchChange, Change
 from jaxgan.keys import from_seed
 from jaxgan.losses import Loss
-from jaxgan.recipes.recipe import Count, ImageRecipe, NonNegative, Positive, Share
+from jaxgan.recipes.recipe import (
+    Count,
+    ImageRecipe,
+    NonNegative,
+    Positive,
+    Share,
+    require_learning,
+)
 from jaxgan.types import Batch, DataSpec, Scalar
 
 
@@ -28,10 +35,15 @@ class TranslatingRecipe(ImageRecipe):
 
     held_out: str | None = None  # data set to make samples from; by default a split test like data
     jitter: NonNegative = 30 / 256  # enlarge by this share, crop, mirror; 0: leave as they are
-    learning_rate: Positive = 2e-4  # of Adam, both networks, at first
+    learning_rate: Positive = 2e-4  # initial rate of Adam, both networks
     beta1: Share = 0.5  # of Adam
     decay_from: Count  # step from which the learning rate falls
     decay_steps: Count  # steps in which it falls to 0
+
+    def total_steps(self, examples: int | None) -> int:
+        """Computes the length of the run, which ends with the decay (see `Recipe.total_steps`)."""
+        end = self.decay_from + self.decay_steps
+        return require_learning(super().total_steps(examples), end)
 
     @property
     def origin(self) -> str:

@@ -23,8 +23,8 @@ class WganGpResnet(DecayingRecipe):
     """WGAN-GP on CIFAR-10: residual networks, no normalization in D, a gradient penalty.
 
     Source: Gulrajani et al., "Improved Training of Wasserstein GANs" (2017), and its code, without
-    labels. G's step has twice as many latents as a batch of D. The code adds noise of up to half a
-    gray level to reals, which is left out.
+    labels. G's step has twice as many latents as a batch of D. The code adds noise of up to a gray
+    level to reals, which is left out.
 
     Command: `jaxgan train wgan_gp_resnet`
     Expect: the mimicry library, with SNGAN's wider G, reports an Inception score of 7.33 and an FID

@@ -26,13 +26,12 @@ from pathlib import Path
 import jax
 
 from jaxgan import rundir
-
+{imported}
 trained = rundir.load(Path(FOLDER))
 samples = rundir.draw(trained, 64, jax.random.key(0))
 ```
 
-On the command line the folder is a run: `jaxgan sample FOLDER`."""
-UNMEASURED = "How good the samples are has not been measured: `jaxgan evaluate FOLDER` does."
+On the command line the folder is a run: {command}."""
 # What would not stand for itself.
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~$&]|^[#+=-]|(?<!\w)_|_(?!\w)")
 
@@ -67,7 +66,7 @@ def card(
     license = license_of(recipe.data, data_dir) if isinstance(recipe, ImageRecipe) else UNKNOWN
     facts = [
         _made_by(recipe, seed),
-        f"Examples: {shape}" + ("" if classes is None else f", of {classes} classes"),
+        f"Examples: {shape}" + ("" if classes is None else f". The data set has {classes} classes"),
     ]
     if isinstance(recipe, ImageRecipe):
         facts.append(f"Data: {_code(recipe.data)}. License of the data: {_plain(license)}")
@@ -75,6 +74,12 @@ def card(
         facts.append(
             f"G makes latents of {_plain(trained.spec.autoencoder)}. These weights hold its "
             "decoder, under the license of the autoencoder"
+        )
+    source = _source(recipe)
+    if source is not None:
+        facts.append(
+            f"The recipe is defined in {_code(source)}, which is not part of this folder: whoever "
+            "made the folder can give it to you"
         )
     if config.versions:
         told = ", ".join(f"{name} {version}" for name, version in config.versions.items())
@@ -85,10 +90,10 @@ def card(
         _plain(config.description or ""),
         "![samples](samples.png)" if isinstance(recipe, ImageRecipe) else "",
         "\n".join(f"- {fact}" for fact in facts),
-        UNMEASURED if measured is None else _evaluation(measured),
+        _unmeasured(source) if measured is None else _evaluation(measured),
         f"`{WEIGHTS}` holds the weights (SHA-256 {digest}), `config.json` all that makes the "
         "networks again:",
-        HOW,
+        _how(source),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -149,6 +154,35 @@ def _evaluation(measured: Measured) -> str:
     return f"{as_markdown(['metric', 'value', 'of real examples'], rows)}\n{_plain(told)}"
 
 
+def _source(recipe: Recipe) -> str | None:
+    """Names the file or module that an own recipe is imported from; None for one of jaxgan's."""
+    source = source_of(type(recipe))
+    if source.startswith("jaxgan."):
+        return None
+    if source == "__main__":  # a shell, which no file keeps
+        return "FILE.py"
+    return Path(source).name if source.endswith(".py") else source
+
+
+def _with_import(words: str, source: str | None) -> str:
+    """Writes a command, with what it has to import, as code."""
+    return _code(words if source is None else f"{words} --import {shlex.quote(source)}")
+
+
+def _unmeasured(source: str | None) -> str:
+    """Says how to measure what was not."""
+    command = _with_import("jaxgan evaluate FOLDER", source)
+    return f"How good the samples are has not been measured: {command} does."
+
+
+def _how(source: str | None) -> str:
+    """Says how the weights are used."""
+    imported = (
+        "" if source is None else f"from jaxgan.recipes import load_from\n\nload_from({source!r})"
+    )
+    return HOW.format(imported=imported, command=_with_import("jaxgan sample FOLDER", source))
+
+
 def _made_by(recipe: Recipe, seed: int) -> str:
     """Says what trains a GAN like this one."""
     command = _command(recipe, seed)
@@ -173,11 +207,11 @@ def _command(recipe: Recipe, seed: int) -> str | None:
     """
     kind: Any = type(recipe)
     words = ["jaxgan", "train", recipe.name, "--seed", str(seed)]
-    start, source = kind(), source_of(kind)
-    if source == "__main__":  # a shell, which no file keeps
+    start, source = kind(), _source(recipe)
+    if source_of(kind) == "__main__":
         return None
-    if not source.startswith("jaxgan."):
-        words += ["--import", Path(source).name if source.endswith(".py") else source]
+    if source is not None:
+        words += ["--import", source]
     for field in fields(recipe):
         value, default = getattr(recipe, field.name), getattr(start, field.name)
         if value != default:

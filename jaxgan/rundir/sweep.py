@@ -93,6 +93,11 @@ def check_sweep(sweep: Mapping[str, tuple[float, ...]], kind: type[Recipe]) -> N
     """
     known = numeric(kind)
     for name in sweep:
+        if name not in known and name in {field.name for field in fields(kind)}:
+            raise UserError(
+                f"cannot sweep {shown(name)}: members share their program and their data, so only "
+                "real numbers that shape neither can be swept; train a population for each value"
+            )
         if name not in known:
             near = get_close_matches(name, known) or known
             raise UserError(f"cannot sweep {shown(name)}: choose {' or '.join(near)}")

@@ -112,6 +112,18 @@ def test_the_learning_rate_is_constant_and_then_falls_to_0():
     np.testing.assert_allclose(sizes, [1, 1, 1, 1, 0.75, 0.5, 0.25, 0, 0], atol=1e-5)
 
 
+@pytest.mark.slow
+def test_a_run_cannot_be_resumed_beyond_what_it_learns(root, tmp_path, monkeypatch):
+    monkeypatch.setattr("jaxgan.training.observers.write_report", lambda run: run)
+    recipe = tiny(data="faces-pairs", dropouts=0, decay_from=1, decay_steps=1, steps=2)
+    train(recipe, tmp_path / "run", data_dir=root)
+    before = contents(tmp_path / "run")
+    longer = recipe.with_values({"steps": 3})
+    with pytest.raises(UserError, match="run of 3 steps would learn nothing after step 2, "):
+        train(longer, tmp_path / "run", data_dir=root, resume=True)
+    assert contents(tmp_path / "run") == before
+
+
 def test_a_pair_has_one_jitter(root):
     batch = one_batch(tiny(data="faces#image,image").feed(0, root))
     np.testing.assert_array_equal(batch["image"], batch["source"])

@@ -22,10 +22,9 @@ def test_an_unknown_recipe_is_answered_with_the_nearest_names(typed, meant):
         find_recipe(typed)
 
 
-def test_a_name_like_no_other_is_answered_with_all():
-    with pytest.raises(UserError) as error:
+def test_a_name_like_no_other_is_answered_with_where_all_are():
+    with pytest.raises(UserError, match="no recipe 'zzz': jaxgan recipes lists them$"):
         find_recipe("zzz")
-    assert all(name in str(error.value) for name in recipes())
 
 
 @pytest.mark.parametrize("value", [0, -3])

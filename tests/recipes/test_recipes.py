@@ -96,6 +96,34 @@ def test_presets_are_fields_of_their_recipes():
             assert {name: getattr(one, name) for name in fields} == fields
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_defaults_and_presets_are_no_longer_than_they_learn(name):
+    recipe = OURS[name]
+    for fields in ({}, *recipe.presets.values()):
+        assert make_recipe(name, **fields).total_steps(1334) > 0  # as many pictures as horse2zebra
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("cifar10_sngan", {"decay_steps": 20}),
+        ("wgan_gp_resnet", {"decay_steps": 20}),
+        ("pix2pix", {"decay_from": 5, "decay_steps": 15}),
+        ("cyclegan", {"decay_from": 5, "decay_steps": 15}),
+        ("autoencoder", {"decay_from": 5, "decay_steps": 15}),
+    ],
+)
+def test_a_run_that_would_go_on_without_learning_is_refused(name, fields):
+    recipe = make_recipe(name, **fields, batch_size=1)
+    assert dataclasses.replace(recipe, steps=20).total_steps(None) == 20
+    told = "run of 21 steps .* after step 20, .*: choose at most 20 steps, or raise decay_steps"
+    with pytest.raises(UserError, match=told):
+        dataclasses.replace(recipe, steps=21).total_steps(None)
+    examples = 21 * recipe.examples_per_step
+    with pytest.raises(UserError, match=told):
+        dataclasses.replace(recipe, epochs=1).total_steps(examples)
+
+
 def test_value_ranges():
     found = {n: r.value_range for n, r in OURS.items() if issubclass(r, ImageRecipe)}
     expected = dict.fromkeys(IMAGES, (-1.0, 1.0)) | {"mnist_dcgan_bn": (0.0, 1.0)}

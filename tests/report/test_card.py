@@ -148,6 +148,27 @@ def test_what_no_command_says_is_left_to_the_config(values, own):
     assert told in text and "jaxgan train" not in text
 
 
+def test_a_recipe_of_its_own_is_imported_by_every_command(own):
+    of = trained("pattern_1010", (4,))._replace(recipe=own())
+    _, text = written(of)
+    told = "- The recipe is defined in `own gan.py`, which is not part of this folder: whoever made"
+    assert told in text
+    for command in ("jaxgan evaluate FOLDER", "jaxgan sample FOLDER"):
+        assert f"`{command} --import 'own gan.py'`" in text
+    code = text.split("```python\n")[1].split("```")[0]
+    assert "\nfrom jaxgan.recipes import load_from\n\nload_from('own gan.py')\ntrained = " in code
+    compile(code, "card", "exec")
+    _, ours = written(trained("pattern_1010", (4,)))
+    assert "import load_from" not in ours and "--import" not in ours
+    assert "\nfrom jaxgan import rundir\n\ntrained = " in ours
+
+
+def test_classes_are_those_of_the_data_whatever_g_takes():
+    of = trained("mnist_mlp", (4, 4, 1))
+    _, text = written(of._replace(spec=DataSpec((4, 4, 1), 10)))
+    assert "- Examples: 4 x 4 x 1. The data set has 10 classes\n" in text
+
+
 def test_vectors_have_no_task_and_no_picture():
     of = trained("gaussians_ring8", (2,))
     head, text = written(of, measured=measured("gaussians_ring8", None))

@@ -62,7 +62,7 @@ def test_what_a_command_line_asks_for():
         (["lr=1,"], "cannot read"),
         (["lr=a"], "cannot read"),
         (["beta=1"], "cannot sweep 'beta': choose beta[12] or beta"),
-        (["batch_size=1,2"], "cannot sweep 'batch_size'"),
+        (["batch_size=1,2"], "cannot sweep 'batch_size': .*train a population for each value"),
         (["lr=1,1"], "twice"),
         (["lr=1", "learning_rate=2"], "twice"),
     ],
