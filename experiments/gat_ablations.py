@@ -2,14 +2,18 @@
 
     for recipe in mnist_gat gat_without_guidance gat_exact_penalties; do
         jaxgan population $recipe --import experiments/gat_ablations.py --members 2 --steps 1500 \\
-            --out runs/$recipe
+            --representation-weight 0 --cooldown 2147483647 --out runs/$recipe
         jaxgan evaluate runs/$recipe --import experiments/gat_ablations.py --num 2000
     done
 
 The width rule is a setting: the learning rate is that of a width of 768, so twice as much at a
 width of 192 is what a width of 96 has.
 
-    jaxgan population mnist_gat --width 192 --sweep learning_rate=2e-4,4e-4 --members 2 --steps 1500
+    jaxgan population mnist_gat --width 192 --sweep learning_rate=2e-4,4e-4 --members 2 \\
+        --steps 1500 --representation-weight 0 --cooldown 2147483647
+
+Learning rates stay as they are, with such a cooldown, and D has no features of the digit network,
+which measures samples too.
 
 docs/evaluation.md has what came of it.
 

@@ -46,7 +46,7 @@ FAMILIES = {
     "cifar10_r3gan": Family((8, 8, 3), GROUPS | {"in_bfloat16": 1}, classes=10),
     "mnist_stylegan2": Family((8, 8, 1), STYLES),
     "cifar10_stylegan2": Family((8, 8, 3), STYLES, classes=10),
-    "mnist_gat": Family((8, 8, 1), TOKENS, classes=10),
+    "mnist_gat": Family((8, 8, 1), TOKENS | {"representation_weight": 0.0}, classes=10),
     "pix2pix": Family((16, 16, 3), FACES | {"data": "faces-pairs"}, source=(16, 16, 3)),
     "cyclegan": Family((16, 16, 3), FACES | {"blocks": 1}, source=(16, 16, 3)),
 }

@@ -64,6 +64,7 @@ TINY_GAT: dict[str, Any] = {
     "patch": 4,
     "latent_size": 3,
     "code_size": 5,
+    "representation_weight": 0.0,
 }
 SHAPES = {
     "gaussians_ring8": (2,),

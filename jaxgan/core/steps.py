@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.core import Tracer
 from jax.sharding import Sharding
 
 from jaxgan import axes
@@ -122,7 +123,7 @@ def run_steps(
             negative.
     """
     length = jax.tree.leaves(batches)[0].shape[0]
-    if not (count is None or isinstance(count, jax.core.Tracer)) and not 0 <= count <= length:
+    if not (count is None or isinstance(count, Tracer)) and not 0 <= count <= length:
         raise ValueError(f"{count} steps take as many batches, of which there are {length}")
     step = jax.jit(step, inline=True)  # traced once, for the shapes of its metrics and for the loop
 

@@ -69,7 +69,7 @@ class GatRecipe(ImageRecipe):
     latent_size: Count = 64  # dimensions of a latent, from N(0, 1), and of a label's code in G
     code_size: Count = gat.Discriminator.code_size  # dimensions of a label's code in D
     depth: Count  # blocks of either player; 4 divides them
-    width: Count  # numbers of a token
+    width: Count  # width of a token
     heads: Count  # of attention; the channels of each are a multiple of 4
     patch: Count  # side of the square of pixels that a token stands for
     style_gain: Positive = gat.Generator.gain  # how much first pictures depend on styles
@@ -141,7 +141,7 @@ class GatRecipe(ImageRecipe):
         )
 
         def adam(speed: Scalar) -> optax.GradientTransformation:
-            rate = speed * self.learning_rate * REFERENCE / self.width
+            rate = self.rate(speed * self.learning_rate * REFERENCE / self.width)
             clip = optax.clip_by_global_norm(self.clip)
             return optax.chain(clip, optax.adam(rate, self.beta1, self.beta2))
 
@@ -166,6 +166,10 @@ class GatRecipe(ImageRecipe):
             penalty=penalty,
             discriminator_terms=represent,
         )
+
+    def rate(self, first: Scalar) -> Scalar | Callable[..., Array]:
+        """Makes the learning rate of a player from the first one: here it stays."""
+        return first
 
     def representation(self, spec: DataSpec) -> Representation:
         """Returns what D's features of reals are to resemble, if `representation_weight` is not 0.

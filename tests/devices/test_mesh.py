@@ -72,7 +72,8 @@ def test_arrays_are_split_along_the_longest_axis_that_the_devices_divide():
 @pytest.mark.slow
 def test_a_transformer_trains_alike_whether_its_state_is_split_or_not():
     kind: Any = find_recipe("mnist_gat")
-    recipe = kind(batch_size=8, depth=4, width=16, heads=2, patch=4, code_size=8)
+    sizes = {"depth": 4, "width": 16, "heads": 2, "patch": 4, "code_size": 8}
+    recipe = kind(batch_size=8, representation_weight=0.0, **sizes)
     gan = replace(
         recipe.gan(DataSpec((8, 8, 1), 10)),
         generator_optimizer=optax.sgd(0.1),

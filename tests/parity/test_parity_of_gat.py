@@ -199,6 +199,8 @@ RECIPE = MnistGat(
     heads=SMALL.heads,
     patch=PATCH,
     learning_rate=2e-5,
+    cooldown=2**31 - 1,  # so long that the learning rate stays, to all digits
+    representation_weight=0.0,
     clip=0.3,  # so small that the gradients of both are clipped
     gamma=1.0,
 )

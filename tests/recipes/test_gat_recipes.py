@@ -71,6 +71,16 @@ def test_wide_networks_learn_slowly_and_gradients_are_clipped():
         np.testing.assert_allclose(second, 0.01 * 0.25, rtol=1e-5)
 
 
+def test_the_small_one_learns_ever_more_slowly():
+    recipe: Any = make_recipe("mnist_gat", **TINY_GAT | {"cooldown": 80})  # 20 steps
+    optimizer, params = recipe.gan(SPEC).discriminator_optimizer, {"w": jnp.zeros(1)}
+    state, steps = optimizer.init(params), []
+    for _ in range(22):
+        moved, state = optimizer.update({"w": jnp.ones(1)}, state, params)
+        steps.append(-float(moved["w"][0]) / (2e-4 * 768 / 8))
+    np.testing.assert_allclose([steps[i] for i in (0, 10, 20, 21)], [1, 0.525, 0.05, 0.05], 1e-4)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("classes", [None, 10])
 def test_a_step_moves_both_players_and_keeps_averages(classes):
@@ -143,8 +153,8 @@ def test_d_learns_what_another_network_sees_in_reals():
 
 
 def test_a_recipe_without_features_says_so():
-    with pytest.raises(UserError, match="for digits of 28 x 28, in gray: leave it at 0"):
-        make_recipe("mnist_gat", **TINY_GAT, representation_weight=1.0).gan(SPEC)
+    with pytest.raises(UserError, match="for digits of 28 x 28, in gray: set it to 0"):
+        make_recipe("mnist_gat", **TINY_GAT | {"representation_weight": 1.0}).gan(SPEC)
 
 
 def test_patches_divide_images():
