@@ -26,10 +26,11 @@ class MnistGat(GatRecipe):
     Command: `jaxgan train mnist_gat`
     Expect: digits of all classes, a little noisy, 98% of them read as asked, after its 8,000 steps
     of 0.3 s on one CPU core (seed 1): a Frechet distance of 6.1 (10,000 samples, digit network),
-    precision 0.89 and recall 0.09. `mnist_r3gan` comes to 5 in an hour. Without the cooldown and
-    the digit network (`--representation-weight 0`), a class or more never formed in 3,000 steps.
-    With `--style-gain 0.1`, as in the source, and DiffAugment, digits of a class stay nearly alike.
-    `--patch 4` makes 49 tokens of a digit instead of 16, and takes three times as long.
+    precision 0.89 and recall 0.09. `mnist_r3gan` comes to 5 in an hour. In runs of 3,000 steps,
+    with a cooldown as short or none, and with the digit network or without, one to three classes
+    never formed. With `--style-gain 0.1`, as in the source, and DiffAugment, digits of a class stay
+    nearly alike. `--patch 4` makes 49 tokens of a digit instead of 16, and takes three times as
+    long.
     """
 
     name: ClassVar[str] = "mnist_gat"
