@@ -284,7 +284,7 @@ def _about(kind: Any) -> str:
 def _sample(words: list[str]) -> None:
     options = parse(Sample, words, "jaxgan sample")
     _import(options.import_)
-    from jaxgan.cli.outputs import check_file
+    from jaxgan.cli.outputs import check_unkept
     from jaxgan.keys import from_seed, stream
     from jaxgan.report.pictures import save_samples, suffix_of
     from jaxgan.rundir import loading
@@ -298,7 +298,7 @@ def _sample(words: list[str]) -> None:
     label = "" if options.label is None else f"_label_{options.label}"
     name = f"sample_step{int(trained.state.step)}{member}{label}_seed{options.seed}"
     out = options.out or place_beside(options.run) / f"{name}{suffix_of(samples)}"
-    check_file(out)
+    check_unkept(out)
     with naming(out, missing=True):
         save_samples(samples, out, columns)
     print(out)
@@ -355,13 +355,13 @@ def _begin_walks(options: Interpolate | Directions) -> tuple[Any, Any]:
 
 def _save_walks(name: str, options: Interpolate | Directions, trained: Any, samples: Any) -> None:
     """Writes what was made along walks, and says where."""
-    from jaxgan.cli.outputs import check_file
+    from jaxgan.cli.outputs import check_unkept
     from jaxgan.report.pictures import save_walks, suffix_of
 
     member = "" if options.member is None else f"_member{options.member}"
     name = f"{name}_step{int(trained.state.step)}{member}_seed{options.seed}"
     out = options.out or place_beside(options.run) / f"{name}{suffix_of(samples)}"
-    check_file(out)
+    check_unkept(out)
     with naming(out, missing=True):
         save_walks(samples, out, options.columns)
     print(out)

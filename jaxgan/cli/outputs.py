@@ -18,12 +18,24 @@ def check_file(out: Path) -> None:
         out: its path.
 
     Raises:
-        UserError: if a folder is there, or a run keeps something there that no command could make
-            again.
+        UserError: if a folder is there, or as `check_unkept`.
     """
     with naming(out):
         if out.is_dir():
             raise UserError(f"{out} is a folder, not a file: choose another --out")
+    check_unkept(out)
+
+
+def check_unkept(out: Path) -> None:
+    """Checks that something may be written without a loss to a run.
+
+    Args:
+        out: its path.
+
+    Raises:
+        UserError: if a run keeps something there that no command could make again.
+    """
+    with naming(out):
         if is_record(out):
             raise UserError(f"{out} is what a run keeps of itself: choose another --out")
 

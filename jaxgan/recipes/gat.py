@@ -140,10 +140,9 @@ class GatRecipe(ImageRecipe):
             size, self.patch, spec.classes, self.code_size, wanted.size if wanted else None
         )
 
-        def adam(speed: Scalar) -> optax.GradientTransformation:
-            rate = self.rate(speed * self.learning_rate * REFERENCE / self.width)
-            clip = optax.clip_by_global_norm(self.clip)
-            return optax.chain(clip, optax.adam(rate, self.beta1, self.beta2))
+        def optimizer(speed: Scalar) -> optax.GradientTransformation:
+            rate = speed * self.learning_rate * REFERENCE / self.width
+            return optax.chain(optax.clip_by_global_norm(self.clip), self.adam(rate))
 
         draw = latents.normal(self.latent_size)
         penalty = penalties.total(
@@ -157,8 +156,8 @@ class GatRecipe(ImageRecipe):
         return GAN(
             generator=self.network(generator),
             discriminator=self.network(discriminator),
-            generator_optimizer=adam(self.generator_rate),
-            discriminator_optimizer=adam(1.0),
+            generator_optimizer=optimizer(self.generator_rate),
+            discriminator_optimizer=optimizer(1.0),
             loss=loss,
             inputs=draw if spec.classes is None else labeled(draw),
             real=lambda batch: batch[name][:, None],  # a picture is the same at all levels
@@ -167,9 +166,9 @@ class GatRecipe(ImageRecipe):
             discriminator_terms=represent,
         )
 
-    def rate(self, first: Scalar) -> Scalar | Callable[..., Array]:
-        """Makes the learning rate of a player from the first one: here it stays."""
-        return first
+    def adam(self, rate: Scalar) -> optax.GradientTransformation:
+        """Makes the optimizer of clipped gradients: here with a constant learning rate."""
+        return optax.adam(rate, self.beta1, self.beta2)
 
     def representation(self, spec: DataSpec) -> Representation:
         """Returns what D's features of reals are to resemble, if `representation_weight` is not 0.

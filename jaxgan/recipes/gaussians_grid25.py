@@ -14,7 +14,7 @@ PLACES = (-4.0, -2.0, 0.0, 2.0, 4.0)
 
 @dataclass(frozen=True, kw_only=True)
 class GaussiansGrid25(Gaussians):
-    """Twenty-five narrow Gaussians on a grid: {-4, -2, 0, 2, 4} squared, standard deviation 0.05.
+    """25 narrow Gaussians on a grid: {-4, -2, 0, 2, 4} squared, standard deviation 0.05.
 
     Source: Lin et al., "PacGAN" (2018), section 3.1, and its code; after Srivastava et al.,
     "VEEGAN" (2017). `--packing 2` to `4` for PacGAN.
