@@ -19,17 +19,17 @@ class MnistGat(GatRecipe):
     """A small GAT on MNIST: a transformer draws digits in four steps, another judges them.
 
     Source: Hyun et al., "Scalable GANs with Transformers" (2025). Sizes, batch, average, cooldown
-    and length are our own, for some 40 minutes on one CPU core. D's features are drawn towards
+    and length are our own, for some 45 minutes on one CPU core. D's features are drawn towards
     those of the digit network, which also measures samples.
 
     Command: `jaxgan train mnist_gat`
     Expect: digits of all classes, a little noisy, 98% of them read as asked, after its 8,000 steps
-    of 0.3 s on one CPU core (seed 0): a Frechet distance of 6.5 (10,000 samples, digit network; 6.1
-    for seed 1), precision 0.90 and recall 0.08. `mnist_r3gan` comes to 5 in an hour. In runs of
-    3,000 steps, with a cooldown as short or none, and with the digit network or without, one to
-    three classes never formed. With `--style-gain 0.1`, as in the source, and DiffAugment, digits
-    of a class stay nearly alike. `--patch 4` makes 49 tokens of a digit instead of 16, and takes
-    three times as long.
+    of 0.36 s on one CPU core (seed 0): a Frechet distance of 6.5 (10,000 samples, digit network;
+    6.1 for seed 1), precision 0.90 and recall 0.08. `mnist_r3gan` comes to 11 in half an hour and
+    to 4.9 in an hour. In runs of 3,000 steps, with a cooldown as short or none, and with the digit
+    network or without, one to three classes never formed. With `--style-gain 0.1`, as in the
+    source, and DiffAugment, digits of a class stay nearly alike. `--patch 4` makes 49 tokens of a
+    digit instead of 16, and takes three times as long.
     """
 
     name: ClassVar[str] = "mnist_gat"
