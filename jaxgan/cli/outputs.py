@@ -27,17 +27,17 @@ def check_file(out: Path) -> None:
 
 
 def check_unkept(out: Path) -> None:
-    """Checks that something may be written without a loss to a run.
+    """Checks that writing a file or a folder loses nothing of a run.
 
     Args:
         out: its path.
 
     Raises:
-        UserError: if a run keeps something there that no command could make again.
+        UserError: if it belongs to the record of a run, which no command can make again.
     """
     with naming(out):
         if is_record(out):
-            raise UserError(f"{out} is what a run keeps of itself: choose another --out")
+            raise UserError(f"{out} belongs to the record of a run: choose another --out")
 
 
 def check_free(out: Path) -> None:

@@ -237,7 +237,8 @@ def sample(
     Returns:
         What G makes, such as images `[n, ...]` in the range of its outputs.
     """
-    given = {name: jnp.asarray(x) for name, x in (conditions or {}).items()}
+    # A list is an array here, not a tree of numbers.
+    given = jax.tree.map(jnp.asarray, dict(conditions or {}), is_leaf=lambda x: isinstance(x, list))
     return _sample(gan, state, key, n, given)
 
 

@@ -212,8 +212,8 @@ def in_packs(discriminator: Network, size: int) -> Network:
     """Wraps a discriminator so that it judges packs of several examples at once (see `pack`).
 
     Args:
-        discriminator: takes arrays of `size` times the channels, and of labels those of a pack,
-            `[P, size]`, which it makes its own of: networks of `jaxgan.models` take one a pack.
+        discriminator: takes arrays of `size` times the channels, and labels `[P, size]`. The
+            conditional networks of `jaxgan.models` take one label for each input, so they raise.
         size: examples in a pack.
 
     Returns:

@@ -69,8 +69,9 @@ def sampler(trained: Trained, data_dir: str | None = None, to: Domain = "b") -> 
         return recipe.with_values(plain | dict(values)).gan(spec)
 
     gan = make({})
-    given = recipe.conditions(EXAMPLES, spec, data_dir)
-    conditions = batch = {name: jnp.asarray(x) for name, x in given.items()}
+    conditions = batch = jax.tree.map(
+        jnp.asarray, dict(recipe.conditions(EXAMPLES, spec, data_dir))
+    )
     inputs = gan.inputs(jax.random.key(0), EXAMPLES, batch)
     if to == "a":  # the way back is tried with what the way there makes
         there = recipe.example(generate(gan, state, inputs))

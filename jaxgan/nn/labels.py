@@ -59,8 +59,8 @@ def _are_weights(labels: Array) -> bool:
         return False
     if jnp.issubdtype(labels.dtype, jnp.integer):
         raise ValueError(
-            f"labels {list(labels.shape)} are those of packs, and this network takes one of each "
-            "example: what `in_packs` wraps must make its own of the labels of a pack"
+            f"labels {list(labels.shape)} are those of packs, and this network takes one for each "
+            "input: a network in `in_packs` must combine the labels of a pack itself"
         )
     return True
 

@@ -29,7 +29,7 @@ class MnistSngan(Cifar10Sngan):
     log_every: Count = 50  # steps between two lines of metrics
     sample_every: Count = 250  # steps between two pictures of samples
     checkpoint_every: Count = 500  # steps between two checkpoints
-    discriminator_steps: Count = 2  # of D for one of G, whose twice as many latents need 2 or more
+    discriminator_steps: Count = 2  # of D for one of G; with 1, both have as many latents
     generator_widths: Counts = (32, 32, 16)  # channels of G: smallest size, each block
     discriminator_widths: Counts = (16, 32, 32)  # channels of D's blocks
     decay_steps: Count = 2500  # training steps in which the learning rate falls to 0

@@ -42,7 +42,7 @@ class ResNetRecipe(ImageRecipe):
     sample_every: Count = 1000  # steps between two pictures of samples
     checkpoint_every: Count = 1000  # steps between two checkpoints
     grid: tuple[Count, Count] = (10, 10)  # rows and columns of a picture of samples
-    discriminator_steps: Count = 5  # of D for one of G; a G with twice its latents needs 2 or more
+    discriminator_steps: Count = 5  # of D for one of G; with 1, both have as many latents
     latent_size: Count = 128  # dimensions of a latent, from N(0, 1)
     generator_widths: Counts = resnet.Generator.widths  # channels of G: smallest size, each block
     discriminator_widths: Counts = resnet.Discriminator.widths  # channels of D's blocks

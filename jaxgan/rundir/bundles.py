@@ -65,7 +65,7 @@ def write_bundle(
         arrays = {name: x for name, x in arrays.items() if not name.startswith(_GENERATOR)}
     arrays = {name.replace(_AVERAGE, _GENERATOR, 1): x for name, x in arrays.items()}
     if half:
-        floats = {name: x for name, x in arrays.items() if np.issubdtype(x.dtype, np.floating)}
+        floats = {name: x for name, x in arrays.items() if jnp.issubdtype(x.dtype, jnp.floating)}
         largest = max((np.abs(x).max(initial=0) for x in floats.values()), default=0)
         if not largest <= np.finfo(np.float16).max:
             raise UserError(f"a weight of {largest:.3g} is too large for float16: leave out --half")

@@ -50,7 +50,7 @@ class Sample(NamedTuple):
 
 
 def is_record(path: Path) -> bool:
-    """Tells whether a file is, or would be, of what a run keeps and no command can make again."""
+    """Tells whether a path belongs to the record of a run, which no command can make again."""
     path = path.resolve()
     return any(
         path.relative_to(folder).parts[0] in _RECORDS and _is_run(folder) for folder in path.parents
@@ -59,8 +59,8 @@ def is_record(path: Path) -> bool:
 
 def _is_run(folder: Path) -> bool:
     """Whether a folder is a run, or a bundle of one."""
-    names = ("config.json", METRICS), ("config.json", WEIGHTS)
-    return any(all((folder / name).exists() for name in known) for known in names)
+    logged = any((folder / name).exists() for name in (METRICS, WEIGHTS))
+    return logged and (folder / "config.json").exists()
 
 
 def check_free(run: Path, *, overwrite: bool) -> None:

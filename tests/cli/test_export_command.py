@@ -6,6 +6,7 @@ import os
 import shlex
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import yaml
@@ -48,6 +49,18 @@ def test_a_bundle_draws_what_the_run_draws(exported):
     }
     difference = samples(bundle).astype(int) - samples(run, "--step", "20")
     assert 0 < np.abs(difference).max() <= 2 and np.abs(samples(bundle) - samples(run)).max() > 2
+
+
+def test_whole_numbers_are_not_halved(exported):
+    run, bundle = exported
+    config, trained = rundir.read_config(run), rundir.load(run)
+    counted = trained.state.generator.replace(collections={"kept": {"count": jnp.array(70_001)}})
+    state = trained.state.replace(generator=counted)
+    rundir.write_bundle(bundle, config, trained.recipe, state, seed=0, half=True)
+    arrays = load_file(bundle / "weights.safetensors")
+    assert arrays["generator/kept/count"] == 70_001
+    kinds = {x.dtype for name, x in arrays.items() if "/params/" in name}
+    assert kinds == {np.dtype(np.float16)}
 
 
 def test_an_export_that_fails_leaves_the_bundle_before_as_it_was(exported, monkeypatch):

@@ -20,9 +20,9 @@ def run(whole_run, here):
         "compare run run --out run/samples/compared.html",
     ],
 )
-def test_what_a_run_keeps_of_itself_is_not_replaced(words, run):
+def test_the_record_of_a_run_is_not_replaced(words, run):
     before = contents(run)
-    assert_refused(command(*words.split()), "is what a run keeps of itself: choose another --out")
+    assert_refused(command(*words.split()), "belongs to the record of a run: choose another --out")
     assert contents(run) == before
 
 

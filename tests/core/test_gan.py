@@ -183,6 +183,8 @@ def test_samples_are_conditioned_one_by_one():
     images = sample(gan, state, KEY, len(labels), {"label": labels})
     expected = generate(gan, state, labeled(KEY, len(labels), {"label": jnp.asarray(labels)}))
     np.testing.assert_allclose(images, expected, atol=1e-6)
+    listed = sample(gan, state, KEY, len(labels), {"label": labels.tolist()})
+    np.testing.assert_array_equal(listed, images)
 
 
 def test_a_conditional_gan_is_not_sampled_without_conditions():
