@@ -31,7 +31,7 @@ from jaxgan.rundir.evaluated import EVALUATED
 from jaxgan.rundir.log import EVALUATIONS, METRICS
 from jaxgan.rundir.schema import Config
 from jaxgan.util.errors import UserError
-from jaxgan.util.files import make_folder, naming, read_bytes, write_atomically
+from jaxgan.util.files import make_folder, naming, read_bytes, unfinished, write_atomically
 
 BEST = "best"  #: the folder of the best checkpoint
 CHECKPOINTS = "checkpoints"  #: the folder of all others
@@ -39,7 +39,6 @@ WEIGHTS = "weights.safetensors"  #: the file of a bundle (see `jaxgan.rundir.bun
 LOCK = "lock"  # the file that `locked` locks
 # What no command can make again.
 _RECORDS = {"config.json", METRICS, EVALUATIONS, EVALUATED, BEST, CHECKPOINTS, WEIGHTS, "samples"}
-_LEFT = re.compile(rf"{LOCK}|\.config\.json\.\d+\.tmp")  # by a run that was killed as it began
 
 
 class Sample(NamedTuple):
@@ -89,7 +88,7 @@ def _is_left(path: Path) -> bool:
     """Whether a file is what remains of a run that came to nothing."""
     if path.name in (CHECKPOINTS, BEST) and path.is_dir():
         return all(each.name.endswith(PARTIAL) for each in path.iterdir())
-    return bool(_LEFT.fullmatch(path.name))
+    return path.name == LOCK or unfinished(path) == "config.json"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from jaxgan.rundir import log
 from jaxgan.rundir.checkpoints import Checkpoints, Keep
 from jaxgan.rundir.directory import find_samples
 from jaxgan.util.errors import UserError
-from jaxgan.util.files import make_folder, naming
+from jaxgan.util.files import make_folder, naming, unfinished
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,8 @@ def resume_step(
 def rewind(run: Path, step: int, recipe: Recipe, total: int, members: int | None = None) -> None:
     """Takes back what a run wrote that an uninterrupted one would not have written by now.
 
-    That is everything after the step it is resumed from, and what it wrote when it ended early.
+    That is everything after the step it is resumed from, what it wrote when it ended early, and
+    files that it was writing when it was killed. The caller holds the run's lock.
 
     Args:
         run: the run directory.
@@ -90,6 +91,13 @@ def rewind(run: Path, step: int, recipe: Recipe, total: int, members: int | None
             if not stays(sample.step, recipe.sample_every):
                 with naming(sample.path, missing=True):
                     sample.path.unlink()
+    with naming(run, missing=True):
+        for path in (run / "samples").iterdir():
+            if unfinished(path):
+                path.unlink()
+        for path in run.iterdir():  # where other commands write too
+            if unfinished(path) in (log.METRICS, log.EVALUATIONS):
+                path.unlink()
 
 
 def best_at(checkpoints: Checkpoints) -> Keep:

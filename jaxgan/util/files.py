@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -50,7 +51,7 @@ def open_regular(path: Path, mode: str = "rb") -> Iterator[BinaryIO]:
 def write_atomically(path: Path, data: bytes) -> None:
     """Writes a file so that a reader, or a crash, sees the old content or the new, never a part.
 
-    It is on the disk when this returns.
+    It is on the disk when this returns. A crash may leave a file beside it (see `unfinished`).
 
     Args:
         path: of the file, or of a link to it; its folder exists.
@@ -74,6 +75,15 @@ def write_atomically(path: Path, data: bytes) -> None:
                 temporary.unlink()
             raise
     sync(path.parent)
+
+
+def unfinished(path: Path) -> str | None:
+    """Returns the name of the file that `write_atomically` was writing here, or None.
+
+    Such a path is still in use, or was left by a process that was killed.
+    """
+    found = re.fullmatch(r"\.(.+)\.\d+\.tmp", path.name)
+    return found and found[1]
 
 
 def append(path: Path, data: bytes) -> None:

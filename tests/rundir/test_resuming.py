@@ -25,6 +25,7 @@ from jaxgan.rundir.directory import find_samples
 from jaxgan.rundir.resuming import best_at, rewind
 from jaxgan.training import Observer, train
 from jaxgan.util.errors import FileError, UserError
+from jaxgan.util.files import write_atomically
 
 RECIPE = Pattern1010(log_every=4, sample_every=10, checkpoint_every=10, steps=40)
 
@@ -97,6 +98,27 @@ def test_resuming_a_run_at_its_end_changes_nothing(here):
     assert result_of(run) == whole
     assert read_metrics(run)[-1]["step"] == 15
     assert [sample.step for sample in find_samples(run, "npy")] == [0, 10, 15]
+
+
+def test_files_that_a_killed_run_was_writing_are_removed(here, whole_run, monkeypatch):
+    run = copy(whole_run("pattern_1010"), here / "run")
+
+    def die_at_once(*_):
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxgan.util.files.os.replace", die_at_once)
+        patch.setattr("jaxgan.util.files.Path.unlink", lambda *_, **__: None)
+        names = ("samples/step_000000030.npy", "metrics.jsonl", "evaluations.jsonl", "report.html")
+        for name in names:
+            with pytest.raises(Died):
+                write_atomically(run / name, b"half")
+    left = sorted(run.rglob(".*.tmp"))
+    assert len(left) == len(names)
+    train(RECIPE, run, resume=True)
+    assert result_of(run) == result_of(whole_run("pattern_1010"))
+    (stays,) = run.rglob(".*.tmp")  # another command may be writing it
+    assert stays in left and stays.name.startswith(".report.html.")
 
 
 def test_a_damaged_checkpoint_stays_until_something_newer_was_saved(here, whole_run):
