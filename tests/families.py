@@ -1,16 +1,21 @@
 """A tiny GAN of every family of generators, with weights of which none is idle."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from tiny_systems import FIELDS, make_recipe
 
-from jaxgan.core.gan import init
+from jaxgan.core.gan import GAN, init
+from jaxgan.core.networks import linen
+from jaxgan.core.state import TrainState
+from jaxgan.recipes.mnist_cgan import MnistCgan
 from jaxgan.rundir import Trained
-from jaxgan.types import DataSpec
+from jaxgan.types import Batch, DataSpec, PRNGKey
 
 BLOCKS = {"batch_size": 4, "generator_widths": (8, 8), "discriminator_widths": (8, 8)}
 ATTENTION = BLOCKS | {"latent_size": 4, "generator_attention": (1,)}
@@ -78,3 +83,41 @@ def tiny(name: str, family: Family | None = None) -> Trained:
         return jnp.asarray(rng.normal(0, deviation, x.shape), x.dtype)
 
     return Trained(recipe, spec, gan, jax.tree.map_with_path(draw, like))
+
+
+class OneHot(nn.Module):
+    """A conditional G of pictures of 16 x 16 pixels that knows nothing of weights of classes."""
+
+    @nn.compact
+    def __call__(self, latents: jax.Array, weights: jax.Array, train: bool) -> jax.Array:
+        """Makes pictures of latents `[B, Z]` and one-hot labels `[B, K]`."""
+        x = jnp.concatenate([latents, weights], 1)
+        return nn.tanh(nn.Dense(16 * 16)(x)).reshape(-1, 16, 16, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneHotLabels(MnistCgan):
+    """A GAN whose G is given labels as one-hot vectors, made by `jax.nn.one_hot`."""
+
+    name: ClassVar[str] = "one_hot_labels"
+
+    def gan(self, spec: DataSpec) -> GAN:
+        """Makes the GAN."""
+
+        def inputs(key: PRNGKey, n: int, batch: Batch) -> tuple[jax.Array, jax.Array]:
+            return jax.random.normal(key, (n, 3)), jax.nn.one_hot(batch["label"], 10)
+
+        return replace(super().gan(spec), generator=linen(OneHot()), inputs=inputs)
+
+
+def one_hot_labels() -> Trained:
+    """A GAN with one-hot labels whose G has weights."""
+    trained = tiny("mnist_cgan")
+    recipe = OneHotLabels(**asdict(trained.recipe))
+    gan = recipe.gan(trained.spec)
+    inputs = gan.inputs(jax.random.key(0), 1, {"label": jnp.zeros(1, jnp.int32)})
+    params, collections = gan.generator.init(jax.random.key(1), inputs)
+    generator = TrainState(params, collections, ())
+    extra = {name: x for name, x in trained.state.extra.items() if name != "average"}
+    state = trained.state.replace(generator=generator, extra=extra)
+    return trained._replace(recipe=recipe, gan=gan, state=state)

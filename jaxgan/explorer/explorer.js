@@ -406,7 +406,7 @@ function makeDirections() {
 }
 
 function makeClasses() {
-  const selects = ["class", "mixed"].map($);
+  const selects = (about.mixes ? ["class", "mixed"] : ["class"]).map($);
   selects.forEach((select, place) => {
     for (let k = 0; k < about.classes; k++) select.add(new Option(`Class ${k}`, k));
     select.addEventListener("change", () => {
@@ -416,6 +416,7 @@ function makeClasses() {
     });
     sliders.push(() => { select.value = state.classes[place]; });
   });
+  if (!about.mixes) return;
   const put = slider($("mix"), "Mixture", {min: 0, max: 1, step: 0.01}, 0, share => {
     state.classes[2] = share;
     refresh();

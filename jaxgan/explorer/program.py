@@ -1,10 +1,12 @@
 """What the page of a run computes: pictures of latents, and how to change latents towards others.
 
 The page is told of one array of latents, whatever G sees: it joins the arrays that are drawn, one
-after the other. Classes are weights, so that it can mix them. Where G makes styles of its latents,
-as StyleGAN2 does, the coarse ones can be those of one latent and the fine ones those of another.
+after the other. Classes are weights, so that it can mix them where G can. Where G makes styles of
+its latents, as StyleGAN2 does, the coarse ones can be those of one latent and the fine ones those
+of another.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from flax.errors import FlaxError
 from jax import Array
 
 from jaxgan.core.first_layer import first_layer
@@ -74,7 +77,9 @@ def program(trained: Trained, data_dir: str | None = None) -> Program:
     exported = sampler(trained, data_dir)
     told = exported.about["inputs"]
     parts = _parts(told)
-    draw, arguments = _joined(exported, parts, _classes(trained, told))
+    classes = _classes(trained, told)
+    mixes = bool(classes) and _takes_weights(exported, parts, classes)
+    draw, arguments = _joined(exported, parts, classes, mixes)
     layers = _layers(draw, arguments)
     if layers:
         draw, arguments = _with_styles(draw, arguments, layers)
@@ -98,6 +103,7 @@ def program(trained: Trained, data_dir: str | None = None) -> Program:
         "latents": [part._asdict() for part in parts],
         "directions": directions,
         "classes": arguments["classes"].shape[1] if "classes" in arguments else 0,
+        "mixes": mixes,
         "source": list(told["source"]["shape"][1:]) if "source" in told else None,
         "truncation": "truncation" in told,
         "layers": layers,
@@ -148,17 +154,35 @@ def _classes(trained: Trained, told: Mapping[str, Any]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if name in told}
 
 
+def _takes_weights(exported: Sampler, parts: list[_Part], classes: Mapping[str, int]) -> bool:
+    """Whether G takes weights of classes in the place of labels, as networks of jaxgan do."""
+    draw, arguments = _joined(exported, parts, classes, mixes=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # as of jax.nn.one_hot
+            made = jax.jit(draw)(arguments)
+    except (TypeError, ValueError, FlaxError, DeprecationWarning):  # of shapes and types
+        return False
+    expected = exported.pictures
+    if made.shape != expected.shape:
+        return False
+    return bool(jnp.abs(made - expected).max() <= ROUNDING * jnp.abs(expected).max())
+
+
 def _joined(
-    exported: Sampler, parts: list[_Part], classes: Mapping[str, int]
+    exported: Sampler, parts: list[_Part], classes: Mapping[str, int], mixes: bool
 ) -> tuple[Callable[[Arguments], Images], dict[str, Array]]:
-    """Joins latents, and takes weights of classes."""
+    """Joins latents, and takes weights of classes; where G cannot, it sees the largest's label."""
     ends = np.cumsum([part.size for part in parts])
     own = exported.arguments
     kept = [name for name in own if name in ("source", "truncation")]
 
     def draw(arguments: Arguments) -> Images:
         values = {name: arguments[name] for name in kept}
-        values |= {name: arguments["classes"] for name in classes}
+        if classes:
+            weights = arguments["classes"]
+            seen = weights if mixes else jnp.argmax(weights, 1).astype(jnp.int32)
+            values |= dict.fromkeys(classes, seen)
         if parts:
             pieces = jnp.split(arguments["latents"], ends[:-1].tolist(), 1)
             values |= {part.name: piece for part, piece in zip(parts, pieces, strict=True)}

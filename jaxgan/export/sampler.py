@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, export
+from jax.interpreters.partial_eval import dce_jaxpr
 from scipy import stats
 
 from jaxgan.core.gan import GAN, generate
@@ -16,7 +17,7 @@ from jaxgan.core.state import steps_done
 from jaxgan.recipes import ImageRecipe
 from jaxgan.rundir import Trained
 from jaxgan.rundir.loading import GIVEN, Domain, check_way
-from jaxgan.types import Images, PRNGKey
+from jaxgan.types import Batch, Images, PRNGKey
 from jaxgan.util.errors import UserError
 
 BATCH = "batch"  # the name of the axis of any size
@@ -52,11 +53,12 @@ def sampler(trained: Trained, data_dir: str | None = None, to: Domain = "b") -> 
 
     Returns:
         The sampler. Its arguments are "latents" (and "latents_2" and so on where there are
-        several), what the recipe conditions samples on, such as "label" or "source", and the scalar
-        "truncation" where the recipe has it.
+        several), what G sees of the recipe's conditions, such as "label" or "source", and the
+        scalar "truncation" where the recipe has it.
 
     Raises:
-        UserError: if there is no way back, the GAN diverged, or its pictures depend on each other.
+        UserError: if there is no way back, G takes nothing, the GAN diverged, or its pictures
+            depend on each other.
     """
     if to == "a":
         check_way(trained, to)
@@ -69,27 +71,44 @@ def sampler(trained: Trained, data_dir: str | None = None, to: Domain = "b") -> 
         return recipe.with_values(plain | dict(values)).gan(spec)
 
     gan = make({})
-    conditions = batch = jax.tree.map(
-        jnp.asarray, dict(recipe.conditions(EXAMPLES, spec, data_dir))
-    )
+    batch = jax.tree.map(jnp.asarray, dict(recipe.conditions(EXAMPLES, spec, data_dir)))
     inputs = gan.inputs(jax.random.key(0), EXAMPLES, batch)
+    called = {}  # how an argument is called that has another name in a batch
     if to == "a":  # the way back is tried with what the way there makes
-        there = recipe.example(generate(gan, state, inputs))
-        conditions, batch = {"source": there}, {GIVEN[to]: there}
+        batch = {GIVEN[to]: recipe.example(generate(gan, state, inputs))}
         inputs = gan.inputs(jax.random.key(0), EXAMPLES, batch)
+        called = {GIVEN[to]: "source"}
     leaves, structure = jax.tree.flatten(inputs)
-    names = _names(leaves, conditions)
-    arguments = dict(zip(names, leaves, strict=True))
-    latents = [name for name in names if name not in conditions]
+    parts, whole = jax.tree.flatten(batch)
+    drawn, given = _origins(gan, batch)
+    latents = {
+        f"latents_{number}" if number > 1 else "latents": i for number, i in enumerate(drawn, 1)
+    }
+    paths = [path for path, _ in jax.tree.leaves_with_path(batch)]
+    names = [jax.tree_util.keystr(path, simple=True, separator="_") for path in paths]
+    conditions = {called.get(names[i], names[i]): i for i in given}
+    arguments = {name: leaves[i] for name, i in latents.items()}
+    arguments |= {name: parts[i] for name, i in conditions.items()}
+    if not arguments:
+        raise UserError(f"the generator of {recipe.name} takes no array: there is nothing to call")
+
+    def inputs_of_one(key: PRNGKey, arguments: Mapping[str, Array]) -> list[Array]:
+        one = [x[:1] for x in parts]
+        for name, i in conditions.items():
+            one[i] = arguments[name][None]
+        return jax.tree.leaves(gan.inputs(key, 1, jax.tree.unflatten(whole, one)))
 
     def draw(arguments: Mapping[str, Array]) -> Images:
         own = make({name: arguments[name] for name in scalars})
 
-        def one(leaves: list[Array]) -> Images:
-            batch = jax.tree.unflatten(structure, [x[None] for x in leaves])
-            return recipe.example(generate(own, state, batch))[0]
+        def one(arguments: Mapping[str, Array]) -> Images:
+            # What is drawn here is replaced, so the compiler leaves it out.
+            leaves = inputs_of_one(jax.random.key(0), arguments)
+            for name, i in latents.items():
+                leaves[i] = arguments[name][None]
+            return recipe.example(generate(own, state, jax.tree.unflatten(structure, leaves)))[0]
 
-        return jax.vmap(one)([arguments[name] for name in names])
+        return jax.vmap(one)({name: x for name, x in arguments.items() if name not in scalars})
 
     pictures = jax.jit(draw)(arguments | scalars)
     together = jax.jit(lambda inputs: recipe.example(generate(gan, state, inputs)))(inputs)
@@ -101,15 +120,16 @@ def sampler(trained: Trained, data_dir: str | None = None, to: Domain = "b") -> 
             "batch, so none can be made by itself: export with --format safetensors"
         )
 
-    def drawn(key: PRNGKey) -> dict[str, Array]:
-        one = gan.inputs(key, 1, {name: x[:1] for name, x in batch.items()})
-        return dict(zip(names, jax.tree.leaves(one), strict=True))
+    example = {name: x[0] for name, x in arguments.items()}
+
+    def draws(i: int) -> Callable[[PRNGKey], Array]:
+        return lambda key: inputs_of_one(key, example)[i]
 
     scale = {"range": list(recipe.value_range)} if isinstance(recipe, ImageRecipe) else {}
     told: dict[str, dict[str, Any]] = {
         "label": {"classes": spec.classes},
         "source": scale,
-        **{name: {"distribution": _distribution(drawn, name)} for name in latents},
+        **{name: {"distribution": _distribution(draws(i))} for name, i in latents.items()},
     }
     about = {
         "recipe": recipe.name,
@@ -133,25 +153,38 @@ def symbolic_shapes(sampler: Sampler) -> dict[str, jax.ShapeDtypeStruct]:
     }
 
 
-def _names(leaves: list[Array], conditions: Mapping[str, Array]) -> list[str]:
-    """Names what G sees: as the condition that it is, or latents."""
-    names = []
-    for leaf in leaves:
-        given = [name for name, x in conditions.items() if x is leaf]
-        count = sum(name.startswith("latents") for name in names) + 1
-        names += given or ["latents" if count == 1 else f"latents_{count}"]
-    return names
+def _origins(gan: GAN, batch: Batch) -> tuple[list[int], list[int]]:
+    """Tells where the arrays that G sees come from, by their places and those of a batch's arrays.
+
+    Args:
+        gan: the GAN.
+        batch: what its inputs are conditioned on.
+
+    Returns:
+        Which of them are drawn, or always the same, and of which of the batch all others are made.
+    """
+    program = jax.make_jaxpr(lambda key, batch: gan.inputs(key, EXAMPLES, batch))(
+        jax.random.key(0), batch
+    ).jaxpr
+    drawn, given = [], set()
+    for i in range(len(program.outvars)):
+        of_key, *of_batch = dce_jaxpr(program, [j == i for j in range(len(program.outvars))])[1]
+        if of_key or not any(of_batch):
+            drawn.append(i)
+        else:
+            given |= {place for place, is_used in enumerate(of_batch) if is_used}
+    return drawn, sorted(given)
 
 
 def _form(x: Array) -> dict[str, Any]:
     return {"shape": [BATCH, *x.shape[1:]], "dtype": x.dtype.name}
 
 
-def _distribution(drawn: Callable[[PRNGKey], dict[str, Array]], name: str) -> str | None:
+def _distribution(draw: Callable[[PRNGKey], Array]) -> str | None:
     """Recognizes from what distribution latents are drawn; None where it is none of the usual."""
-    size = math.prod(jax.eval_shape(drawn, jax.random.key(0))[name].shape)
+    size = math.prod(jax.eval_shape(draw, jax.random.key(0)).shape)
     keys = jax.random.split(jax.random.key(0), math.ceil(NUMBERS / size))
-    numbers = np.ravel(jax.jit(jax.vmap(lambda key: drawn(key)[name]))(keys))
+    numbers = np.ravel(jax.jit(jax.vmap(draw))(keys))
     if numbers.min() == numbers.max():
         return f"always {numbers[0]}"
     for name, law in DISTRIBUTIONS.items():

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from jaxgan.data import unscale
 from jaxgan.util.errors import UserError
-from jaxgan.util.files import read_bytes, write_atomically
+from jaxgan.util.files import make_folder, read_bytes, write_atomically
 
 GAP = 2  # pixels between tiles
 NEUTRAL = 112  # gray of gaps and empty cells, which shows next to black and to white
@@ -102,7 +102,7 @@ def save_grid(images: Float[Array | np.ndarray, "N H W C"], path: Path, columns:
         path: of the file; its folder is made if it is missing.
         columns: images in a row.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     rows = math.ceil(len(images) / columns)
     save_png(grid(np.asarray(unscale(images, -1.0, 1.0)), rows, columns), path)
 
@@ -188,7 +188,7 @@ def save_walks(samples: np.ndarray, out: Path, columns: int) -> None:
     frames = [
         grid(samples[column::columns], math.ceil(rows / width), width) for column in range(columns)
     ]
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     animate(frames, out)
 
 
@@ -206,15 +206,17 @@ def save_samples(samples: np.ndarray, out: Path, columns: int | None = None) -> 
             holds anything else.
     """
     _check(samples, out, ".png", ".npz")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     if out.suffix == ".npz":
-        np.savez(out, samples=samples)
+        data = BytesIO()
+        np.savez(data, samples=samples)
+        write_atomically(out, data.getvalue())
     elif out.suffix == ".png":
         columns = columns or math.ceil(math.sqrt(len(samples)))
         rows = math.ceil(len(samples) / columns)
         save_png(grid(samples, rows, columns), out)
     else:
-        out.mkdir(exist_ok=True)
+        make_folder(out)
         names = [f"{index:05d}.png" for index in range(len(samples))]
         others = {path.name for path in out.iterdir()}.difference(names)
         if others:

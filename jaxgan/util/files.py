@@ -108,6 +108,8 @@ def make_folder(path: Path) -> None:
     """
     with naming(path, missing=True):
         if not path.is_dir():
+            if path.exists():
+                raise UserError(f"{path} is a file, not a folder: choose another")
             make_folder(path.parent)
             path.mkdir(exist_ok=True)
             sync(path.parent)

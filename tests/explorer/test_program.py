@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from families import CODES, FAMILIES, tiny
+from families import CODES, FAMILIES, one_hot_labels, tiny
 
 from jaxgan.core.first_layer import first_layer
 from jaxgan.core.gan import generate
@@ -48,6 +48,16 @@ def test_latents_are_joined_and_classes_are_weights(made):
         (2, "U(-1, 1)"),
     ]
     assert page.about["classes"] == 10 and page.about["source"] is None
+    assert page.about["mixes"]
+
+
+def test_classes_are_not_mixed_where_g_takes_labels_alone():
+    trained = one_hot_labels()
+    page = program(trained)
+    assert page.about["classes"] == 10 and not page.about["mixes"]
+    latents, labels = jax.random.normal(jax.random.key(1), (3, 3)), jax.nn.one_hot([9, 0, 4], 10)
+    made = run(page.models["draw"], {"latents": latents, "classes": 0.8 * labels + 0.02})
+    np.testing.assert_allclose(made, pictures(trained, latents, labels), atol=1e-5)
 
 
 @pytest.mark.parametrize(

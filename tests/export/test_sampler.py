@@ -1,13 +1,17 @@
 """Generators as functions of named arrays: what they take, and what is told of them."""
 
+from dataclasses import asdict, replace
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from families import Family, tiny
+from families import Family, one_hot_labels, tiny
 from tiny_systems import FIELDS, SHAPES
 
 from jaxgan.core.gan import generate
 from jaxgan.export.sampler import sampler
+from jaxgan.recipes.mnist_cgan import MnistCgan
 from jaxgan.util.errors import UserError
 
 
@@ -35,6 +39,31 @@ def test_what_samples_are_conditioned_on_is_an_argument(sampler_of):
     }
     assert sampler_of("pattern_1010").about["inputs"]["latents"]["distribution"] == "always 0.5"
     assert "range" not in sampler_of("pattern_1010").about["output"]
+
+
+def test_what_g_sees_of_a_condition_is_made_from_it():
+    trained = one_hot_labels()
+    made = sampler(trained)
+    told = made.about["inputs"]
+    assert told["label"] == {"shape": ["batch"], "dtype": "int32", "classes": 10}
+    assert told["latents"]["distribution"] == "N(0, 1)" and len(told) == 2
+    arguments = {"latents": made.arguments["latents"], "label": jnp.array([9, 0, 4, 4])}
+    inputs = (arguments["latents"], jax.nn.one_hot(arguments["label"], 10))
+    expected = generate(trained.gan, trained.state, inputs)
+    np.testing.assert_allclose(made.draw(arguments), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_generator_that_takes_nothing_is_refused():
+    trained = tiny("mnist_cgan")
+
+    class Nothing(MnistCgan):
+        name = "nothing"
+
+        def gan(self, spec):
+            return replace(trained.gan, inputs=lambda key, n, batch: ())
+
+    with pytest.raises(UserError, match="nothing takes no array"):
+        sampler(trained._replace(recipe=Nothing(**asdict(trained.recipe))))
 
 
 def test_truncation_is_an_argument_and_noise_is_the_same_in_all_pictures(sampler_of):

@@ -137,6 +137,6 @@ def test_a_locked_run_is_refused_and_a_place_that_cannot_be_locked_is_named(tmp_
     with locked(tmp_path / "a" / "run"):
         pass
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=f"{tmp_path}/file: File exists"):
+    with pytest.raises(UserError, match=f"{tmp_path}/file is a file, not a folder"):
         with locked(tmp_path / "file" / "run"):
             pass

@@ -116,8 +116,8 @@ def test_a_folder_holds_the_samples_asked_for_and_no_others(here, whole_run):
             "no checkpoint of step -1 in run/checkpoints; there are: 10, 20, 30, 40",
         ),
         (["--out", "a.jpg"], "cannot write a.jpg: give a .png, a .npz or a folder"),
-        (["--out", "file"], "file: File exists (fix that, then run again)"),
-        (["--out", "file/a.png"], "file: File exists (fix that, then run again)"),
+        (["--out", "file"], "file is a file, not a folder: choose another"),
+        (["--out", "file/a.png"], "file is a file, not a folder: choose another"),
         (["--out", ""], "one of the arguments is empty"),
     ],
 )
