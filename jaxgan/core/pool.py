@@ -5,6 +5,7 @@ import operator
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.interpreters.partial_eval import dce_jaxpr
 
 from jaxgan import axes
 from jaxgan.core.gan import GAN
@@ -27,15 +28,16 @@ def update_discriminator_from_pool(gan: GAN, size: int, *, apart: bool = False) 
     from Simulated and Unsupervised Images through Adversarial Training" (2017), section 2.3.
 
     Args:
-        gan: the GAN. Its view takes labels or sources of the batch for those of the fakes that are
-            shown, of which some are earlier ones: let G return what belongs to a fake beside it.
+        gan: the GAN. Its view takes nothing from the batch, to which earlier fakes do not belong:
+            let G return the label or the source of a fake beside it.
         size: fakes in the pool, for all devices together.
         apart: whether each entry of the fakes, a dictionary, has a pool of its own, as several
             discriminators that are one player want it.
 
     Returns:
         An update with the metrics of `update_discriminator`, to whose terms it gives no `inputs`.
-        It keeps `state.extra["pool"]`: fakes, and how many of them are there; or both by name.
+        It keeps `state.extra["pool"]`: fakes, and how many of them are there; or both by name. It
+        raises a ValueError when traced with a view that takes something from the batch.
 
     Raises:
         ValueError: if the pool has no place.
@@ -54,7 +56,9 @@ def update_discriminator_from_pool(gan: GAN, size: int, *, apart: bool = False) 
         return state.with_extra(pool=_empty(shapes, size))
 
     def apply(state: GANState, batch: Batch, key: PRNGKey) -> tuple[GANState, Metrics]:
-        new = axes.whole(fakes(state, batch, key))
+        made = fakes(state, batch, key)
+        _check_view(gan, made, state, batch, key)
+        new = axes.whole(made)
         put = _exchange_each if apart else exchange
         pool, shown = put(state.extra["pool"], new, stream(key, "pool"))
         update = update_discriminator(gan, fake=axes.share(shown))
@@ -62,6 +66,23 @@ def update_discriminator_from_pool(gan: GAN, size: int, *, apart: bool = False) 
         return state.with_extra(pool=pool), metrics
 
     return Update(init, apply)
+
+
+def _check_view(gan: GAN, fakes: PyTree, state: GANState, batch: Batch, key: PRNGKey) -> None:
+    """Raises if what D sees of fakes depends on the batch that they are shown with."""
+    program = jax.make_jaxpr(lambda batch: gan.view(fakes, batch, key, state))(batch).jaxpr
+    taken = dce_jaxpr(program, [True] * len(program.outvars))[1]
+    paths = [path for path, _ in jax.tree.leaves_with_path(batch)]
+    names = [
+        jax.tree_util.keystr(path, simple=True, separator="/")
+        for path, is_taken in zip(paths, taken, strict=True)
+        if is_taken
+    ]
+    if names:
+        raise ValueError(
+            f"the view takes {', '.join(names)} of the batch, to which earlier fakes of a pool do "
+            "not belong: let G return beside each fake what belongs to it"
+        )
 
 
 def _empty(fakes: PyTree, size: int) -> Pool:

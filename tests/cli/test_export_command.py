@@ -201,7 +201,10 @@ def test_a_program_makes_the_pictures_of_the_run(exported, here):
     weights = command("export", "run", "--out", "back", "--to", "a")
     assert_refused(weights, "--to is for programs; weights work both ways: leave it out")
     assert not (here / "back").exists()
-    assert_refused(command(*words, "new/mlp.stablehlo/mlp"), "new/mlp.stablehlo is a file, not a folder: choose another")
+    assert_refused(
+        command(*words, "new/mlp.stablehlo/mlp"),
+        "new/mlp.stablehlo is a file, not a folder: choose another",
+    )
 
 
 def test_a_run_with_weights_beside_it_stays_a_run(exported):

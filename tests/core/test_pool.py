@@ -1,20 +1,22 @@
 """The pool: what is shown, what is kept, and that D learns from it on any number of devices."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from tiny_systems import Plain, small_gan
 
 from jaxgan.core.combinators import chain
-from jaxgan.core.gan import init
+from jaxgan.core.gan import batch_size, init
 from jaxgan.core.networks import Network, linen
 from jaxgan.core.pool import exchange, update_discriminator_from_pool
 from jaxgan.core.steps import make_step, run_steps
 from jaxgan.core.updates import update_discriminator, update_generator
-from jaxgan.keys import stream
+from jaxgan.keys import per_example, stream
 
 KEY = jax.random.key(0)
 
@@ -71,6 +73,25 @@ def test_discriminators_of_several_kinds_of_fakes_have_pools_and_draws_of_their_
             assert bool((a == b).all()) == (
                 number < 2 or not apart
             )  # the third batch finds it full
+
+
+def test_a_view_may_take_nothing_but_the_size_of_the_batch():
+    batch = {"image": jax.random.normal(KEY, (4, 3)), "label": jnp.arange(4)}
+
+    def shifted(example, batch, key, state):
+        keys = per_example(key, batch_size(batch))
+        return example + jax.vmap(lambda key: jax.random.normal(key, (3,)))(keys)
+
+    def labeled(example, batch, key, state):
+        return example + batch["label"][:, None]
+
+    for view in (shifted, labeled):
+        gan = small_gan(view=view)
+        update = update_discriminator_from_pool(gan, 8)
+        state = init(gan, KEY, batch, update)
+        told = pytest.raises(ValueError, match="the view takes label of the batch")
+        with told if view is labeled else nullcontext():
+            jax.jit(make_step(update))(state, batch, KEY)
 
 
 def test_two_devices_share_one_pool():
