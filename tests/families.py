@@ -11,7 +11,7 @@ from flax import linen as nn
 from tiny_systems import FIELDS, make_recipe
 
 from jaxgan.core.gan import GAN, init
-from jaxgan.core.networks import linen
+from jaxgan.core.networks import Network, linen
 from jaxgan.core.state import TrainState
 from jaxgan.recipes.mnist_cgan import MnistCgan
 from jaxgan.rundir import Trained
@@ -83,6 +83,29 @@ def tiny(name: str, family: Family | None = None) -> Trained:
         return jnp.asarray(rng.normal(0, deviation, x.shape), x.dtype)
 
     return Trained(recipe, spec, gan, jax.tree.map_with_path(draw, like))
+
+
+def beside(trained: Trained) -> Trained:
+    """The same GAN, but for a G that returns a dictionary, in which its recipe finds the images."""
+
+    def apply(*args: Any) -> Any:
+        made, collections = trained.gan.generator.apply(*args)
+        return {"made": made, "bright": made.mean((1, 2, 3))}, collections
+
+    kind: Any = type(trained.recipe)
+
+    class Beside(kind):
+        name = f"{trained.recipe.name}_beside"
+
+        def example(self, made: Any) -> Any:
+            return made["made"]
+
+    def view(example: Any, batch: Any, key: Any, state: Any) -> Any:
+        seen = example["made"] if isinstance(example, dict) else example
+        return trained.gan.view(seen, batch, key, state)
+
+    gan = replace(trained.gan, generator=Network(trained.gan.generator.init, apply), view=view)
+    return trained._replace(recipe=Beside(**asdict(trained.recipe)), gan=gan)
 
 
 class OneHot(nn.Module):

@@ -31,9 +31,12 @@ class Mapped:
     def __init__(self, feed: Feed, change: BatchChange):
         self.size, self.classes, self.arrays = feed.size, feed.classes, feed.arrays
         self.batch_size, self.longest = feed.batch_size, feed.longest
+        self.autoencoder = getattr(feed, "autoencoder", None)  # which only feeds of latents have
         self._feed, self._change = feed, change
         changed = jax.eval_shape(change, batch_like(feed), jax.random.key(0))
-        self.shape: tuple[int, ...] = changed["image"].shape[1:]
+        self.shape: tuple[int, ...] = (
+            changed["image"].shape[1:] if "image" in changed else feed.shape
+        )
 
     def with_seed(self, seed: int) -> "Mapped":
         """Returns the same of the other feed's examples in another order; see `Feed`."""

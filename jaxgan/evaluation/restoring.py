@@ -26,7 +26,7 @@ from jaxgan.keys import per_example, stream
 from jaxgan.metrics.similarity import scales
 from jaxgan.recipes import ImageRecipe
 from jaxgan.restoration import Known, Mask, Operator, Search
-from jaxgan.rundir.loading import Trained, as_examples, is_conditional
+from jaxgan.rundir.loading import Trained, as_data, is_conditional
 from jaxgan.types import Batch, PerSample, PRNGKey, PyTree
 from jaxgan.util.errors import UserError
 from jaxgan.util.parsing import shown
@@ -97,7 +97,7 @@ def check(trained: Trained) -> tuple[int, int, int]:
 
     def first_beside(other: int) -> Array:
         both = jax.tree.map(lambda x: x[jnp.asarray([0, other])], inputs)
-        return generate(trained.gan, trained.state, both)[0]
+        return trained.recipe.example(generate(trained.gan, trained.state, both))[0]
 
     if jnp.abs(first_beside(1) - first_beside(2)).max() > BATCH_ALIKE:
         raise UserError(
@@ -260,17 +260,17 @@ def restore(
     def objective(inputs: PyTree, state: GANState, known: Array, mask: Mask | None) -> PerSample:
         each = jnp.repeat(known, starts, 0)
         weights = None if mask is None else jnp.repeat(way.weigh(mask), starts, 0)
-        images = generate(gan, state, inputs)
-        loss = restoration.distance(operator(images), each, weights)
+        made = generate(gan, state, inputs)
+        loss = restoration.distance(operator(trained.recipe.example(made)), each, weights)
         if way.prior:
             loss += way.prior * restoration.gaussian_prior(inputs)
         if way.realism:
-            loss += way.realism * restoration.realism(gan, state, images, shown_to_d)
+            loss += way.realism * restoration.realism(gan, state, made, shown_to_d)
         return loss
 
     @jax.jit
     def finish(state: GANState, known: Array, mask: Mask | None, found: Search) -> Array:
-        images = generate(gan, state, found.best)
+        images = trained.recipe.example(generate(gan, state, found.best))
         best = restoration.best_first(found.loss, images, count)[:, :SHOWN]
         made = best.reshape(-1, *best.shape[2:])
         each = jnp.repeat(known, best.shape[1], 0)
@@ -287,7 +287,7 @@ def restore(
 
     search = searcher(objective, way)(inputs, see, state, known, mask)
     made = finish(state, known, mask, search)
-    images = as_examples(trained, made.reshape(-1, *made.shape[2:])).reshape(made.shape)
+    images = as_data(trained, made.reshape(-1, *made.shape[2:])).reshape(made.shape)
     if pictures.mask is not None:
         images = np.where(pictures.mask[:, None], pictures.known[:, None], images)
     return Restored(images, starts, *_measure(trained, pictures, images[:, 0]))
@@ -355,15 +355,20 @@ def _check_judge(trained: Trained) -> None:
             f"D of {name} judges fakes beside reals, not by themselves: leave out --realism"
         )
     conditions = dict(trained.recipe.conditions(3, trained.spec))
-    images = generate(gan, state, gan.inputs(jax.random.key(0), 3, conditions))
+    made = generate(gan, state, gan.inputs(jax.random.key(0), 3, conditions))
 
     def first_beside(other: int) -> Array:
-        both = jax.tree.map(lambda x: x[jnp.asarray([0, other])], (images, conditions))
+        both = jax.tree.map(lambda x: x[jnp.asarray([0, other])], (made, conditions))
         return restoration.realism(gan, state, *both)[0]
 
     try:
         alone = jnp.isclose(first_beside(1), first_beside(2), rtol=1e-6, atol=0, equal_nan=True)
-    except ValueError:
+    except KeyError as error:
+        raise UserError(
+            f"D of {name} sees {error} of a batch, which restored pictures do not have: leave out "
+            "--realism"
+        ) from None
+    except ValueError:  # of packs
         alone = False
     if not alone:
         raise UserError(

@@ -108,7 +108,7 @@ def realism(
             `[N, ...]`.
 
     Returns:
-        `[N]`.
+        `[N]`; of patches, the mean of a picture's losses.
 
     Raises:
         ValueError: if the loss pairs reals with fakes, of which none are real here, or D judges
@@ -120,6 +120,6 @@ def realism(
     seen = gan.view(images, dict(conditions or {}), stream(key, "view"), state)
     outputs, _ = gan.discriminator.apply(net.params, net.collections, seen, key, False)
     paid, count = gan.loss.generator(outputs, None), len(jax.tree.leaves(images)[0])
-    if paid.shape != (count,):
-        raise ValueError(f"D judges packs: {count} pictures have the losses {paid.shape}")
-    return paid
+    if len(paid) != count:
+        raise ValueError(f"D judges packs: {count} pictures have {len(paid)} losses")
+    return paid.mean(tuple(range(1, paid.ndim)))

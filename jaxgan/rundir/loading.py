@@ -181,7 +181,11 @@ def as_examples(trained: Trained, made: PyTree) -> np.ndarray:
     Raises:
         UserError: if the GAN diverged.
     """
-    samples = trained.recipe.example(made)
+    return as_data(trained, trained.recipe.example(made))
+
+
+def as_data(trained: Trained, samples: jax.Array) -> np.ndarray:
+    """Converts samples of a run's GAN, what its recipe's `example` picks; see `as_examples`."""
     if not jnp.isfinite(samples).all():
         raise UserError("this GAN diverged: its samples are not finite; choose another --step")
     if isinstance(trained.recipe, ImageRecipe):

@@ -117,7 +117,8 @@ def _make(trained: Trained, inputs: PyTree, key: PRNGKey) -> np.ndarray:
         )
 
     made = [
-        _generate(trained.gan, trained.state, batch(start))[:TOGETHER]
+        jax.tree.map(lambda x: x[:TOGETHER], _generate(trained.gan, trained.state, batch(start)))
         for start in range(0, count, TOGETHER)
     ]
-    return as_examples(trained, jnp.concatenate(made)[:count])
+    joined = jax.tree.map(lambda *parts: jnp.concatenate(parts)[:count], *made)
+    return as_examples(trained, joined)

@@ -9,7 +9,7 @@ import pytest
 from jax.tree_util import Partial
 from tiny import noise
 
-from jaxgan.data import Resident, batches, scaled, spec_of
+from jaxgan.data import Mapped, Resident, batches, scaled, spec_of
 from jaxgan.data.encoded import Origin, Part, Taught, load_latents, read_origin, write_latents
 from jaxgan.util.errors import UserError
 
@@ -72,6 +72,19 @@ def test_other_batches_hold_the_same_latents(tmp_path, resident_bytes):
     )
     np.testing.assert_array_equal(sevens, tens[:21])
     assert len(np.unique(tens.sum((1, 2, 3)))) == 30
+
+
+def test_latents_are_changed_as_any_batch_is(tmp_path):
+    feed = load_latents(written(tmp_path), batch_size=4)
+    mapped = Mapped(feed, lambda batch, key: batch | {"twice": 2 * batch["latent"]})
+    spec = spec_of(mapped)
+    (entry,) = spec.entries
+    assert entry.name == "twice" and entry.shape == spec.latent
+    assert spec._replace(entries=()) == spec_of(feed) and spec.autoencoder
+    (found,) = batches(mapped, KEY, 3, 4)
+    (expected,) = batches(feed, KEY, 3, 4)
+    np.testing.assert_array_equal(found["latent"], expected["latent"])
+    np.testing.assert_array_equal(found["twice"], 2 * expected["latent"])
 
 
 def beside(n: int, seed: int) -> Resident:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from families import beside
 from flax import linen as nn
 
 from jaxgan import losses, restoration
@@ -116,6 +117,27 @@ def test_realism_is_refused_where_d_judges_pictures_together(trained, discrimina
     pictures = Pictures(["a"], np.zeros((1, 28, 28, 1), np.uint8))
     with pytest.raises(UserError, match="judges several pictures together.*leave out --realism"):
         restored(together, pictures, realism=1.0)
+
+
+def test_a_generator_may_return_more_than_the_images(trained):
+    truth = restored_truth(trained)[:2]
+    for way in ({}, {"realism": 0.1}):
+        for gan in (found := [trained, beside(trained)]):
+            assert restoring.check(gan) == (28, 28, 1)
+        one, other = (
+            restored(gan, Pictures(["a", "b"], truth), starts=2, steps=10, **way) for gan in found
+        )
+        np.testing.assert_array_equal(one.images, other.images)
+
+
+def test_what_d_sees_of_a_batch_is_missing_in_restoring(trained):
+    def view(example, batch, key, state):
+        return example + batch["after"]
+
+    needy = trained._replace(gan=replace(trained.gan, view=view))
+    pictures = Pictures(["a"], np.zeros((1, 28, 28, 1), np.uint8))
+    with pytest.raises(UserError, match="sees 'after' of a batch, which .* leave out --realism"):
+        restored(needy, pictures, realism=1.0)
 
 
 def test_all_categories_are_searched(trained):

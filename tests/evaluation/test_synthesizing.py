@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from families import beside
 from flax import linen as nn
 
 from jaxgan import latents
@@ -82,6 +83,16 @@ def test_the_first_pictures_do_not_depend_on_the_number(striped):
     np.testing.assert_array_equal(few, many[:3])
     assert many.std() == pytest.approx(1, abs=0.05)
     assert (made(striped, 3, Knob(), key=jax.random.key(1)) != few).any()
+
+
+def test_a_generator_may_return_more_than_the_images(striped, sources):
+    both, knob = (striped, beside(striped)), Knob(0.5)
+    assert all(map(check, both, [knob] * 2))
+    one, other = (made(gan, 4, knob, sources) for gan in both)
+    np.testing.assert_array_equal(one, other)
+    images = np.zeros((2, 28, 28, 1), np.uint8)
+    one, other = (find_sources(gan, images, None, KEY, way=WAY._replace(steps=10)) for gan in both)
+    np.testing.assert_array_equal(one.inputs, other.inputs)
 
 
 def test_truncation_draws_again_what_is_beyond(striped):

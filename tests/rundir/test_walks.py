@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from families import beside
 from flax import linen as nn
 from PIL import Image
 from runs import assert_refused, command, contents, copy
@@ -57,6 +58,14 @@ def test_a_latent_moves_along_the_directions_of_the_first_layer(trained):
     expected = [latent + step * d[None] for d in directions for step in (-2, 0, 2)]
     assert close(images, made(trained, jnp.concatenate(expected)))
     assert len(walks.vary(trained, 100, 3, 2.0, KEY)) == 4 * 3  # latents have 4 numbers
+
+
+def test_a_generator_may_return_more_than_the_images(trained):
+    for walk in (
+        lambda trained: walks.interpolate(trained, 5, 4, KEY),
+        lambda trained: walks.vary(trained, 2, 3, 2.0, KEY),
+    ):
+        np.testing.assert_array_equal(walk(beside(trained)), walk(trained))
 
 
 def test_images_do_not_depend_on_how_many_are_made_together(trained, monkeypatch):
