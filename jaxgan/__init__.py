@@ -38,7 +38,9 @@ from jaxgan.core.state import GANState, TrainState
 from jaxgan.core.steps import Step, make_step, run_steps
 from jaxgan.core.updates import (
     Update,
+    discriminator_objective,
     draw_inputs,
+    generator_objective,
     minimize,
     minimize_penalty,
     stateless,
@@ -61,10 +63,12 @@ __all__ = [
     "adapt_probability",
     "always_training",
     "chain",
+    "discriminator_objective",
     "draw_inputs",
     "every",
     "first_layer",
     "generate",
+    "generator_objective",
     "half_life",
     "in_dtype",
     "in_microbatches",

@@ -155,6 +155,16 @@ AFTER = {
     "evaluation.md": "assert metrics.path_lengths(path, jnp.full(4, 0.5)).shape == (4,)",
     "own_gan.md": """
 assert isinstance(pretrain(plain), jaxgan.Update)
+encoder = jaxgan.linen(nn.Sequential([lambda x: x.reshape(len(x), -1), nn.Dense(100)]))
+update = jaxgan.chain(jaxgan.update_both(plain), update_encoder(plain, encoder, optax.sgd(0.1)))
+state = jaxgan.init(plain, key, batch, update)
+moved, metrics = jax.jit(jaxgan.make_step(update))(state, batch, key)
+before, after = (x.extra["encoder"].params for x in (state, moved))
+assert metrics["loss_encoder"] > 0
+assert not any(jax.tree.leaves(jax.tree.map(lambda a, b: bool((a == b).all()), before, after)))
+state = jaxgan.init(plain, key, batch)
+_, metrics = jax.jit(jaxgan.make_step(update_unrolled(plain, 2)))(state, batch, key)
+assert metrics["loss_g"] > 0
 state = jaxgan.init(began, key, batch, balanced).with_extra(k=jnp.array(0.5))
 _, metrics = jax.jit(jaxgan.make_step(balanced))(state, batch, key)
 moved = 0.001 * (0.5 * metrics["score_real"] - metrics["score_fake"])

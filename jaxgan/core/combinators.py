@@ -2,7 +2,6 @@
 
 import operator
 from collections.abc import Callable
-from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +10,8 @@ from jax import Array, lax
 
 from jaxgan.core.gan import batch_size
 from jaxgan.core.state import GANState
-from jaxgan.core.updates import Player, Update
-from jaxgan.types import Batch, Metrics, PRNGKey, Scalar
+from jaxgan.core.updates import Player, Update, require_player, require_update
+from jaxgan.types import Batch, Metrics, PRNGKey, PyTree, Scalar
 
 Schedule = Callable[[Array], Array | float]  # of the step number, as in optax
 
@@ -42,11 +41,21 @@ def share_key(*updates: Update) -> Update:
         *updates: the updates.
 
     Returns:
-        An update with the metrics of all; where two give the same metric, the later one's.
+        An update with the metrics of all; where two give the same metric, the later one's. Its
+        `init` raises a ValueError if two updates keep different things by the same name.
     """
+    for update in updates:
+        require_update(update)
 
     def init(state: GANState, batch: Batch, key: PRNGKey) -> GANState:
-        return reduce(lambda state, update: update.init(state, batch, key), updates, state)
+        for update in updates:
+            kept, state = state.extra, update.init(state, batch, key)
+            for name, x in kept.items():
+                if (old := _shapes(x)) != (new := _shapes(state.extra[name])):
+                    raise ValueError(
+                        f"two updates keep different things, both as {name!r}: {old} and {new}"
+                    )
+        return state
 
     def apply(state: GANState, batch: Batch, key: PRNGKey) -> tuple[GANState, Metrics]:
         metrics: Metrics = {}
@@ -58,7 +67,12 @@ def share_key(*updates: Update) -> Update:
     return Update(init, apply)
 
 
+def _shapes(tree: PyTree) -> PyTree:
+    return jax.tree.map(jnp.shape, tree)
+
+
 def _with_own_key(update: Update, index: int) -> Update:
+    require_update(update)
     return Update(
         lambda state, batch, key: update.init(state, batch, jax.random.fold_in(key, index)),
         lambda state, batch, key: update.apply(state, batch, jax.random.fold_in(key, index)),
@@ -82,6 +96,7 @@ def on_part(update: Update, part: int | slice, parts: int) -> Update:
     Raises:
         ValueError: if there are no such parts.
     """
+    require_update(update)
     chosen = range(parts)[part] if isinstance(part, slice) else part in range(parts)
     if not chosen:
         raise ValueError(f"there is no part {part} of {parts}: parts count from 0")
@@ -128,6 +143,7 @@ def every(period: int, update: Update) -> Update:
     Raises:
         ValueError: if the period is not a whole number of at least 1.
     """
+    require_update(update)
     if operator.index(period) < 1:
         raise ValueError(f"a period is at least 1 step, not {period}")
 
@@ -180,8 +196,10 @@ def update_average(
         An update without metrics.
 
     Raises:
-        ValueError: if the average of another player than G is called "average".
+        ValueError: if there is no such player, or the average of another than G is called
+            "average".
     """
+    require_player(of)
     if of != "generator" and name == "average":
         raise ValueError(f"give the average of {of} a name: samples are made with {name!r}")
 

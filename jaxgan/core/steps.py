@@ -10,7 +10,7 @@ from jax.sharding import Sharding
 
 from jaxgan import axes
 from jaxgan.core.state import GANState
-from jaxgan.core.updates import Update
+from jaxgan.core.updates import Update, require_update
 from jaxgan.types import Metrics, PRNGKey, PyTree
 
 
@@ -54,9 +54,7 @@ def make_step(
         that does not have exactly what the update keeps (see `init`), with a metric that is not a
         scalar, or by a `jax.shard_map` without `check_vma=False`, it raises a ValueError.
     """
-
-    if not isinstance(update, Update):
-        raise TypeError(f"a step makes an Update, not a {type(update).__name__}")
+    require_update(update)
 
     def step(state: GANState, batch: PyTree, key: PRNGKey) -> tuple[GANState, Metrics]:
         if axis_name is not None and _is_checked(batch, axis_name):

@@ -7,10 +7,11 @@ A training step is a chain of updates (see `jaxgan.core.combinators`):
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxgan import axes
@@ -43,6 +44,22 @@ class Update(NamedTuple):
 Objective = Callable[[PyTree, GANState, Batch, PRNGKey], tuple[jax.Array, tuple[Metrics, PyTree]]]
 
 
+def require_update(update: Any) -> None:
+    """Raises a TypeError for what is no update, such as a function that makes one."""
+    if not isinstance(update, Update):
+        kind = type(update).__name__
+        raise TypeError(f"this is a {kind}, not an Update, such as jaxgan.update_both(gan)")
+
+
+def require_player(player: str) -> None:
+    """Raises a ValueError for what is no player."""
+    if player not in get_args(Player):
+        raise ValueError(
+            f"{player!r} is no player: a third network is a part of one, or is kept in state.extra "
+            "and takes the place of one while it learns"
+        )
+
+
 def stateless(apply: Callable[[GANState, Batch, PRNGKey], tuple[GANState, Metrics]]) -> Update:
     """Makes an update that keeps nothing for itself.
 
@@ -70,8 +87,13 @@ def minimize(
         optimizer: any of optax; it is given `value`, `grad` and `value_fn` if it takes them.
 
     Returns:
-        The update, with the objective's metrics.
+        The update, with the objective's metrics. It raises a ValueError when traced with an
+        objective that returns collections of another form than the player's.
+
+    Raises:
+        ValueError: if there is no such player.
     """
+    require_player(player)
 
     def apply(state: GANState, batch: Batch, key: PRNGKey) -> tuple[GANState, Metrics]:
         def loss(params: PyTree):
@@ -98,6 +120,11 @@ def _descend(
 ) -> GANState:
     """Steps one player down its gradients, given its loss as a value and as a function."""
     net: TrainState = getattr(state, player)
+    moved, kept = (jax.tree.map(jnp.shape, x) for x in (collections, net.collections))
+    if moved != kept:
+        raise ValueError(
+            f"the objective gave collections of the shapes {moved}, but the {player}'s are {kept}"
+        )
     value, gradients, collections = axes.mean((value, gradients, collections))
     extra = {
         "value": value,
@@ -122,7 +149,30 @@ def _accepted(function: Callable[..., Any], keywords: dict[str, Any]) -> dict[st
 def update_discriminator(
     gan: GAN, *, on: Literal["both", "real", "fake"] = "both", fake: PyTree | None = None
 ) -> Update:
-    """Makes the update that steps the discriminator once.
+    """Makes the update that steps the discriminator once, down `discriminator_objective`.
+
+    Args:
+        gan: the GAN.
+        on: which examples the step learns from.
+        fake: examples to learn from in place of G's.
+
+    Returns:
+        An update. Its metrics are D's mean loss `loss_d` (`loss_d_real`, `loss_d_fake` for a step
+        on one kind), the mean of each of D's outputs `[B]`, or `[B, h, w]` of patches, but for
+        integers, such as `score_real` and `score_fake`, and the mean `penalty` and `terms_d` where
+        there are any, which `loss_d` does not contain.
+
+    Raises:
+        ValueError: as `discriminator_objective`.
+    """
+    objective = discriminator_objective(gan, on=on, fake=fake)
+    return minimize("discriminator", objective, gan.discriminator_optimizer)
+
+
+def discriminator_objective(
+    gan: GAN, *, on: Literal["both", "real", "fake"] = "both", fake: PyTree | None = None
+) -> Objective:
+    """Makes the objective that D minimizes: its loss, with penalty and terms where there are any.
 
     Reals and fakes pass through D separately, reals first; D's collections follow both passes. G
     runs in training mode, but its collections move in its own update only.
@@ -140,10 +190,7 @@ def update_discriminator(
             run then, and terms are given no `inputs`.
 
     Returns:
-        An update. Its metrics are D's mean loss `loss_d` (`loss_d_real`, `loss_d_fake` for a step
-        on one kind), the mean of each of D's outputs `[B]`, or `[B, h, w]` of patches, but for
-        integers, such as `score_real` and `score_fake`, and the mean `penalty` and `terms_d` where
-        there are any, which `loss_d` does not contain.
+        An objective of D's parameters, for `minimize`, with the metrics of `update_discriminator`.
 
     Raises:
         ValueError: if `on` is "real" or "fake" and the loss, a penalty or terms want both, or if it
@@ -163,13 +210,11 @@ def update_discriminator(
             examples, _ = make_fakes(gan, state.generator.params, state, inputs, key)
         return _discriminator_loss(gan, on, params, state, inputs, examples, batch, key)
 
-    return minimize("discriminator", objective, gan.discriminator_optimizer)
+    return objective
 
 
 def update_generator(gan: GAN) -> Update:
-    """Makes the update that steps the generator once, through the discriminator as it is now.
-
-    D runs in training mode, but its collections move in its own update only.
+    """Makes the update that steps the generator once, down `generator_objective`.
 
     Args:
         gan: the GAN.
@@ -178,6 +223,21 @@ def update_generator(gan: GAN) -> Update:
         An update. Its metrics are G's mean loss, `loss_g`, and the mean of its terms, `terms_g`,
         where there are any, which `loss_g` does not contain.
     """
+    return minimize("generator", generator_objective(gan), gan.generator_optimizer)
+
+
+def generator_objective(gan: GAN) -> Objective:
+    """Makes the objective that G minimizes, through the discriminator as it is now.
+
+    It is G's loss, with terms where there are any. D runs in training mode, but its collections
+    move in its own update only.
+
+    Args:
+        gan: the GAN.
+
+    Returns:
+        An objective of G's parameters, for `minimize`, with the metrics of `update_generator`.
+    """
 
     def objective(params: PyTree, state: GANState, batch: Batch, key: PRNGKey):
         inputs = draw_inputs(gan, batch, key)
@@ -185,7 +245,7 @@ def update_generator(gan: GAN) -> Update:
         loss, metrics = _generator_loss(gan, params, state, inputs, fake, batch, key)
         return loss, (metrics, collections)
 
-    return minimize("generator", objective, gan.generator_optimizer)
+    return objective
 
 
 def update_both(gan: GAN) -> Update:
@@ -404,8 +464,11 @@ def _mean_penalty(
     return _mean("penalty", gan.penalty(critic, real, fake, keys))
 
 
-def _mean(name: str, values: jax.Array) -> jax.Array:
+def _mean(name: str, values: Any) -> jax.Array:
     """Averages what D or G adds to its loss for each example."""
+    if not isinstance(values, jax.Array | np.ndarray | np.number | float | int):
+        hint = ": call it to make one" if callable(values) else ""
+        raise TypeError(f"{name} gave a {type(values).__name__}, not numbers{hint}")
     if jnp.ndim(values) > 1:
         shape = jnp.shape(values)
         raise ValueError(f"{name} gave the shape {shape}, not a number for each example")

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from jaxgan.recipes.recipe import (
     Count,
+    CountFrom0,
     Counts,
     ImageRecipe,
     NonNegative,
@@ -43,6 +44,7 @@ from jaxgan.util.errors import UserError
 
 __all__ = [
     "Count",
+    "CountFrom0",
     "Counts",
     "ImageRecipe",
     "NonNegative",

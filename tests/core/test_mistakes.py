@@ -13,6 +13,7 @@ from flax import linen as nn
 
 import jaxgan
 from jaxgan import latents, losses, penalties
+from jaxgan.core import combinators
 from jaxgan.models import mlp
 from jaxgan.nn.labels import Embed
 from jaxgan.types import Metrics
@@ -80,11 +81,25 @@ def test_parts_that_are_none(part, value, told):
         gan.__post_init__()
 
 
-def test_an_update_that_is_none():
-    forgotten: Any = None
-    make_step = inspect.unwrap(jaxgan.make_step)  # past the type checker of these tests
-    with pytest.raises(TypeError, match="a step makes an Update, not a NoneType"):
-        make_step(forgotten)
+@pytest.mark.parametrize("update", [None, jaxgan.update_both], ids=["nothing", "not called"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda update: inspect.unwrap(jaxgan.make_step)(update),
+        lambda update: inspect.unwrap(jaxgan.chain)(jaxgan.update_both(GAN), update),
+        lambda update: inspect.unwrap(jaxgan.share_key)(update),
+        lambda update: inspect.unwrap(jaxgan.repeat)(update, 2),
+        lambda update: inspect.unwrap(jaxgan.on_part)(update, 0, 2),
+        lambda update: inspect.unwrap(jaxgan.every)(2, update),
+    ],
+    ids=["make_step", "chain", "share_key", "repeat", "on_part", "every"],
+)
+def test_an_update_that_is_none(use, update, monkeypatch):
+    for name in ("on_part", "share_key", "_with_own_key", "require_update"):
+        function = inspect.unwrap(getattr(combinators, name))
+        monkeypatch.setattr(combinators, name, function)  # past the type checker of these tests
+    with pytest.raises(TypeError, match=f"a {type(update).__name__}, not an Update, such as"):
+        use(update)
 
 
 def step_of(gan: jaxgan.GAN, update=jaxgan.update_both) -> Metrics:
@@ -123,6 +138,56 @@ def test_what_is_added_for_each_number_of_an_example(part, function):
     object.__setattr__(gan, part, function)
     with pytest.raises(ValueError, match=rf"{part} gave the shape \(4, [24]\), not a number for"):
         step_of(gan)
+
+
+@pytest.mark.parametrize(
+    "part, function, told",
+    [
+        ("penalty", lambda *_: lambda *_: 0.0, "penalty gave a function, not numbers: call it to"),
+        (
+            "discriminator_terms",
+            lambda _: lambda _: 0.0,
+            "discriminator_terms gave a function, not",
+        ),
+        ("generator_terms", lambda _: None, "generator_terms gave a NoneType, not numbers\n"),
+        ("generator_terms", lambda _: {"a": 0.0}, "generator_terms gave a dict, not numbers\n"),
+    ],
+)
+def test_what_is_added_is_numbers(part, function, told):
+    gan = copy(GAN)
+    object.__setattr__(gan, part, function)
+    with pytest.raises(TypeError, match=told):
+        step_of(gan)
+
+
+def test_a_third_player():
+    def objective(params, state, batch, key):
+        return 0.0, ({}, {})
+
+    player: Any = "encoder"
+    told = "'encoder' is no player: a third network is a part of one, or is kept in state.extra"
+    with pytest.raises(ValueError, match=told):
+        inspect.unwrap(jaxgan.minimize)(player, objective, optax.sgd(0.1))
+    with pytest.raises(ValueError, match=told):
+        inspect.unwrap(jaxgan.update_average)(0.9, of=player, name="slow")
+
+
+def test_an_objective_with_other_collections():
+    def objective(params, state, batch, key):
+        return optax.tree.norm(params), ({}, {"seen": jnp.zeros(3)})
+
+    with pytest.raises(
+        ValueError, match=r"gave collections .*\(3,\)\}, but the generator's are \{\}"
+    ):
+        step_of(GAN, lambda gan: jaxgan.minimize("generator", objective, optax.sgd(0.1)))
+
+
+def test_two_updates_that_keep_different_things_by_one_name():
+    pools = (jaxgan.update_discriminator_from_pool(GAN, size) for size in (8, 16))
+    with pytest.raises(ValueError, match=r"keep different things, both as 'pool': .*8.*16"):
+        jax.eval_shape(lambda: jaxgan.init(GAN, KEY, BATCH, jaxgan.chain(*pools)))
+    one = jaxgan.update_discriminator_from_pool(GAN, 8)
+    jax.eval_shape(lambda: jaxgan.init(GAN, KEY, BATCH, jaxgan.chain(one, one)))
 
 
 def test_one_number_for_the_whole_batch_may_be_added():

@@ -14,7 +14,13 @@ from jaxgan.core.combinators import chain, on_part, repeat, share_key
 from jaxgan.core.gan import GAN, init
 from jaxgan.core.networks import in_packs, linen
 from jaxgan.core.state import GANState
-from jaxgan.core.updates import scores, update_both, update_discriminator, update_generator
+from jaxgan.core.updates import (
+    generator_objective,
+    scores,
+    update_both,
+    update_discriminator,
+    update_generator,
+)
 from jaxgan.keys import stream
 
 KEY = jax.random.key(5)
@@ -304,6 +310,40 @@ def test_a_discriminator_descends_its_loss_and_its_penalty():
         close(metrics["penalty"], 3 * (length - 1) ** 2, 1e-5)
         moved = w - 0.1 * (apart + 6 * (1 - 1 / length) * w)
         close(after.discriminator.params["Dense_0"]["kernel"][:, 0], moved, 1e-5, 1e-6)
+
+
+def test_an_objective_is_differentiable_through_imagined_steps_of_d():
+    """G of an unrolled GAN, against D's step written by hand."""
+    gan = small_gan(
+        discriminator=linen(Linear()),
+        discriminator_optimizer=optax.sgd(0.1),
+        loss=losses.wasserstein,
+        generator_terms=lambda play: (play.fake**2).sum(1),
+    )
+    imagined, of_generator = update_discriminator(gan), generator_objective(gan)
+
+    def unrolled(params, state, batch, key):
+        state = state.replace(generator=state.generator.replace(params=params))
+        state, _ = imagined.apply(state, batch, stream(key, "ahead"))
+        return of_generator(params, state, batch, key)
+
+    state = first(gan)
+    w = state.discriminator.params["Dense_0"]["kernel"][:, 0]
+    kept = state.generator.collections
+
+    def by_hand(params):
+        ahead, now = (
+            forward(gan.generator, params, kept, gan.inputs(stream(key, "latents"), 8, {}))[0]
+            for key in (stream(KEY, "ahead"), KEY)
+        )
+        moved = w - 0.1 * (ahead.mean(0) - IMAGES.mean(0))
+        return -(now @ moved).mean() + (now**2).sum(1).mean()
+
+    params = state.generator.params
+    (_, (metrics, _)), found = jax.value_and_grad(unrolled, has_aux=True)(params, state, BATCH, KEY)
+    loss, expected = jax.value_and_grad(by_hand)(params)
+    close(found, expected, 1e-4, 1e-6)
+    close(metrics["loss_g"] + metrics["terms_g"], loss, 1e-5)
 
 
 def test_a_penalty_leaves_the_running_averages_and_the_other_metrics_alone():

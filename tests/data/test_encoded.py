@@ -76,7 +76,7 @@ def test_other_batches_hold_the_same_latents(tmp_path, resident_bytes):
 
 def test_latents_are_changed_as_any_batch_is(tmp_path):
     feed = load_latents(written(tmp_path), batch_size=4)
-    mapped = Mapped(feed, lambda batch, key: batch | {"twice": 2 * batch["latent"]})
+    mapped = Mapped(feed, lambda batch, key: {**batch, "twice": 2 * batch["latent"]})
     spec = spec_of(mapped)
     (entry,) = spec.entries
     assert entry.name == "twice" and entry.shape == spec.latent
