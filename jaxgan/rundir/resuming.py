@@ -96,7 +96,7 @@ def rewind(run: Path, step: int, recipe: Recipe, total: int, members: int | None
             if unfinished(path):
                 path.unlink()
         for path in run.iterdir():  # where other commands write too
-            if unfinished(path) in (log.METRICS, log.EVALUATIONS):
+            if unfinished(path) in ("config.json", log.METRICS, log.EVALUATIONS):
                 path.unlink()
 
 

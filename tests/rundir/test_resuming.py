@@ -109,7 +109,8 @@ def test_files_that_a_killed_run_was_writing_are_removed(here, whole_run, monkey
     with monkeypatch.context() as patch:
         patch.setattr("jaxgan.util.files.os.replace", die_at_once)
         patch.setattr("jaxgan.util.files.Path.unlink", lambda *_, **__: None)
-        names = ("samples/step_000000030.npy", "metrics.jsonl", "evaluations.jsonl", "report.html")
+        ours = ("samples/step_000000030.npy", "metrics.jsonl", "evaluations.jsonl", "config.json")
+        names = (*ours, "report.html")
         for name in names:
             with pytest.raises(Died):
                 write_atomically(run / name, b"half")
