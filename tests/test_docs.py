@@ -155,8 +155,12 @@ AFTER = {
     "evaluation.md": "assert metrics.path_lengths(path, jnp.full(4, 0.5)).shape == (4,)",
     "own_gan.md": """
 assert isinstance(pretrain(plain), jaxgan.Update)
-encoder = jaxgan.linen(nn.Sequential([lambda x: x.reshape(len(x), -1), nn.Dense(100)]))
-update = jaxgan.chain(jaxgan.update_both(plain), update_encoder(plain, encoder, optax.sgd(0.1)))
+class Reader(nn.Module):
+    @nn.compact
+    def __call__(self, image, train):
+        return nn.Dense(100)(image.reshape(len(image), -1))
+update_codes = update_encoder(plain, jaxgan.linen(Reader()), optax.sgd(0.1))
+update = jaxgan.chain(jaxgan.update_both(plain), update_codes)
 state = jaxgan.init(plain, key, batch, update)
 moved, metrics = jax.jit(jaxgan.make_step(update))(state, batch, key)
 before, after = (x.extra["encoder"].params for x in (state, moved))

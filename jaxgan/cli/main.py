@@ -450,7 +450,9 @@ def _report(words: list[str]) -> None:
     options = parse(Report, words, "jaxgan report")
     _import(options.import_)
     from jaxgan.report.page import write_report
+    from jaxgan.rundir import refuse_bundle
 
+    refuse_bundle(options.run)
     with naming(options.run, missing=True):
         print(write_report(options.run))
 

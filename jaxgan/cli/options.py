@@ -27,6 +27,7 @@ from tyro.constructors import (
 
 from jaxgan.pretrained import directory
 from jaxgan.util.errors import UserError
+from jaxgan.util.files import expanded
 from jaxgan.util.parsing import shown
 
 T = TypeVar("T")
@@ -251,7 +252,7 @@ class Dataset:
     truncation: Truncation = None  # largest absolute value in a latent, such as 1: less variety
     sources: Sources = None  # training pictures that others are made near to, in turn
     format: Literal["tfds", "folder", "npz"] = "tfds"  # tfds: ArrayRecord; folder: PNG files
-    knob_num: int = 1000  # pictures that are measured at each of several similarities
+    knob_num: int = 1000  # pictures measured at each of several similarities, 100 to 10,000
     held_out: TestSplit = None  # data it did not learn from, such as mnist@test, to measure with
     seed: int = 0  # of the latents, and of the choice of training pictures
     member: Member = None  # which GAN of a population, from 0
@@ -555,6 +556,7 @@ _READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
     int: ("INT", _whole),
     float: ("FLOAT", _number),
     str: ("TEXT", str),
+    Path: ("PATH", expanded),
 }
 
 

@@ -1,5 +1,6 @@
 """Folders of pictures as sources of examples, one by one or in pairs."""
 
+import logging
 import os
 import warnings
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,8 @@ from jaxgan.data.failures import system_failures
 from jaxgan.data.pixels import is_gray, to_array
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import expanded
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 DEEP = ("I", "F")  # modes of Pillow whose values have no range that is known
@@ -206,7 +209,8 @@ def _pictures(path: Path) -> tuple[Path, list[Path]]:
     """Returns the folder, spelled out, and the sorted paths of the pictures in it."""
     path = expanded(path)
     if not path.exists():
-        raise UserError(f"there is no folder {path}")
+        here = "" if path.is_absolute() else f" in {Path.cwd()}"
+        raise UserError(f"there is no folder {path}{here}")
     if not path.is_dir():
         raise UserError(f"{path} is not a folder; name the folder that holds the pictures")
     pictures = _find(path)
@@ -246,12 +250,16 @@ def _find(root: Path) -> list[Path]:
     def fail(error: OSError) -> None:
         raise error
 
-    found = []
+    found, links = [], []
     with system_failures(root):
         for folder, below, names in os.walk(root, onerror=fail):
             below[:] = [name for name in below if not name.startswith(".")]
+            links += [Path(folder, name) for name in below if os.path.islink(Path(folder, name))]
             paths = (Path(folder, name) for name in names if not name.startswith("."))
             found += [path for path in paths if path.suffix.lower() in SUFFIXES]
+    if links:
+        told = _some(sorted(link.relative_to(root) for link in links))
+        logger.warning("links to folders in %s are not followed: %s", root, told)
     return sorted(found)
 
 

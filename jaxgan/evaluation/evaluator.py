@@ -298,10 +298,14 @@ class Evaluator:
                 f"{', '.join(fitting)}"
             )
         usual = [name for name in fitting if not METRICS[own[name]].only_asked]
-        few = {name: METRICS[own[name]].least for name in wanted or usual}
-        few = {name: least for name, least in few.items() if least > size}
+        few = {}
+        for name in wanted or usual:
+            metric = METRICS[own[name]]
+            fresh = min(size, len(metric.fresh(self._first).examples))
+            if fresh < metric.least:
+                few[name] = f"{name} needs {metric.least}" + ("" if fresh == size else " held out")
         if few:
-            told = ", ".join(f"{name} needs {least}" for name, least in few.items())
+            told = ", ".join(few.values())
             if names is not None or len(few) == len(usual):
                 raise UserError(f"{size} samples are too few: {told}")
             logger.warning("of %d samples some metrics are left out: %s", size, told)

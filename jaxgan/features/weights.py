@@ -48,7 +48,8 @@ def load_weights(name: str, title: str, source: str) -> StateDict:
     if not path.exists():
         raise UserError(
             f"{title} has no weights yet: download {source} and run "
-            f"`jaxgan features import-{name} FILE`, which copies them to {path}"
+            f"`jaxgan features import-{name} FILE`, which copies them to {path}; or choose other "
+            "features, such as `jaxgan evaluate RUN --features pixels`"
         )
     return load_safetensors(path)
 

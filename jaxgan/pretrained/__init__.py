@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxgan.util.errors import UserError
+from jaxgan.util.files import expanded
 from jaxgan.util.parsing import shown
 
 PREFIX = "pretrained:"
@@ -59,7 +60,7 @@ def load_pretrained(name: str) -> Any:
 
 def directory(run: str) -> Path:
     """Finds where a run lies, given its path, or `pretrained:NAME`."""
-    return bundle(run.removeprefix(PREFIX)) if run.startswith(PREFIX) else Path(run)
+    return bundle(run.removeprefix(PREFIX)) if run.startswith(PREFIX) else expanded(run)
 
 
 def place_beside(run: Path) -> Path:

@@ -41,6 +41,7 @@ from jaxgan.recipes.recipe import (
     source_of,
 )
 from jaxgan.util.errors import UserError
+from jaxgan.util.files import expanded
 
 __all__ = [
     "Count",
@@ -104,7 +105,7 @@ def load_from(source: str) -> None:
         UserError: if there is no such module or file.
     """
     if source.endswith(".py"):
-        _import_file(Path(source).resolve())
+        _import_file(expanded(source).resolve())
         return
     if not all(map(str.isidentifier, source.split("."))):
         raise UserError(f"cannot import {source!r}: give the name of a module or a .py file")

@@ -19,6 +19,7 @@ from jaxgan.interop import load_variables
 from jaxgan.recipes.gat import GatRecipe, last_level
 from jaxgan.types import DataSpec, Images, PyTree
 from jaxgan.util.errors import UserError
+from jaxgan.util.files import expanded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ class LatentGat(GatRecipe):
                 f"{self.name} learns from latents: make some by {self.coder}, and choose --latents "
                 "FOLDER"
             )
-        return Path(self.latents)
+        return expanded(self.latents)
 
 
 def _in_words(data: str, size: int | None) -> str:

@@ -104,7 +104,9 @@ class Pix2pix(TranslatingRecipe):
     def feed(self, seed: int, data_dir: str | None = None) -> Feed:
         """Opens the pairs, with the same jitter for both of a pair (see `Recipe.feed`)."""
         if self.degrade is None:
-            return self.jittered(self.open(self.data, seed, data_dir), jointly)
+            pairs = self.open(self.data, seed, data_dir)
+            require_source(spec_of(pairs))
+            return self.jittered(pairs, jointly)
         pictures = super().open(self.data, seed, data_dir)
         return self.paired(self.jittered(pictures, on_images))
 

@@ -413,7 +413,8 @@ def require_source(spec: DataSpec) -> tuple[int, ...]:
     if spec.source is None:
         raise UserError(
             "these networks make one picture from another, and this data set has single ones: "
-            "choose pairs, such as openmoji-pairs, folder:PATH#SOURCE,TARGET or halves:PATH"
+            "choose pairs, such as openmoji-pairs, folder:PATH#SOURCE,TARGET or halves:PATH, or "
+            "make them by degrade, if the recipe has it"
         )
     return spec.source
 

@@ -22,6 +22,7 @@ from jaxgan.report.page import (
     render,
     vectors_of,
 )
+from jaxgan.rundir.bundles import refuse_bundle
 from jaxgan.rundir.config import parse_config
 from jaxgan.rundir.directory import find_samples
 from jaxgan.rundir.evaluated import read_evaluated
@@ -92,6 +93,7 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 
 def _read(name: str, run: Path) -> Compared:
+    refuse_bundle(run)
     config = parse_config(run)
     members = None if config.members is None else config.members.count
     metrics = read_metrics(run, members)
@@ -132,13 +134,21 @@ def _facts(runs: Sequence[Compared]) -> Table:
 
 def _differences(runs: Sequence[Compared]) -> Table:
     """Tabulates the settings in which the runs differ, each in a row."""
-    settings = [run.config.hyperparameters | run.config.versions for run in runs]
+    settings = [
+        run.config.hyperparameters | _swept(run.config) | run.config.versions for run in runs
+    ]
     rows = []
     for name in dict.fromkeys(name for each in settings for name in each):
         values = [plain(each[name]) if name in each else "" for each in settings]
         if len(set(values)) > 1:
             rows.append([name, *values])
     return ["setting", *(run.name for run in runs)], rows
+
+
+def _swept(config: Config) -> dict[str, Any]:
+    """The values of a population's sweep, which its members have in place of the recipe's."""
+    sweep = {} if config.members is None else config.members.sweep
+    return {name: ", ".join(map(plain, values)) for name, values in sweep.items()}
 
 
 def _curves(

@@ -4,6 +4,7 @@ Importing this module imports matplotlib, which takes a while, so import it wher
 """
 
 import math
+import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from io import BytesIO
 from itertools import cycle, islice
@@ -36,6 +37,7 @@ MANY = 120  # least points of a curve that is smoothed
 FEW = 30  # most points of a curve that has a marker for each
 MAX_CELLS = 100  # most cells of a heat map that shows each value
 LEGEND_LENGTH = 57  # characters in a row of a legend
+TITLE_LENGTH = 62  # characters in a line of a title
 LINE_LENGTH = 6  # that the line before a label takes
 LEGEND_ROW = 15  # points
 POINTS = 72  # in an inch
@@ -164,8 +166,8 @@ def curves(shown: Sequence[Panel], *, dark: bool = False) -> Figure:
         elif not panel.signed and _spans_magnitudes(panel):
             axes.set_yscale("log")
         axes.set_title(
-            panel.title, loc="left", fontsize=10.5, color=ink, fontweight="bold", pad=24 + more,
-            parse_math=False,
+            textwrap.fill(panel.title, TITLE_LENGTH), loc="left", fontsize=10.5, color=ink,
+            fontweight="bold", pad=24 + more, parse_math=False,
         )  # fmt: skip
         legend = axes.legend(
             drawn, list(panel.series),  # or names that begin with "_" would be left out

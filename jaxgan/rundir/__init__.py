@@ -1,6 +1,6 @@
 """The run directory: what a run writes about itself, and how it is loaded again."""
 
-from jaxgan.rundir.bundles import is_bundle, write_bundle
+from jaxgan.rundir.bundles import is_bundle, refuse_bundle, write_bundle
 from jaxgan.rundir.checkpoints import Checkpoints
 from jaxgan.rundir.config import (
     check_data,
@@ -17,6 +17,7 @@ from jaxgan.rundir.directory import (
     WEIGHTS,
     Sample,
     check_free,
+    check_place,
     create,
     find_samples,
     is_record,
@@ -56,6 +57,7 @@ __all__ = [
     "best_step",
     "check_data",
     "check_free",
+    "check_place",
     "check_same",
     "create",
     "describe",
@@ -73,6 +75,7 @@ __all__ = [
     "read_metrics",
     "read_recipe",
     "read_vectors",
+    "refuse_bundle",
     "resume_step",
     "rewind",
     "sample_path",

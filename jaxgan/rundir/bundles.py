@@ -35,6 +35,16 @@ def is_bundle(folder: Path) -> bool:
     return (folder / WEIGHTS).exists() and not (folder / CHECKPOINTS).exists()
 
 
+def refuse_bundle(run: Path) -> None:
+    """Checks that a folder has the history of a run.
+
+    Raises:
+        UserError: if it is a bundle.
+    """
+    if is_bundle(run):
+        raise UserError(f"{run} holds weights alone, without what the run logged: name the run")
+
+
 def write_bundle(
     folder: Path,
     config: Config,

@@ -101,6 +101,8 @@ def parse_config(run: Path) -> Config:
     try:
         data = read_bytes(path)
     except (FileNotFoundError, NotADirectoryError):
+        if not run.exists():
+            raise UserError(f"there is no run directory {run}") from None
         raise UserError(f"{run} is not a run directory: it has no config.json") from None
     try:
         return decode(data, Config)

@@ -39,6 +39,13 @@ WEIGHTS = "weights.safetensors"  #: the file of a bundle (see `jaxgan.rundir.bun
 LOCK = "lock"  # the file that `locked` locks
 # What no command can make again.
 _RECORDS = {"config.json", METRICS, EVALUATIONS, EVALUATED, BEST, CHECKPOINTS, WEIGHTS, "samples"}
+# What training, reports and the other commands write where no --out is given.
+_WRITTEN = re.compile(
+    r"config\.json|lock|metrics\.jsonl|evaluations\.jsonl|\.?evaluation(\.\d+)?\.json(\.lock)?"
+    r"|samples|checkpoints|best|tensorboard|explorer(\.html)?|nearest\.(png|html)|report\.html"
+    r"|(final|losses|points|pattern|series)\.png|progress\.gif|summary\.(txt|json)"
+    r"|(sample|interpolation|directions|restored|translated|dataset)_.*step\d+.*|\..+\.(tmp|partial)"
+)
 
 
 class Sample(NamedTuple):
@@ -73,6 +80,8 @@ def check_free(run: Path, *, overwrite: bool) -> None:
         UserError: if something is there that may not be deleted.
     """
     with naming(run):
+        if is_record(run):
+            raise UserError(f"{run} belongs to the record of a run: choose another --out")
         if (run / "config.json").exists():
             if not overwrite:
                 raise UserError(
@@ -80,8 +89,24 @@ def check_free(run: Path, *, overwrite: bool) -> None:
                     "replace it with --overwrite"
                 )
             parse_config(run)  # many a directory that is no run has a file of this name
+            seen = sorted(path.name for path in run.iterdir() if not path.name.startswith("."))
+            if others := [name for name in seen if not _WRITTEN.fullmatch(name)]:
+                raise UserError(
+                    f"{run} holds {', '.join(others[:3])} besides the run: move that elsewhere, or "
+                    "choose another --out"
+                )
         elif run.exists() and not (run.is_dir() and all(map(_is_left, run.iterdir()))):
             raise UserError(f"{run} exists and is not a run directory: choose another --out")
+
+
+def check_place(run: Path) -> None:
+    """Checks that checkpoints can be written at a path.
+
+    Raises:
+        UserError: if they cannot.
+    """
+    if "[" in str(run.absolute()):  # which Orbax takes for a pattern as it merges what it wrote
+        raise UserError(f"{run.absolute()} has a [ in it, where no checkpoint can be written")
 
 
 def _is_left(path: Path) -> bool:
@@ -123,6 +148,8 @@ def locked(run: Path) -> Iterator[None]:
 def create(run: Path, config: Config) -> None:
     """Makes the directory of a new run, in place of one that is there (see `check_free`).
 
+    Of the old one, what a run or a command wrote is deleted; hidden files of others stay.
+
     Args:
         run: its path.
         config: what `describe` made.
@@ -130,7 +157,7 @@ def create(run: Path, config: Config) -> None:
     make_folder(run)
     with naming(run, missing=True):
         for path in run.iterdir():  # not `run`, which may be a link or the working directory
-            if path.name not in (LOCK, "config.json"):
+            if path.name not in (LOCK, "config.json") and _WRITTEN.fullmatch(path.name):
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     write_config(run, config)  # until then it is the old run, or none, if it should be killed here
     make_folder(run / "samples")

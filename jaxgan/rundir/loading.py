@@ -42,7 +42,7 @@ class Trained(NamedTuple):
 
 
 def load(
-    run: Path, step: int | None = None, member: int | None = None, *, best: bool = False
+    run: Path | str, step: int | None = None, member: int | None = None, *, best: bool = False
 ) -> Trained:
     """Loads a run's GAN.
 
@@ -58,6 +58,7 @@ def load(
     Raises:
         UserError: if `run` is not a run directory, or has no such checkpoint or member.
     """
+    run = Path(run)
     members = read_config(run).members
     if members is None and member is not None:
         raise UserError(f"{run} is of one GAN: leave out --member")

@@ -89,6 +89,7 @@ def train(
         raise UserError("resume and overwrite exclude each other: give one of them")
     if resume and rundir.is_bundle(run):
         raise UserError(f"{run} holds weights alone, which cannot be resumed: choose another --out")
+    rundir.check_place(run)
     if resume:
         check = partial(rundir.check_same, run, recipe, seed, members)
     else:

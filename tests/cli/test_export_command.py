@@ -170,11 +170,16 @@ def test_what_cannot_be_exported_or_loaded_is_told(exported, here):
     run, bundle = exported
     assert_refused(command("export", "run"), "--out")
     assert_refused(command("export", "run", "--out", "run"), "is not a bundle: choose another")
-    assert_refused(command("export", "nothing", "--out", "new"), "nothing is not a run directory")
+    assert_refused(
+        command("export", "nothing", "--out", "new"), "there is no run directory nothing"
+    )
     assert not (here / "new").exists()
     assert_refused(command("sample", bundle, "--step", "20"), "no checkpoints: leave out --step")
     resume = command("train", "mnist_mlp", "--out", bundle, "--resume")
     assert_refused(resume, "holds weights alone, which cannot be resumed: choose another --out")
+    told = "holds weights alone, without what the run logged: name the run"
+    for words in (("report", bundle), ("compare", "run", bundle)):
+        assert_refused(command(*words), told)
     weights = load_file(bundle / "weights.safetensors")
     first, *_ = weights
     save_file({name: x for name, x in weights.items() if name != first}, here / "less")
@@ -234,4 +239,4 @@ def test_pretrained_gans_are_runs_whose_samples_go_here(exported, here, monkeypa
     assert (done.status, done.out) == (0, "sample_step40_seed0.png\n")
     assert (here / "sample_step40_seed0.png").exists()
     assert_refused(command("sample", "pretrained:mpl"), "no pretrained GAN is called 'mpl': .* mlp")
-    assert_refused(command("report", "pretrained:mlp"), "not a run directory")
+    assert_refused(command("report", "pretrained:mlp"), "no run directory pretrained:mlp")

@@ -17,7 +17,7 @@ from jaxgan.devices.mesh import make_mesh
 from jaxgan.evaluation import finished
 from jaxgan.recipes.mnist_dcgan_bn import MnistDcganBn
 from jaxgan.report import page
-from jaxgan.rundir import loading, read_config
+from jaxgan.rundir import check_free, loading, read_config
 from jaxgan.types import DataSpec
 
 SPEC = DataSpec((28, 28, 1), 10)  # of MNIST
@@ -115,7 +115,7 @@ def pictures(here):
         ("train mnist_mlp --out /dev/null", r"/dev/null exists and is not a run directory"),
         ("train pattern_1010 --out /dev/null/x", r"^jaxgan: /dev/null"),
         ("train mnist_mlp --out /etc", r"/etc exists and is not a run directory"),
-        ("train mnist_mlp --resume", r"runs/mnist_mlp-seed0 is not a run directory"),
+        ("train mnist_mlp --resume", r"there is no run directory runs/mnist_mlp-seed0"),
         (
             "train mnist_mlp --resume --out /etc",
             r"/etc is not a run directory: it has no config.json",
@@ -123,9 +123,9 @@ def pictures(here):
         ("sample", r"RUN is missing \(jaxgan sample --help lists the options\)"),
         ("restore run", r"INPUT is missing \(jaxgan restore --help lists the options\)"),
         ("translate run", r"INPUT is missing \(jaxgan translate --help lists the options\)"),
-        ("sample absent", r"absent is not a run directory: it has no config.json"),
+        ("sample absent", r"there is no run directory absent"),
         ("sample /dev/null", r"/dev/null is not a run directory"),
-        ("report absent", r"absent is not a run directory"),
+        ("report absent", r"there is no run directory absent"),
         ("report absent extra", r"unrecognized options 'extra'"),
         ("recipes all", r"unrecognized options 'all'"),
         ("info --all", r"unrecognized options '--all'"),
@@ -220,10 +220,38 @@ def test_a_run_is_not_overwritten_without_being_asked(here, whole_run):
     words = ["train", "pattern_1010", *TINY["pattern_1010"], "--steps", "10", "--out", "run"]
     assert_refused(command(*words), "run holds a run already: go on with --resume, choose another")
     assert contents(run) == before
+    assert_refused(command(*words, "--overwrite"), "run holds notes.txt besides the run: move that")
+    assert contents(run) == before
+    (run / "notes.txt").unlink()
+    assert command("sample", "run").status == 0
     assert command(*words, "--overwrite").status == 0
     assert read_config(run).steps == 10
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["10"]
-    assert not (run / "notes.txt").exists()
+    assert not [*run.glob("sample_*")]
+
+
+def test_what_commands_write_into_a_run_is_replaced_with_it(here, whole_run):
+    run = copy(whole_run("mnist_mlp"), here / "run")
+    for words in ("interpolate run", "directions run", "report run", "sample run --num 2"):
+        assert command(*words.split()).status == 0
+    restore = "restore run data:mnist@test[:1] --mask center --iterations 1 --starts 1"
+    assert command(*restore.split()).status == 0
+    check_free(run, overwrite=True)
+
+
+def test_a_run_is_kept_where_checkpoints_can_be_written(here):
+    told = command("train", "pattern_1010", "--out", "br[1]/run")
+    assert_refused(told, r"/br\[1\]/run has a \[ in it, where no checkpoint can be written")
+    assert not (here / "br[1]").exists()
+
+
+def test_home_directories_are_found(here, monkeypatch):
+    monkeypatch.setenv("HOME", str(here / "home"))
+    words = ["train", "pattern_1010", *TINY["pattern_1010"], "--steps", "2"]
+    assert command(*words, "--out", "~/run").status == 0
+    assert command("sample", "~/run", "--out=~/vectors.npz").status == 0
+    assert sorted(x.name for x in (here / "home").iterdir()) == ["run", "vectors.npz"]
+    assert [x.name for x in here.iterdir()] == ["home"]
 
 
 def test_a_run_that_cannot_begin_replaces_nothing(here, whole_run):

@@ -1,5 +1,6 @@
 import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,7 +100,19 @@ def test_hidden_and_other_files_are_ignored(tmp_path):
     assert len(open_folder(tmp_path, 6)) == 1
 
 
-def test_missing_empty_and_file(tmp_path):
+def test_links_to_folders_are_named(tmp_path, caplog):
+    for name in ("red/a.png", "elsewhere/b.png"):
+        save(tmp_path / name, 6, 6)
+    (tmp_path / "red" / "up").symlink_to(tmp_path)  # which has no end
+    (tmp_path / "blue").symlink_to(tmp_path / "elsewhere")
+    assert len(open_folder(tmp_path, 6)) == 2
+    assert f"links to folders in {tmp_path} are not followed: blue, red/up" in caplog.text
+
+
+def test_missing_empty_and_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"there is no folder nowhere in {tmp_path}"):
+        open_folder(Path("nowhere"), 8)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="there is no folder"):
         open_folder(tmp_path / "nowhere", 8)

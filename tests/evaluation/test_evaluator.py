@@ -300,6 +300,16 @@ def test_any_features_will_do(mnist_dir):
     assert "features pixels" in str(result)
 
 
+def test_memorization_is_left_out_where_too_little_is_held_out(mnist_dir, caplog):
+    held_out = "mnist@test[:50]"
+    options = {"num": 70, "extractor": pixels(), "data_dir": mnist_dir, "held_out": held_out}
+    evaluate = Evaluator(SOME, **options)
+    assert "metrics are left out: memorization needs 61 held out" in caplog.text
+    assert "fd_pixels" in evaluate.floors and "c_t" not in evaluate.floors
+    with pytest.raises(UserError, match="too few: memorization needs 61 held out"):
+        Evaluator(SOME, **options, names=["memorization"])
+
+
 @pytest.mark.slow
 def test_copies_are_told_from_new_samples_and_shown(mnist_dir):
     evaluate = Evaluator(
@@ -354,7 +364,7 @@ def test_what_cannot_be_held_out_is_said(recipe, held_out, told, mnist_dir):
     with pytest.raises(UserError, match=told):
         Evaluator(
             recipe,
-            num=30,
+            num=70,
             names=["memorization"],
             held_out=held_out,
             extractor=pixels(),

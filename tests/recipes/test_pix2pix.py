@@ -163,6 +163,7 @@ def test_samples_are_made_from_pictures_that_training_does_not_see(root):
     "fields, message",
     [
         ({"data": "faces-pairs", "degrade": "blur"}, "faces-pairs has pairs already"),
+        ({"data": "mnist"}, "single ones: choose pairs, .* or make them by degrade"),
         ({"data": "mnist", "degrade": "gray"}, "have 1 channels, not 3, so there are no colors"),
     ],
 )

@@ -82,6 +82,15 @@ def test_settings_of_a_population_are_rows(two):
     assert "first, learning_rate=0.5 40 4 first, learning_rate=0.25 40 4" in comparison_text(two)
 
 
+def test_the_values_of_a_sweep_are_those_of_its_members(two):
+    path = two[0] / "config.json"
+    config = json.loads(path.read_text())
+    sweep = {"learning_rate": [0.5, 0.25]}
+    path.write_text(json.dumps(config | {"members": {"count": 4, "sweep": sweep}}))
+    (two[0] / "metrics.jsonl").unlink()
+    assert "setting first second learning_rate 0.5, 0.25 0.125" in comparison_text(two)
+
+
 def test_members_of_a_population_are_rows_of_their_own(two):
     protocol = {"protocol": f"step 40, G not averaged; {PROTOCOL}"}
     for member, value in enumerate((1.5, 2.5)):

@@ -53,13 +53,36 @@ def test_what_is_no_run_is_never_replaced(tmp_path, overwrite):
 def test_a_replaced_run_leaves_nothing_behind_but_what_links_point_to_stays(tmp_path, run):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "precious").touch()
-    (run / "link").symlink_to(tmp_path / "elsewhere")
+    (run / "tensorboard").symlink_to(tmp_path / "elsewhere")
+    for name in ("report.html", "sample_step5_seed0.png", ".evaluation.json.lock", ".x.7.tmp"):
+        (run / name).touch()
     (run / "checkpoints" / "5").mkdir(parents=True)
     (tmp_path / "alias").symlink_to(run)
     create(tmp_path / "alias", rundir.describe(RECIPE, 4, 40, DataSpec((28, 28, 1)), make_mesh(1)))
     assert sorted(path.name for path in run.iterdir()) == ["config.json", "samples"]
     assert read_config(run).seed == 4
     assert (tmp_path / "elsewhere" / "precious").exists()
+
+
+def test_a_run_is_not_replaced_with_what_others_put_there(run):
+    config = rundir.describe(RECIPE, 4, 40, DataSpec((28, 28, 1)), make_mesh(1))
+    (run / ".DS_Store").touch()
+    check_free(run, overwrite=True)
+    for name in ("child", "notes.txt"):
+        (run / name).mkdir()
+    with pytest.raises(UserError, match=r"holds child, notes.txt besides the run: move that"):
+        check_free(run, overwrite=True)
+    create(run, config)
+    assert sorted(path.name for path in run.iterdir()) == [
+        *(".DS_Store", "child", "config.json", "notes.txt", "samples")
+    ]
+
+
+def test_a_run_does_not_go_into_the_record_of_another(run):
+    (run / "metrics.jsonl").touch()
+    with pytest.raises(UserError, match="checkpoints/x belongs to the record of a run"):
+        check_free(run / "checkpoints" / "x", overwrite=False)
+    check_free(run / "child", overwrite=False)
 
 
 def test_a_run_that_is_killed_while_it_is_made_can_be_made_again(tmp_path, run, monkeypatch):

@@ -171,7 +171,7 @@ def test_walks_of_vectors_are_numbers(here, whole_run):
         ("directions run --reach 0", "reach must be finite and above 0, not 0.0"),
         ("directions run --reach nan", "reach must be finite and above 0, not nan"),
         ("directions run --seed -1", "seed must be from 0 to 4294967295, not -1"),
-        ("directions absent", "absent is not a run directory"),
+        ("directions absent", "there is no run directory absent"),
     ],
 )
 def test_walks_that_cannot_be_had_get_one_line(words, told, here, whole_run):
