@@ -106,7 +106,10 @@ def check_place(run: Path) -> None:
         UserError: if they cannot.
     """
     if "[" in str(run.absolute()):  # which Orbax takes for a pattern as it merges what it wrote
-        raise UserError(f"{run.absolute()} has a [ in it, where no checkpoint can be written")
+        raise UserError(
+            f"{run.absolute()} has a [ in it, where no checkpoint can be written: choose another "
+            "--out, or another directory to run this in"
+        )
 
 
 def _is_left(path: Path) -> bool:

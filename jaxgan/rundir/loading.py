@@ -186,7 +186,18 @@ def as_examples(trained: Trained, made: PyTree) -> np.ndarray:
 
 
 def as_data(trained: Trained, samples: jax.Array) -> np.ndarray:
-    """Converts samples of a run's GAN, what its recipe's `example` picks; see `as_examples`."""
+    """Converts samples that the recipe's `example` picked to what the data set holds.
+
+    Args:
+        trained: what `load` loaded.
+        samples: `[N, ...]` in the range of G's outputs.
+
+    Returns:
+        As `as_examples`.
+
+    Raises:
+        UserError: if the GAN diverged.
+    """
     if not jnp.isfinite(samples).all():
         raise UserError("this GAN diverged: its samples are not finite; choose another --step")
     if isinstance(trained.recipe, ImageRecipe):
