@@ -284,10 +284,9 @@ def _about(kind: Any) -> str:
 def _sample(words: list[str]) -> None:
     options = parse(Sample, words, "jaxgan sample")
     _import(options.import_)
-    from jaxgan.cli.outputs import check_unkept
     from jaxgan.keys import from_seed, stream
     from jaxgan.report.pictures import save_samples, suffix_of
-    from jaxgan.rundir import loading
+    from jaxgan.rundir import check_unkept, loading
 
     _set_up()
     trained = loading.load(options.run, options.step, options.member, best=options.best)
@@ -355,8 +354,8 @@ def _begin_walks(options: Interpolate | Directions) -> tuple[Any, Any]:
 
 def _save_walks(name: str, options: Interpolate | Directions, trained: Any, samples: Any) -> None:
     """Writes what was made along walks, and says where."""
-    from jaxgan.cli.outputs import check_unkept
     from jaxgan.report.pictures import save_walks, suffix_of
+    from jaxgan.rundir import check_unkept
 
     member = "" if options.member is None else f"_member{options.member}"
     name = f"{name}_step{int(trained.state.step)}{member}_seed{options.seed}"

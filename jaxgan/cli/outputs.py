@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jaxgan.rundir import is_record
+from jaxgan.rundir import check_unkept
 from jaxgan.util.errors import UserError
 from jaxgan.util.files import make_folder, naming, sync, sync_tree
 
@@ -24,20 +24,6 @@ def check_file(out: Path) -> None:
         if out.is_dir():
             raise UserError(f"{out} is a folder, not a file: choose another --out")
     check_unkept(out)
-
-
-def check_unkept(out: Path) -> None:
-    """Checks that writing a file or a folder loses nothing of a run.
-
-    Args:
-        out: its path.
-
-    Raises:
-        UserError: if it belongs to the record of a run, which no command can make again.
-    """
-    with naming(out):
-        if is_record(out):
-            raise UserError(f"{out} belongs to the record of a run: choose another --out")
 
 
 def check_free(out: Path) -> None:

@@ -27,6 +27,9 @@ def chain(*updates: Update) -> Update:
 
     Returns:
         An update with the metrics of all; where two give the same metric, the later one's.
+
+    Raises:
+        TypeError: if one is no update.
     """
     return share_key(*(_with_own_key(update, index) for index, update in enumerate(updates)))
 
@@ -43,6 +46,9 @@ def share_key(*updates: Update) -> Update:
     Returns:
         An update with the metrics of all; where two give the same metric, the later one's. Its
         `init` raises a ValueError if two updates keep different things by the same name.
+
+    Raises:
+        TypeError: if one is no update.
     """
     for update in updates:
         require_update(update)
@@ -94,6 +100,7 @@ def on_part(update: Update, part: int | slice, parts: int) -> Update:
         An update. It raises a ValueError when traced with a batch that `parts` does not divide.
 
     Raises:
+        TypeError: if it is no update.
         ValueError: if there are no such parts.
     """
     require_update(update)
@@ -141,6 +148,7 @@ def every(period: int, update: Update) -> Update:
         An update without metrics, for a step that leaves it out has none.
 
     Raises:
+        TypeError: if it is no update.
         ValueError: if the period is not a whole number of at least 1.
     """
     require_update(update)

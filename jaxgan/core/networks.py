@@ -120,8 +120,8 @@ def in_dtype(network: Network, dtype: DTypeLike) -> Network:
 
     Parameters and inputs are rounded on the way in, integers such as labels stay as they are, and
     what comes out is float32. Gradients, optimizer states and collections keep their types; Flax's
-    batch norm computes its statistics in float32 by itself. What a module reads from a collection
-    is not rounded, and makes what follows float32: there, write `x.astype(inputs.dtype)`.
+    batch norm computes its statistics in float32 by itself. An array that a module reads from a
+    collection keeps its type, so that all that follows is float32 unless the module casts it.
 
     Args:
         network: the network.

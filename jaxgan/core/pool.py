@@ -5,9 +5,9 @@ import operator
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.interpreters.partial_eval import dce_jaxpr
 
 from jaxgan import axes
+from jaxgan.core.dependence import dependence
 from jaxgan.core.gan import GAN
 from jaxgan.core.state import GANState
 from jaxgan.core.updates import Update, draw_inputs, make_fakes, update_discriminator
@@ -70,12 +70,10 @@ def update_discriminator_from_pool(gan: GAN, size: int, *, apart: bool = False) 
 
 def _check_view(gan: GAN, fakes: PyTree, state: GANState, batch: Batch, key: PRNGKey) -> None:
     """Raises if what D sees of fakes depends on the batch that they are shown with."""
-    program = jax.make_jaxpr(lambda batch: gan.view(fakes, batch, key, state))(batch).jaxpr
-    taken = dce_jaxpr(program, [True] * len(program.outvars))[1]
-    paths = [path for path, _ in jax.tree.leaves_with_path(batch)]
+    (taken,) = dependence(lambda batch: gan.view(fakes, batch, key, state), batch)
     names = [
         jax.tree_util.keystr(path, simple=True, separator="/")
-        for path, is_taken in zip(paths, taken, strict=True)
+        for path, is_taken in jax.tree.leaves_with_path(taken)
         if is_taken
     ]
     if names:

@@ -53,6 +53,9 @@ def make_step(
         `jax.pmap(step, axis_name, in_axes=(0, 0, None), donate_argnums=0)`. Traced with a state
         that does not have exactly what the update keeps (see `init`), with a metric that is not a
         scalar, or by a `jax.shard_map` without `check_vma=False`, it raises a ValueError.
+
+    Raises:
+        TypeError: if `update` is no update.
     """
     require_update(update)
 

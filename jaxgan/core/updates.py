@@ -55,8 +55,8 @@ def require_player(player: str) -> None:
     """Raises a ValueError for what is no player."""
     if player not in get_args(Player):
         raise ValueError(
-            f"{player!r} is no player: a third network is a part of one, or is kept in state.extra "
-            "and takes the place of one while it learns"
+            f"{player!r} is no player: make a third network a part of one, or keep it in "
+            "state.extra and put it in the place of one while it learns"
         )
 
 

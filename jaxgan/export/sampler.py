@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, export
-from jax.interpreters.partial_eval import dce_jaxpr
 from scipy import stats
 
+from jaxgan.core.dependence import dependence
 from jaxgan.core.gan import GAN, generate
 from jaxgan.core.state import steps_done
 from jaxgan.recipes import ImageRecipe
@@ -90,7 +90,9 @@ def sampler(trained: Trained, data_dir: str | None = None, to: Domain = "b") -> 
     arguments = {name: leaves[i] for name, i in latents.items()}
     arguments |= {name: parts[i] for name, i in conditions.items()}
     if not arguments:
-        raise UserError(f"the generator of {recipe.name} takes no array: there is nothing to call")
+        raise UserError(
+            f"the generator of {recipe.name} takes no array: there is nothing to export"
+        )
 
     def inputs_of_one(key: PRNGKey, arguments: Mapping[str, Array]) -> list[Array]:
         one = [x[:1] for x in parts]
@@ -163,16 +165,19 @@ def _origins(gan: GAN, batch: Batch) -> tuple[list[int], list[int]]:
     Returns:
         Which of them are drawn, or always the same, and of which of the batch all others are made.
     """
-    program = jax.make_jaxpr(lambda key, batch: gan.inputs(key, EXAMPLES, batch))(
-        jax.random.key(0), batch
-    ).jaxpr
+
+    def inputs(key: PRNGKey, batch: Batch) -> list[Array]:
+        return jax.tree.leaves(gan.inputs(key, EXAMPLES, batch))
+
+    key = jax.random.key(0)
     drawn, given = [], set()
-    for i in range(len(program.outvars)):
-        of_key, *of_batch = dce_jaxpr(program, [j == i for j in range(len(program.outvars))])[1]
-        if of_key or not any(of_batch):
+    for i in range(len(jax.eval_shape(inputs, key, batch))):
+        of_key, of_batch = dependence(lambda *args, i=i: inputs(*args)[i], key, batch)
+        places = {place for place, used in enumerate(jax.tree.leaves(of_batch)) if used}
+        if of_key or not places:
             drawn.append(i)
         else:
-            given |= {place for place, is_used in enumerate(of_batch) if is_used}
+            given |= places
     return drawn, sorted(given)
 
 

@@ -42,7 +42,9 @@ def refuse_bundle(run: Path) -> None:
         UserError: if it is a bundle.
     """
     if is_bundle(run):
-        raise UserError(f"{run} holds weights alone, without what the run logged: name the run")
+        raise UserError(
+            f"{run} holds weights alone: name the run directory that they were exported from"
+        )
 
 
 def write_bundle(

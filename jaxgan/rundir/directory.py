@@ -55,12 +55,20 @@ class Sample(NamedTuple):
     path: Path
 
 
-def is_record(path: Path) -> bool:
-    """Tells whether a path belongs to the record of a run, which no command can make again."""
-    path = path.resolve()
-    return any(
-        path.relative_to(folder).parts[0] in _RECORDS and _is_run(folder) for folder in path.parents
-    )
+def check_unkept(out: Path) -> None:
+    """Checks that writing a file or a folder loses nothing of a run.
+
+    Args:
+        out: its path.
+
+    Raises:
+        UserError: if it belongs to the record of a run, which no command can make again.
+    """
+    with naming(out):
+        path = out.resolve()
+        for folder in path.parents:
+            if path.relative_to(folder).parts[0] in _RECORDS and _is_run(folder):
+                raise UserError(f"{out} belongs to the record of a run: choose another --out")
 
 
 def _is_run(folder: Path) -> bool:
@@ -80,8 +88,7 @@ def check_free(run: Path, *, overwrite: bool) -> None:
         UserError: if something is there that may not be deleted.
     """
     with naming(run):
-        if is_record(run):
-            raise UserError(f"{run} belongs to the record of a run: choose another --out")
+        check_unkept(run)
         if (run / "config.json").exists():
             if not overwrite:
                 raise UserError(

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import population
+from jaxgan.core.dependence import dependence
 from jaxgan.core.fingerprint import digest, hexadecimal
 from jaxgan.core.gan import GAN, init, sample
 from jaxgan.core.state import GANState
@@ -232,9 +233,7 @@ def is_conditional(trained: Trained, data_dir: str | None = None) -> bool:
     def inputs(label: jax.Array) -> PyTree:
         return trained.gan.inputs(jax.random.key(0), 1, {**batch, "label": label})
 
-    program = jax.make_jaxpr(inputs)(batch["label"]).jaxpr
-    used = [*(x for equation in program.eqns for x in equation.invars), *program.outvars]
-    return any(x is program.invars[0] for x in used)
+    return dependence(inputs, batch["label"])[0]
 
 
 def check_way(trained: Trained, to: Domain) -> None:

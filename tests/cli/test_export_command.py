@@ -177,7 +177,7 @@ def test_what_cannot_be_exported_or_loaded_is_told(exported, here):
     assert_refused(command("sample", bundle, "--step", "20"), "no checkpoints: leave out --step")
     resume = command("train", "mnist_mlp", "--out", bundle, "--resume")
     assert_refused(resume, "holds weights alone, which cannot be resumed: choose another --out")
-    told = "holds weights alone, without what the run logged: name the run"
+    told = "holds weights alone: name the run directory that they were exported from"
     for words in (("report", bundle), ("compare", "run", bundle)):
         assert_refused(command(*words), told)
     weights = load_file(bundle / "weights.safetensors")

@@ -165,7 +165,7 @@ def test_a_third_player():
         return 0.0, ({}, {})
 
     player: Any = "encoder"
-    told = "'encoder' is no player: a third network is a part of one, or is kept in state.extra"
+    told = "'encoder' is no player: make a third network a part of one, or keep it in state.extra"
     with pytest.raises(ValueError, match=told):
         inspect.unwrap(jaxgan.minimize)(player, objective, optax.sgd(0.1))
     with pytest.raises(ValueError, match=told):

@@ -16,6 +16,7 @@ from jaxgan.util.errors import UserError
 pytest.importorskip("onnx", reason="pip install 'jaxgan[onnx]'")
 
 from jaxgan.explorer import program as programs  # noqa: E402
+from jaxgan.explorer.page import write_folder  # noqa: E402
 from jaxgan.explorer.program import program  # noqa: E402
 from jaxgan.export.onnx import run  # noqa: E402
 
@@ -51,13 +52,17 @@ def test_latents_are_joined_and_classes_are_weights(made):
     assert page.about["mixes"]
 
 
-def test_classes_are_not_mixed_where_g_takes_labels_alone():
+def test_classes_are_not_mixed_where_g_takes_labels_alone(made, tmp_path):
     trained = one_hot_labels()
     page = program(trained)
     assert page.about["classes"] == 10 and not page.about["mixes"]
     latents, labels = jax.random.normal(jax.random.key(1), (3, 3)), jax.nn.one_hot([9, 0, 4], 10)
-    made = run(page.models["draw"], {"latents": latents, "classes": 0.8 * labels + 0.02})
-    np.testing.assert_allclose(made, pictures(trained, latents, labels), atol=1e-5)
+    drawn = run(page.models["draw"], {"latents": latents, "classes": 0.8 * labels + 0.02})
+    np.testing.assert_allclose(drawn, pictures(trained, latents, labels), atol=1e-5)
+    for name, each in (("alone", page), ("mixed", made("mnist_infogan"))):
+        write_folder(tmp_path / name, each)
+        text = (tmp_path / name / "index.html").read_text("utf-8")
+        assert 'id="class"' in text and ('id="mixed"' in text) == (name == "mixed")
 
 
 @pytest.mark.parametrize(
